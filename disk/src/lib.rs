@@ -18,9 +18,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod disk;
+mod engine;
 mod real;
 mod replace;
 
 pub use disk::{Disk, DiskFile, OpenMode, Space, read_exact_at};
+pub use engine::{EngineChoice, ReadEngine};
 pub use real::RealDisk;
 pub use replace::replace_file;
