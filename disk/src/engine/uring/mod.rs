@@ -43,9 +43,7 @@ pub(super) fn start(queue: Arc<Queue>) -> io::Result<(Arc<Doorbell>, JoinHandle<
         queue,
     };
     worker.probe().map_err(explain)?;
-    let thread = Builder::new()
-        .name("disk-io-uring".to_owned())
-        .spawn(move || worker.serve())?;
+    let thread = Builder::new().name("disk-io-uring".to_owned()).spawn(move || worker.serve())?;
     Ok((doorbell, thread))
 }
 

@@ -1,0 +1,55 @@
+//! Known ways to break the engine, which the simulation must catch. Outside this crate's tests none can be switched on.
+
+/// One deliberate mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(test), allow(dead_code))]
+pub enum Mutant {
+    /// Acknowledges without `fdatasync`.
+    SkipDataSync,
+    /// Writes the index before the data is durable.
+    IndexBeforeData,
+    /// Takes every record of a torn tail for written.
+    TrustTail,
+    /// Goes on writing to a volume after a failed `fdatasync`.
+    IgnoreFailedSync,
+    /// Makes files without syncing their folder.
+    SkipFolderSync,
+    /// Forgets that a delete must be in the `.dat` too.
+    DeleteInIndexOnly,
+    /// Renames a vacuumed file before its bytes are durable.
+    RenameBeforeSync,
+    /// Hands out keys without reserving them first.
+    ReuseKeys,
+    /// Looks for the next record after damage without asking whether a commit ends there.
+    TrustPayload,
+    /// Starts a new vacuum table from the wrong place and loses what was written meanwhile.
+    ForgetWritesDuringVacuum,
+    /// Trusts bytes after a failed sync without writing them again.
+    SkipTailRewrite,
+}
+
+#[cfg(test)]
+thread_local! {
+    static ACTIVE: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
+}
+
+/// Runs `work` with a mistake built in.
+#[cfg(test)]
+pub fn with<T>(mutant: Option<Mutant>, work: impl FnOnce() -> T) -> T {
+    ACTIVE.set(mutant);
+    let result = work();
+    ACTIVE.set(None);
+    result
+}
+
+/// Whether the engine should make this mistake now.
+#[cfg(test)]
+pub fn is(mutant: Mutant) -> bool {
+    ACTIVE.get() == Some(mutant)
+}
+
+/// Whether the engine should make this mistake now: never, outside tests.
+#[cfg(not(test))]
+pub const fn is(_: Mutant) -> bool {
+    false
+}

@@ -1,0 +1,245 @@
+//! Reading a `.dat` from front to back: what recovery, `fsck` and the scrubber see of it.
+//!
+//! The walk goes from record to record and groups them by commit. Where a record cannot be walked over (its header is
+//! damaged), it goes on after the next commit record whose seal holds, or at the next offset that an index names.
+
+use std::io;
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use moongate_disk::DiskFile;
+
+use crate::commit::{self, CommitHasher, CommitRecord};
+use crate::needle::{ALIGNMENT_BYTES, DATA_BYTES_MAX, HEADER_BYTES, Header, Needle, NeedleError, Version, record_bytes};
+
+/// A record that was walked over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Where it starts.
+    pub offset: u64,
+    /// Its header.
+    pub header: Header,
+    /// When it was appended, unix nanoseconds; 0 before version 3.
+    pub appended_at_ns: u64,
+    /// CRC field of a record without body: 0 in an empty object of SeaweedFS.
+    pub checksum: u32,
+    /// What is wrong with it, if anything.
+    pub fault: Option<NeedleError>,
+    /// Whether its seal holds: we wrote it, whole, for this place.
+    pub sealed: bool,
+}
+
+impl Found {
+    /// Offset behind it.
+    pub const fn end(&self, version: Version) -> u64 {
+        self.offset + record_bytes(self.header.size, version)
+    }
+}
+
+/// What the walk comes by, in order.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Records up to a commit record.
+    Commit {
+        /// Where the commit starts.
+        start: u64,
+        /// Offset behind its commit record.
+        end: u64,
+        /// Its records, the commit record not among them.
+        records: Vec<Found>,
+        /// Whether every byte is as it was written.
+        sound: bool,
+    },
+    /// Records that belong to no commit: SeaweedFS wrote them, or the commit is torn.
+    Loose(Vec<Found>),
+    /// Bytes that cannot be walked over.
+    Damage {
+        /// First of them.
+        start: u64,
+        /// Where the walk goes on (or the end of the file).
+        end: u64,
+    },
+}
+
+/// Most records that one of our commits holds; older ones of a group without commit record are loose.
+pub const COMMIT_RECORDS_MAX: usize = 4096;
+const WINDOW_BYTES: u64 = 1 << 20;
+/// The bytes since the last commit record were not all walked over.
+const NO_BOUNDARY: u64 = u64::MAX;
+
+/// A part of a file in memory, moved along as it is asked for.
+struct Window<'a> {
+    file: &'a dyn DiskFile,
+    end: u64,
+    start: u64,
+    bytes: Bytes,
+}
+
+impl<'a> Window<'a> {
+    const fn new(file: &'a dyn DiskFile, end: u64) -> Self {
+        Self { file, end, start: 0, bytes: Bytes::new() }
+    }
+
+    /// The bytes at `offset`; `None` where they reach over the end.
+    fn get(&mut self, offset: u64, len: u64) -> io::Result<Option<Bytes>> {
+        let Some(to) = offset.checked_add(len).filter(|to| *to <= self.end) else { return Ok(None) };
+        if offset < self.start || to > self.start + self.bytes.len() as u64 {
+            let fetch = len.max(WINDOW_BYTES).min(self.end - offset);
+            let len = usize::try_from(fetch).map_err(io::Error::other)?;
+            self.bytes = moongate_disk::read_exact_at(self.file, offset, len)?.into();
+            self.start = offset;
+        }
+        let from = (offset - self.start) as usize;
+        Ok(Some(self.bytes.slice(from..from + len as usize)))
+    }
+}
+
+/// One walk over a file.
+pub struct Scan<'a> {
+    window: Window<'a>,
+    version: Version,
+    at: u64,
+    boundary: u64,
+    hasher: CommitHasher,
+    group: Vec<Found>,
+    anchors: &'a [u64],
+}
+
+impl<'a> Scan<'a> {
+    /// Walks from `from`, which must be a record's start, to `end`. `anchors` are offsets, ascending, at which an index says
+    /// that records start; empty where there is none.
+    pub fn new(file: &'a dyn DiskFile, version: Version, from: u64, end: u64, anchors: &'a [u64]) -> Self {
+        let window = Window::new(file, end);
+        Self { window, version, at: from, boundary: from, hasher: CommitHasher::new(from), group: Vec::new(), anchors }
+    }
+
+    /// Where the walk stands.
+    pub const fn position(&self) -> u64 {
+        self.at
+    }
+
+    /// Walks on to the next event; `None` at the end.
+    pub fn next_event(&mut self) -> io::Result<Option<Event>> {
+        while self.at < self.window.end {
+            let Some((found, record)) = self.record_at(self.at)? else { return self.damage().map(Some) };
+            if let Some(commit) = commit::decode(&record, self.version, self.at) {
+                return self.end_commit(commit).map(Some);
+            }
+            if found.fault.is_some() && !self.walkable(found.end(self.version))? {
+                return self.damage().map(Some);
+            }
+            self.hasher.update(&record);
+            self.group.push(found);
+            self.at = found.end(self.version);
+            if self.group.len() >= 2 * COMMIT_RECORDS_MAX {
+                let newer = self.group.split_off(COMMIT_RECORDS_MAX);
+                return Ok(Some(Event::Loose(std::mem::replace(&mut self.group, newer))));
+            }
+        }
+        let rest = std::mem::take(&mut self.group);
+        Ok((!rest.is_empty()).then_some(Event::Loose(rest)))
+    }
+
+    /// Feeds every event to `visit`, which may break off.
+    pub fn each(mut self, mut visit: impl FnMut(Event) -> ControlFlow<()>) -> io::Result<()> {
+        while let Some(event) = self.next_event()? {
+            if visit(event).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The record at an offset with its bytes; `None` if no record can be there.
+    fn record_at(&mut self, offset: u64) -> io::Result<Option<(Found, Bytes)>> {
+        let Some(header) = self.window.get(offset, HEADER_BYTES as u64)?.and_then(|b| Header::decode(&b)) else {
+            return Ok(None);
+        };
+        let blank = header == Header { cookie: crate::id::Cookie(0), key: commit::COMMIT_KEY, size: 0 };
+        if header.size as usize > DATA_BYTES_MAX + (1 << 17) || blank {
+            return Ok(None);
+        }
+        let Some(record) = self.window.get(offset, record_bytes(header.size, self.version))? else { return Ok(None) };
+        Ok(Some((inspect(&record, header, self.version, offset), record)))
+    }
+
+    /// Whether a sound record (or the end) is at an offset: then the record before it has its right length, damaged or not.
+    fn walkable(&mut self, offset: u64) -> io::Result<bool> {
+        Ok(offset == self.window.end || self.record_at(offset)?.is_some_and(|(found, _)| found.fault.is_none()))
+    }
+
+    fn end_commit(&mut self, commit: CommitRecord) -> io::Result<Event> {
+        if self.boundary != commit.start {
+            let inside = self.group.partition_point(|found| found.offset < commit.start);
+            let inner = self.group.split_off(inside);
+            let loose = std::mem::replace(&mut self.group, inner);
+            if self.group.first().is_some_and(|first| first.offset == commit.start) {
+                self.rehash(commit.start)?;
+            }
+            if !loose.is_empty() {
+                return Ok(Event::Loose(loose));
+            }
+        }
+        let sound = self.boundary == commit.start && self.hasher.finish() == commit.checksum;
+        let end = self.at + commit::commit_record_bytes(self.version);
+        self.restart(end);
+        Ok(Event::Commit { start: commit.start, end, records: std::mem::take(&mut self.group), sound })
+    }
+
+    /// The group starts later than the bytes hashed so far: hash it again from its own start.
+    fn rehash(&mut self, start: u64) -> io::Result<()> {
+        self.boundary = start;
+        self.hasher = CommitHasher::new(start);
+        for found in self.group.clone() {
+            let len = record_bytes(found.header.size, self.version);
+            if let Some(bytes) = self.window.get(found.offset, len)? {
+                self.hasher.update(&bytes);
+            }
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self, at: u64) {
+        self.at = at;
+        self.boundary = at;
+        self.hasher = CommitHasher::new(at);
+    }
+
+    /// What was walked so far first; then the damage itself, up to where the walk can go on.
+    fn damage(&mut self) -> io::Result<Event> {
+        if !self.group.is_empty() {
+            self.boundary = NO_BOUNDARY;
+            return Ok(Event::Loose(std::mem::take(&mut self.group)));
+        }
+        let start = self.at;
+        let anchor = self.anchors.iter().copied().find(|a| *a > start && *a < self.window.end);
+        let commit = self.next_commit_record(start + ALIGNMENT_BYTES, anchor.unwrap_or(self.window.end))?;
+        let end = commit.or(anchor).unwrap_or(self.window.end);
+        self.restart(end);
+        self.boundary = NO_BOUNDARY;
+        Ok(Event::Damage { start, end })
+    }
+
+    fn next_commit_record(&mut self, from: u64, until: u64) -> io::Result<Option<u64>> {
+        let len = commit::commit_record_bytes(self.version);
+        let mut at = from;
+        while let Some(bytes) = self.window.get(at, len).map(|b| b.filter(|_| at < until))? {
+            if commit::decode(&bytes, self.version, at).is_some() {
+                return Ok(Some(at));
+            }
+            at += ALIGNMENT_BYTES;
+        }
+        Ok(None)
+    }
+}
+
+fn inspect(record: &Bytes, header: Header, version: Version, offset: u64) -> Found {
+    let sealed = Needle::decode(record.clone(), version, Some(offset));
+    let (fault, sealed, needle) = match sealed {
+        Ok(needle) => (None, true, Some(needle)),
+        Err(NeedleError::Seal) => (None, false, Needle::decode(record.clone(), version, None).ok()),
+        Err(fault) => (Some(fault), false, None),
+    };
+    let (checksum, appended_at_ns) = needle.map_or((0, 0), |n| (n.checksum, n.appended_at_ns));
+    Found { offset, header, appended_at_ns, checksum, fault, sealed }
+}

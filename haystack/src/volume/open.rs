@@ -1,0 +1,607 @@
+//! Opening a volume: after a clean stop at once, after a crash by reading the tail, after a move by reading it all.
+//!
+//! The `.dat` is the truth. The index says how far it covers the `.dat`; what stands behind is walked commit by commit. Whole
+//! commits count. What a crash left of the last one (it was never acknowledged) is cut off, but for records in it that are whole:
+//! should it have been acknowledged and then damaged, they are not lost with it. What SeaweedFS appended counts where its `.idx` names it.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use moongate_disk::{Disk, DiskFile, OpenMode};
+use parking_lot::RwLock;
+
+use super::files::VolumeFiles;
+use super::replay::Replay;
+use super::writer::{Start, Writer};
+use super::{Generation, Volume};
+use crate::commit;
+use crate::error::HaystackError;
+use crate::idx::{IdxEntry, OffsetWidth};
+use crate::index::hot::HotIndex;
+use crate::index::{Change, Checkpoint, Entry, Progress, TableId};
+use crate::mutant::{self, Mutant};
+use crate::needle::{Needle, Stamp, Version, encode_marker, record_bytes};
+use crate::placement::ReplicaPlacement;
+use crate::scan::{Event, Found, Scan};
+use crate::sequence;
+use crate::super_block::{SUPER_BLOCK_BYTES, SuperBlock, SuperBlockError};
+use crate::ttl::Ttl;
+use crate::vif::VolumeInfo;
+
+/// Why a volume cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its making was interrupted; nothing was ever stored in it: remove its files.
+    #[error("volume {0} was never finished")]
+    HalfMade(crate::id::VolumeId),
+    /// It is of a kind that is not served: remote tier, or an unknown version.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The disk or the index failed.
+    #[error(transparent)]
+    Failed(#[from] HaystackError),
+}
+
+/// What opening had to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Bytes of the `.dat` that were read.
+    pub walked_bytes: u64,
+    /// Bytes cut off behind the last whole commit.
+    pub cut_bytes: u64,
+    /// Whole records that were saved from what was cut off.
+    pub salvaged: u64,
+    /// Bytes that nothing can be read from.
+    pub damaged_bytes: u64,
+    /// The index was made anew.
+    pub rebuilt: bool,
+}
+
+/// An open volume.
+pub struct Opened {
+    /// For readers.
+    pub volume: Arc<Volume>,
+    /// For the one who writes.
+    pub writer: Writer,
+    /// What had to be done.
+    pub recovery: Recovery,
+}
+
+/// On taking over a volume without knowing how it was closed, more than this is not cut off without being asked.
+const CUT_BYTES_MAX: u64 = 64 << 20;
+const TAIL_CRC_BYTES: u64 = 64;
+const COPY_BYTES: u64 = 4 << 20;
+
+/// CRC-32 of the last bytes before `end`.
+pub(super) fn tail_crc(dat: &dyn DiskFile, end: u64) -> io::Result<u32> {
+    let len = end.min(TAIL_CRC_BYTES);
+    let bytes = moongate_disk::read_exact_at(dat, end - len, len as usize)?;
+    Ok(crc32fast::hash(&bytes))
+}
+
+/// Makes an empty volume; when this returns it survives a power cut.
+pub fn create(disk: &dyn Disk, files: &VolumeFiles, placement: ReplicaPlacement, ttl: Ttl) -> Result<(), HaystackError> {
+    let failed = |e: io::Error| HaystackError::from_io(files.id, &e);
+    let block = SuperBlock::new(placement, ttl).encode();
+    // The `.dat` comes last: a volume without one does not exist.
+    for (path, bytes) in [(files.vif(), &VolumeInfo::new_volume().encode()[..]), (files.idx(), &[]), (files.dat(), &block)] {
+        let file = disk.open(&path, OpenMode::CreateOrTruncate).map_err(failed)?;
+        file.write_all_at(bytes, 0).and_then(|()| file.sync_data()).map_err(failed)?;
+    }
+    if mutant::is(Mutant::SkipFolderSync) { Ok(()) } else { disk.sync_dir(&files.dir).map_err(failed) }
+}
+
+/// Removes the files of a volume, the `.dat` first.
+pub fn remove(disk: &dyn Disk, files: &VolumeFiles) -> io::Result<()> {
+    for path in [files.dat(), files.idx(), files.vif(), files.compact_idx(), files.compact_dat()] {
+        if disk.exists(&path)? {
+            disk.remove(&path)?;
+        }
+    }
+    disk.sync_dir(&files.dir)
+}
+
+/// Opens a volume and brings index and `.idx` up to its `.dat`.
+pub fn open(disk: &dyn Disk, index: &Arc<HotIndex>, files: VolumeFiles) -> Result<Opened, OpenError> {
+    let failed = |e: io::Error| HaystackError::from_io(files.id, &e);
+    super::vacuum::finish_or_drop(disk, &files).map_err(failed)?;
+    let info = read_info(disk, &files)?;
+    let dat = disk.open(&files.dat(), OpenMode::ReadWrite).map_err(failed)?;
+    let block = read_block(&*dat, &info, files.id)?;
+    let table = TableId { volume: files.id, revision: block.revision };
+    let mut opening = Opening {
+        disk,
+        index,
+        files: &files,
+        dat: &*dat,
+        block,
+        table,
+        width: info.offset_width(),
+        dat_bytes: dat.len().map_err(failed)?,
+        recovery: Recovery::default(),
+        refused: None,
+    };
+    let ready = match opening.known()? {
+        Some((progress, checkpoint)) => opening.resume(progress, checkpoint)?,
+        None => opening.take_over()?,
+    };
+    let (recovery, refused, width) = (opening.recovery, opening.refused.take(), opening.width);
+    let generation = Generation { table, dat: Arc::clone(&dat), block, sealed_from: ready.progress.sealed_from };
+    let volume = Arc::new(Volume {
+        files,
+        width,
+        index: Arc::clone(index),
+        current: ArcSwap::from_pointee(generation),
+        pending: RwLock::default(),
+        pending_len: AtomicUsize::new(0),
+        read_only: ArcSwapOption::empty(),
+        dat_bytes: AtomicU64::new(0),
+        modified_secs: AtomicU64::new(0),
+        progress: RwLock::default(),
+    });
+    if let Some(text) = refused {
+        volume.set_read_only(&text, false);
+    } else if info.read_only {
+        volume.set_read_only("its .vif says so", info.read_only_can_delete);
+    } else if block.version == Version::V1 {
+        volume.set_read_only("version 1 volumes hold no metadata", true);
+    }
+    let Ready { idx, idx_bytes, progress, checkpoint } = ready;
+    let writer = Writer::new(Start { volume: Arc::clone(&volume), idx, idx_bytes, progress, checkpoint });
+    Ok(Opened { volume, writer, recovery })
+}
+
+fn read_info(disk: &dyn Disk, files: &VolumeFiles) -> Result<VolumeInfo, OpenError> {
+    let failed = |e: io::Error| HaystackError::from_io(files.id, &e);
+    if !disk.exists(&files.vif()).map_err(failed)? {
+        return Ok(VolumeInfo::default());
+    }
+    let file = disk.open(&files.vif(), OpenMode::Read).map_err(failed)?;
+    let len = file.len().map_err(failed)?.min(1 << 20);
+    let bytes = moongate_disk::read_exact_at(&*file, 0, len as usize).map_err(failed)?;
+    let info = VolumeInfo::decode(&bytes).map_err(|e| OpenError::Unsupported(format!("{}: {e}", files.vif().display())))?;
+    let info = info.unwrap_or_default();
+    if info.files.is_empty() { Ok(info) } else { Err(OpenError::Unsupported(format!("volume {} is on a remote tier", files.id))) }
+}
+
+fn read_block(dat: &dyn DiskFile, info: &VolumeInfo, id: crate::id::VolumeId) -> Result<SuperBlock, OpenError> {
+    let mut bytes = [0; SUPER_BLOCK_BYTES];
+    let read = dat.read_at(&mut bytes, 0).map_err(|e| HaystackError::from_io(id, &e))?;
+    let never_written = read < SUPER_BLOCK_BYTES
+        || (bytes == [0; SUPER_BLOCK_BYTES] && dat.len().is_ok_and(|len| len <= SUPER_BLOCK_BYTES as u64));
+    if never_written {
+        return Err(OpenError::HalfMade(id));
+    }
+    let mut block =
+        SuperBlock::decode(&bytes).map_err(|e: SuperBlockError| OpenError::Unsupported(format!("volume {id}: {e}")))?;
+    if let Some(version) = u8::try_from(info.version).ok().and_then(Version::from_byte) {
+        block.version = version;
+    }
+    if let (false, Ok(placement)) = (info.replication.is_empty(), ReplicaPlacement::parse(&info.replication)) {
+        block.placement = placement;
+    }
+    Ok(block)
+}
+
+/// What the writer starts from.
+struct Ready {
+    idx: Arc<dyn DiskFile>,
+    idx_bytes: u64,
+    progress: Progress,
+    checkpoint: Checkpoint,
+}
+
+struct Opening<'a> {
+    disk: &'a dyn Disk,
+    index: &'a Arc<HotIndex>,
+    files: &'a VolumeFiles,
+    dat: &'a dyn DiskFile,
+    block: SuperBlock,
+    table: TableId,
+    width: OffsetWidth,
+    dat_bytes: u64,
+    recovery: Recovery,
+    /// Why the volume must not be written to.
+    refused: Option<String>,
+}
+
+/// Entries of an `.idx` by the offset of their record: whether it holds a live needle.
+type Named = HashMap<u64, bool>;
+
+impl Opening<'_> {
+    fn failed(&self, error: io::Error) -> HaystackError {
+        HaystackError::from_io(self.files.id, &error)
+    }
+
+    /// What the index knows, if it is of this very file.
+    fn known(&self) -> Result<Option<(Progress, Checkpoint)>, HaystackError> {
+        let store = self.index.store();
+        let (Some(progress), Some(checkpoint)) = (store.progress(self.table)?, store.checkpoint(self.table)?) else {
+            return Ok(None);
+        };
+        let fits = checkpoint.dat_bytes <= progress.dat_bytes && progress.dat_bytes <= self.dat_bytes;
+        let idx_bytes = self.disk.open(&self.files.idx(), OpenMode::Read).and_then(|idx| idx.len()).unwrap_or(0);
+        let same = fits
+            && idx_bytes >= checkpoint.idx_bytes
+            && tail_crc(self.dat, checkpoint.dat_bytes).map_err(|e| self.failed(e))? == checkpoint.tail_crc;
+        Ok(same.then_some((progress, checkpoint)))
+    }
+
+    /// Reads on from the last checkpoint.
+    fn resume(&mut self, progress: Progress, checkpoint: Checkpoint) -> Result<Ready, HaystackError> {
+        let idx = self.disk.open(&self.files.idx(), OpenMode::ReadWrite).map_err(|e| self.failed(e))?;
+        let idx_len = idx.len().map_err(|e| self.failed(e))?;
+        let clean = self.dat_bytes == checkpoint.dat_bytes
+            && idx_len == checkpoint.idx_bytes
+            && progress.dat_bytes == checkpoint.dat_bytes;
+        if clean {
+            return Ok(Ready { idx, idx_bytes: checkpoint.idx_bytes, progress, checkpoint });
+        }
+        let entries = self.read_idx(&*idx, checkpoint.idx_bytes)?;
+        idx.set_len(checkpoint.idx_bytes).map_err(|e| self.failed(e))?;
+        let index = self.index;
+        let replay = Replay::new(index, self.table, self.block.version, self.width, progress, &idx, checkpoint.idx_bytes);
+        let named = named(&entries);
+        let walk = Walk {
+            replay,
+            acknowledged_to: progress.dat_bytes,
+            settled_to: checkpoint.dat_bytes,
+            named,
+            trust_loose: false,
+            held: Vec::new(),
+        };
+        let (progress, idx_bytes) = self.walk(walk, checkpoint.dat_bytes, &[])?;
+        self.settle(idx, idx_bytes, progress, checkpoint.dat_bytes)
+    }
+
+    /// Opens a volume that the index does not know: SeaweedFS made it, or the index was lost.
+    fn take_over(&mut self) -> Result<Ready, HaystackError> {
+        self.recovery.rebuilt = true;
+        self.index.drop_table(self.table)?;
+        let first = self.block.first_record();
+        if self.disk.exists(&self.files.idx()).map_err(|e| self.failed(e))? {
+            let idx = self.disk.open(&self.files.idx(), OpenMode::ReadWrite).map_err(|e| self.failed(e))?;
+            let entries = self.read_idx(&*idx, 0)?;
+            let (covered, used) = covered(&entries, first, self.block.version, self.dat_bytes);
+            let whole = used == entries.len() && used > 0;
+            if whole && self.tail_is_as_indexed(entries.last(), covered)? {
+                return self.take_over_idx(idx, &entries, covered);
+            }
+            return self.rebuild(&entries);
+        }
+        self.rebuild(&[])
+    }
+
+    /// Whether the record of the last `.idx` entry is in the `.dat`.
+    fn tail_is_as_indexed(&self, last: Option<&IdxEntry>, covered: u64) -> Result<bool, HaystackError> {
+        let (Some(IdxEntry::Put { key, offset, .. } | IdxEntry::Delete { key, offset }), true) =
+            (last, covered <= self.dat_bytes)
+        else {
+            return Ok(false);
+        };
+        let bytes = moongate_disk::read_exact_at(self.dat, *offset, crate::needle::HEADER_BYTES).map_err(|e| self.failed(e))?;
+        Ok(crate::needle::Header::decode(&bytes).is_some_and(|header| header.key == *key))
+    }
+
+    /// The `.idx` covers the `.dat` record by record: take it as it is.
+    fn take_over_idx(&mut self, idx: Arc<dyn DiskFile>, entries: &[IdxEntry], covered: u64) -> Result<Ready, HaystackError> {
+        let (changes, mut progress) = fold(entries);
+        for batch in changes.chunks(4096) {
+            self.index.store().load(self.table, batch)?;
+        }
+        progress.dat_bytes = covered;
+        progress.sealed_from = covered;
+        let idx_bytes = (entries.len() * self.width.entry_bytes()) as u64;
+        let replay = Replay::new(self.index, self.table, self.block.version, self.width, progress, &idx, idx_bytes);
+        let walk = Walk {
+            replay,
+            acknowledged_to: covered,
+            settled_to: covered,
+            named: Named::new(),
+            trust_loose: true,
+            held: Vec::new(),
+        };
+        let (progress, idx_bytes) = self.walk(walk, covered, &[])?;
+        self.settle(idx, idx_bytes, progress, covered)
+    }
+
+    /// Reads the whole `.dat` and writes a new `.idx`, which replaces the old one when it is done.
+    fn rebuild(&mut self, entries: &[IdxEntry]) -> Result<Ready, HaystackError> {
+        let first = self.block.first_record();
+        let new_path = self.files.path("idx.new");
+        let idx = self.disk.open(&new_path, OpenMode::CreateOrTruncate).map_err(|e| self.failed(e))?;
+        let mut anchors: Vec<u64> = entries
+            .iter()
+            .map(|e| match e {
+                IdxEntry::Put { offset, .. } | IdxEntry::Delete { offset, .. } => *offset,
+            })
+            .collect();
+        anchors.sort_unstable();
+        let replay = Replay::new(
+            self.index,
+            self.table,
+            self.block.version,
+            self.width,
+            Progress { dat_bytes: first, ..Progress::default() },
+            &idx,
+            0,
+        );
+        let walk = Walk {
+            replay,
+            acknowledged_to: first,
+            settled_to: first,
+            named: named(entries),
+            trust_loose: true,
+            held: Vec::new(),
+        };
+        let (progress, idx_bytes) = self.walk(walk, first, &anchors)?;
+        let ready = self.settle(idx, idx_bytes, progress, first)?;
+        self.disk
+            .rename(&new_path, &self.files.idx())
+            .and_then(|()| self.disk.sync_dir(&self.files.dir))
+            .map_err(|e| self.failed(e))?;
+        Ok(ready)
+    }
+
+    /// Whole entries of an `.idx` from an offset on.
+    fn read_idx(&self, idx: &dyn DiskFile, from: u64) -> Result<Vec<IdxEntry>, HaystackError> {
+        let len = idx.len().map_err(|e| self.failed(e))?;
+        let entry_bytes = self.width.entry_bytes();
+        let mut entries = Vec::with_capacity(((len - from) as usize) / entry_bytes);
+        let mut at = from;
+        while at < len {
+            let take = (len - at).min((entry_bytes as u64) << 16) as usize;
+            let bytes = moongate_disk::read_exact_at(idx, at, take).map_err(|e| self.failed(e))?;
+            entries.extend(bytes.chunks_exact(entry_bytes).filter_map(|b| self.width.decode(b)));
+            at += take as u64;
+        }
+        Ok(entries)
+    }
+
+    /// Walks the `.dat` to its end, and deals with what is behind the last whole commit. Returns progress and `.idx` length.
+    fn walk(&mut self, mut walk: Walk, from: u64, anchors: &[u64]) -> Result<(Progress, u64), HaystackError> {
+        self.recovery.walked_bytes = self.dat_bytes - from;
+        let acknowledged = [walk.acknowledged_to];
+        let anchors = if anchors.is_empty() { &acknowledged[..] } else { anchors };
+        let mut scan = Scan::new(self.dat, self.block.version, from, self.dat_bytes, anchors);
+        while let Some(event) = scan.next_event().map_err(|e| self.failed(e))? {
+            self.recovery.damaged_bytes += walk.event(event)?;
+        }
+        if mutant::is(Mutant::TrustTail) {
+            walk.accept_held()?;
+            walk.settled_to = self.dat_bytes;
+            walk.replay.progress.dat_bytes = self.dat_bytes;
+        }
+        self.cut_tail(&mut walk)?;
+        walk.replay.flush()?;
+        Ok((walk.replay.progress, walk.replay.idx_bytes))
+    }
+
+    fn cut_tail(&mut self, walk: &mut Walk) -> Result<(), HaystackError> {
+        let cut_bytes = self.dat_bytes - walk.settled_to;
+        if cut_bytes == 0 {
+            return Ok(());
+        }
+        if walk.trust_loose && cut_bytes > CUT_BYTES_MAX {
+            self.refused = Some(format!(
+                "{cut_bytes} bytes behind offset {} cannot be read: copy the file, then run moongate fsck --repair",
+                walk.settled_to
+            ));
+            return Ok(());
+        }
+        let version = self.block.version;
+        let whole: Vec<Found> = walk.held_records().filter(|r| r.sealed && r.fault.is_none()).collect();
+        let commit = self.salvage(&whole, walk.settled_to)?;
+        self.dat.set_len(walk.settled_to).map_err(|e| self.failed(e))?;
+        self.recovery.cut_bytes = cut_bytes;
+        self.recovery.salvaged = whole.len() as u64;
+        self.dat_bytes = walk.settled_to + commit.len() as u64;
+        if whole.is_empty() {
+            return Ok(());
+        }
+        self.dat.write_all_at(&commit, walk.settled_to).map_err(|e| self.failed(e))?;
+        let mut offset = walk.settled_to;
+        for found in whole {
+            walk.replay.record(&Found { offset, ..found }, None)?;
+            offset += record_bytes(found.header.size, version);
+        }
+        walk.replay.commit_record(self.dat_bytes);
+        Ok(())
+    }
+
+    /// Whole records of a torn commit, as a commit of their own at `start`.
+    fn salvage(&self, whole: &[Found], start: u64) -> Result<Vec<u8>, HaystackError> {
+        let version = self.block.version;
+        let mut commit = Vec::new();
+        for found in whole {
+            let len = record_bytes(found.header.size, version) as usize;
+            let record = moongate_disk::read_exact_at(self.dat, found.offset, len).map_err(|e| self.failed(e))?;
+            let offset = start + commit.len() as u64;
+            let stamp =
+                Stamp { key: found.header.key, cookie: found.header.cookie, appended_at_ns: found.appended_at_ns, offset };
+            match Needle::decode(record.into(), version, None) {
+                Ok(needle) if found.header.size > 0 => needle.to_draft().encode(&stamp, version, &mut commit),
+                _ => encode_marker(&stamp, found.checksum, version, &mut commit),
+            }
+        }
+        if let Some(last) = whole.last() {
+            commit::seal_commit(&mut commit, start, last.appended_at_ns + 1, version);
+        }
+        Ok(commit)
+    }
+
+    /// Makes what was found durable, and notes it. Bytes since `from` may be in the page cache only, marked clean by a sync
+    /// that failed: they are written again before they are trusted.
+    fn settle(&mut self, idx: Arc<dyn DiskFile>, idx_bytes: u64, progress: Progress, from: u64) -> Result<Ready, HaystackError> {
+        let end = progress.dat_bytes;
+        if self.refused.is_none() && !mutant::is(Mutant::SkipTailRewrite) {
+            self.write_again(from, end)?;
+        }
+        idx.set_len(idx_bytes).map_err(|e| self.failed(e))?;
+        self.dat.sync_data().and_then(|()| idx.sync_data()).map_err(|e| self.failed(e))?;
+        let checkpoint = Checkpoint { dat_bytes: end, idx_bytes, tail_crc: tail_crc(self.dat, end).map_err(|e| self.failed(e))? };
+        self.index.store().sync()?;
+        self.index.store().set_checkpoint(self.table, &checkpoint)?;
+        Ok(Ready { idx, idx_bytes, progress, checkpoint })
+    }
+
+    fn write_again(&self, from: u64, end: u64) -> Result<(), HaystackError> {
+        let ours = from.max(end.saturating_sub(16 * CUT_BYTES_MAX));
+        let mut at = ours;
+        while at < end {
+            let len = (end - at).min(COPY_BYTES) as usize;
+            let bytes = moongate_disk::read_exact_at(self.dat, at, len).map_err(|e| self.failed(e))?;
+            self.dat.write_all_at(&bytes, at).map_err(|e| self.failed(e))?;
+            at += len as u64;
+        }
+        Ok(())
+    }
+}
+
+fn named(entries: &[IdxEntry]) -> Named {
+    entries
+        .iter()
+        .map(|entry| match entry {
+            IdxEntry::Put { offset, .. } => (*offset, true),
+            IdxEntry::Delete { offset, .. } => (*offset, false),
+        })
+        .collect()
+}
+
+/// How far `.idx` entries follow each other in the `.dat` without a gap, and how many of them do.
+fn covered(entries: &[IdxEntry], first: u64, version: Version, dat_bytes: u64) -> (u64, usize) {
+    let mut at = first;
+    for (n, entry) in entries.iter().enumerate() {
+        let (offset, size) = match *entry {
+            IdxEntry::Put { offset, size, .. } => (offset, size),
+            IdxEntry::Delete { offset, .. } => (offset, 0),
+        };
+        let end = offset.saturating_add(record_bytes(size, version));
+        if offset != at || end > dat_bytes {
+            return (at, n);
+        }
+        at = end;
+    }
+    (at, entries.len())
+}
+
+/// The last word of an `.idx` on each key, and what it counts.
+fn fold(entries: &[IdxEntry]) -> (Vec<Change>, Progress) {
+    let mut order: Vec<u32> = (0..u32::try_from(entries.len()).unwrap_or(u32::MAX)).collect();
+    let key = |n: u32| match entries[n as usize] {
+        IdxEntry::Put { key, .. } | IdxEntry::Delete { key, .. } => key,
+    };
+    order.sort_by_key(|n| key(*n));
+    let (mut changes, mut progress): (Vec<Change>, _) = (Vec::new(), Progress::default());
+    for group in order.chunk_by(|a, b| key(*a) == key(*b)) {
+        let mut last: Option<Entry> = None;
+        for n in group {
+            let before = last.filter(|e| !e.deleted);
+            progress.counters.deletes += u64::from(before.is_some());
+            progress.counters.deleted_bytes += before.map_or(0, |e| u64::from(e.size));
+            last = match entries[*n as usize] {
+                IdxEntry::Put { offset, size, .. } => {
+                    progress.counters.puts += 1;
+                    Some(Entry { offset, size, deleted: false })
+                }
+                IdxEntry::Delete { .. } => last.map(|e| Entry { deleted: true, ..e }),
+            };
+        }
+        if let Some(entry) = last {
+            let key = key(group[0]);
+            changes.push((key, entry));
+            progress.key_max = if sequence::is_ours(key) { progress.key_max.max(key.0) } else { progress.key_max };
+        }
+    }
+    (changes, progress)
+}
+
+enum Held {
+    Record(Found),
+    CommitEnd(u64),
+}
+
+/// Decides, record by record, what of a tail counts.
+struct Walk {
+    replay: Replay,
+    /// Everything before was acknowledged, damaged or not.
+    acknowledged_to: u64,
+    settled_to: u64,
+    named: Named,
+    /// Records outside commits count by their own checksum: nobody wrote commits, or nobody knows.
+    trust_loose: bool,
+    /// Behind the last whole commit.
+    held: Vec<Held>,
+}
+
+impl Walk {
+    /// Takes an event; returns how many bytes it could not read.
+    fn event(&mut self, event: Event) -> Result<u64, HaystackError> {
+        match event {
+            Event::Commit { records, sound, end, .. } if sound || end <= self.acknowledged_to => {
+                self.accept_held()?;
+                records.iter().try_for_each(|found| self.accept(found))?;
+                self.accept_commit(end)?;
+            }
+            Event::Commit { records, end, .. } => {
+                self.held.extend(records.into_iter().map(Held::Record));
+                self.held.push(Held::CommitEnd(end));
+            }
+            Event::Loose(records) => {
+                records.iter().try_for_each(|found| self.loose(found))?;
+                if self.held.is_empty() {
+                    self.replay.settle()?;
+                }
+            }
+            Event::Damage { start, end } => return Ok(end - start),
+        }
+        Ok(0)
+    }
+
+    fn loose(&mut self, found: &Found) -> Result<(), HaystackError> {
+        let by_others = !found.sealed && (self.named.contains_key(&found.offset) || (self.trust_loose && found.fault.is_none()));
+        if found.offset < self.acknowledged_to || by_others {
+            self.accept_held()?;
+            self.accept(found)
+        } else {
+            self.held.push(Held::Record(*found));
+            Ok(())
+        }
+    }
+
+    fn accept(&mut self, found: &Found) -> Result<(), HaystackError> {
+        self.replay.record(found, self.named.get(&found.offset).copied())?;
+        self.settled_to = found.end(self.replay.version);
+        if !found.sealed && found.fault.is_none() {
+            self.replay.progress.sealed_from = self.settled_to;
+        }
+        Ok(())
+    }
+
+    fn accept_commit(&mut self, end: u64) -> Result<(), HaystackError> {
+        self.replay.commit_record(end);
+        self.settled_to = end;
+        self.replay.settle()
+    }
+
+    /// A later commit is whole, so these were durable before it began.
+    fn accept_held(&mut self) -> Result<(), HaystackError> {
+        for held in std::mem::take(&mut self.held) {
+            match held {
+                Held::Record(found) => self.accept(&found)?,
+                Held::CommitEnd(end) => self.accept_commit(end)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn held_records(&self) -> impl Iterator<Item = Found> {
+        self.held.iter().filter_map(|held| match held {
+            Held::Record(found) => Some(*found),
+            Held::CommitEnd(_) => None,
+        })
+    }
+}
