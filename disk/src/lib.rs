@@ -21,8 +21,10 @@ mod disk;
 mod engine;
 mod real;
 mod replace;
+pub mod sim;
 
 pub use disk::{Disk, DiskFile, OpenMode, Space, read_exact_at};
 pub use engine::{EngineChoice, ReadEngine};
 pub use real::RealDisk;
 pub use replace::replace_file;
+pub use sim::{Crash, SimDisk};

@@ -11,7 +11,8 @@ pub(super) fn start(number: usize, queue: Arc<Queue>) -> io::Result<JoinHandle<(
     Builder::new().name(format!("disk-read-{number}")).spawn(move || serve(&queue))
 }
 
-fn serve(queue: &Queue) {
+/// Reads one request after the other until the queue is closed and empty.
+pub(super) fn serve(queue: &Queue) {
     while let Some(request) = queue.pop_wait() {
         let result = read_exact_at(&*request.file, request.offset, request.len);
         request.answer(result);

@@ -106,8 +106,10 @@ impl Queue {
         self.waiting.lock().requests.clear();
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.waiting.lock().closed
+    /// Whether nothing waits, and nothing can come any more.
+    pub(super) fn is_finished(&self) -> bool {
+        let waiting = self.waiting.lock();
+        waiting.closed && waiting.requests.is_empty()
     }
 
     pub(super) fn len(&self) -> usize {

@@ -112,14 +112,22 @@ impl InFlight {
     }
 }
 
-/// What is still in flight when the worker ends (it has failed or panicked) may yet be written to by the kernel:
-/// its memory is leaked, never freed.
-impl Drop for InFlight {
-    fn drop(&mut self) {
+impl InFlight {
+    /// Gives up on what is in flight: its readers get an error. The kernel may yet write to its memory, which is
+    /// therefore leaked, never freed.
+    pub(super) fn abandon(&mut self) {
         for read in self.slots.drain(..).flatten() {
             let Read { request, buffer, .. } = read;
             std::mem::forget(buffer);
             request.answer(Err(stopped()));
         }
+        self.free.clear();
+    }
+}
+
+/// The worker has ended, perhaps by a panic.
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.abandon();
     }
 }

@@ -8,6 +8,7 @@ mod doorbell;
 mod in_flight;
 mod refusal;
 
+use super::pool;
 use super::queue::Queue;
 use crate::disk::buffer_for;
 pub(super) use doorbell::Doorbell;
@@ -20,11 +21,14 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 /// Entries of the submission ring.
 const DEPTH: u32 = 256;
 /// Reads in flight; the one entry left is the doorbell's.
 const READS_IN_FLIGHT_MAX: usize = DEPTH as usize - 1;
+/// How long to wait for a kernel that has no memory for a request.
+const MEMORY_PAUSE: Duration = Duration::from_millis(1);
 /// The doorbell's mark; reads are marked with their slot's number.
 const DOORBELL: u64 = u64::MAX;
 
@@ -35,13 +39,7 @@ const DOORBELL: u64 = u64::MAX;
 pub(super) fn start(queue: Arc<Queue>) -> io::Result<(Arc<Doorbell>, JoinHandle<()>)> {
     let ring = IoUring::new(DEPTH).map_err(explain)?;
     let doorbell = Arc::new(Doorbell::new()?);
-    let mut worker = Worker {
-        in_flight: InFlight::new(READS_IN_FLIGHT_MAX),
-        ring,
-        doorbell: Arc::clone(&doorbell),
-        doorbell_is_polled: false,
-        queue,
-    };
+    let mut worker = Worker::new(ring, Arc::clone(&doorbell), queue);
     worker.probe().map_err(explain)?;
     let thread = Builder::new().name("disk-io-uring".to_owned()).spawn(move || worker.serve())?;
     Ok((doorbell, thread))
@@ -49,7 +47,6 @@ pub(super) fn start(queue: Arc<Queue>) -> io::Result<(Arc<Doorbell>, JoinHandle<
 
 /// Everything the ring's thread owns.
 struct Worker {
-    // Before the ring: whatever is in flight is leaked, not freed, so the order of drops is only tidiness.
     in_flight: InFlight,
     ring: IoUring,
     doorbell: Arc<Doorbell>,
@@ -65,6 +62,16 @@ impl Drop for Worker {
 }
 
 impl Worker {
+    fn new(ring: IoUring, doorbell: Arc<Doorbell>, queue: Arc<Queue>) -> Self {
+        Self {
+            in_flight: InFlight::new(READS_IN_FLIGHT_MAX),
+            ring,
+            doorbell,
+            doorbell_is_polled: false,
+            queue,
+        }
+    }
+
     /// One real read: a ring that can be set up may still be forbidden to do anything.
     fn probe(&mut self) -> io::Result<()> {
         let file = rustix::fs::memfd_create("moongate-probe", rustix::fs::MemfdFlags::CLOEXEC)?;
@@ -76,26 +83,37 @@ impl Worker {
         // SAFETY: the buffer is never freed, and nothing looks at it before the completion below. The kernel holds
         // its own reference to the file once the entry is submitted.
         unsafe { self.push(&entry)? };
-        self.ring.submit_and_wait(1)?;
-        match self.ring.completion().next().map(|done| done.result()) {
-            Some(8) if buffer == b"moongate" => Ok(()),
-            Some(error) if error < 0 => Err(io::Error::from_raw_os_error(-error)),
+        let result = loop {
+            self.submit_and_wait()?;
+            if let Some(done) = self.ring.completion().next() {
+                break done.result();
+            }
+        };
+        match result {
+            8 if buffer == b"moongate" => Ok(()),
+            error if error < 0 => Err(io::Error::from_raw_os_error(-error)),
             _ => Err(io::Error::other("a trial read gave wrong bytes")),
         }
     }
 
     fn serve(mut self) {
         if let Err(error) = self.run() {
-            // The reads in flight get an error, and so does every later one: the process goes on, and says so.
-            tracing::error!(%error, "the io_uring read engine has failed");
+            tracing::error!(%error, "io_uring has failed; reads now go through one thread: restart when you can");
+            self.serve_without_ring();
         }
+    }
+
+    /// The ring is broken: its reads get an error, and later ones are done here one by one. Slow, but not silent.
+    fn serve_without_ring(&mut self) {
+        self.in_flight.abandon();
+        pool::serve(&self.queue);
     }
 
     fn run(&mut self) -> io::Result<()> {
         let mut completed = Vec::with_capacity(2 * DEPTH as usize);
         loop {
             self.take_requests()?;
-            if self.in_flight.is_empty() && self.queue.is_closed() {
+            if self.in_flight.is_empty() && self.queue.is_finished() {
                 return Ok(());
             }
             self.poll_doorbell()?;
@@ -168,9 +186,14 @@ impl Worker {
     fn submit_and_wait(&mut self) -> io::Result<()> {
         match self.ring.submit_and_wait(1) {
             Ok(_) => Ok(()),
-            // Interrupted, or the kernel wants completions to be taken first: both are healed by going round again.
             Err(e) => match Errno::from_io_error(&e) {
-                Some(Errno::INTR | Errno::BUSY | Errno::AGAIN) => Ok(()),
+                // Interrupted, or completions have to be taken first: healed by going round again.
+                Some(Errno::INTR | Errno::BUSY) => Ok(()),
+                // The kernel is short of memory: that passes, but not faster for being asked without a pause.
+                Some(Errno::AGAIN) => {
+                    std::thread::sleep(MEMORY_PAUSE);
+                    Ok(())
+                }
                 _ => Err(e),
             },
         }
@@ -195,5 +218,51 @@ impl Worker {
                 Ok(())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::queue::Request;
+    use crate::{Disk, OpenMode, RealDisk};
+    use tokio::sync::oneshot;
+
+    #[tokio::test]
+    async fn a_broken_ring_fails_its_reads_and_serves_later_ones() {
+        let Ok(ring) = IoUring::new(DEPTH) else {
+            return;
+        };
+        let dir = tempfile::TempDir::new().unwrap();
+        let file = RealDisk
+            .open(&dir.path().join("f"), OpenMode::CreateNew)
+            .unwrap();
+        file.write_all_at(b"content", 0).unwrap();
+        let queue = Arc::new(Queue::new());
+        let mut worker = Worker::new(ring, Arc::new(Doorbell::new().unwrap()), Arc::clone(&queue));
+        let mut answers = Vec::new();
+        for _ in 0..2 {
+            let (reply, answer) = oneshot::channel();
+            let (file, place) = (Arc::clone(&file), queue.place().await.unwrap());
+            queue
+                .push(Request {
+                    file,
+                    offset: 0,
+                    len: 7,
+                    reply,
+                    place,
+                })
+                .unwrap();
+            answers.push(answer);
+            if answers.len() == 1 {
+                worker.take_requests().unwrap();
+            }
+        }
+        queue.close();
+        worker.serve_without_ring();
+        let later = answers.pop().unwrap().await.unwrap();
+        assert_eq!(later.unwrap(), b"content");
+        let first = answers.pop().unwrap().await.unwrap();
+        assert_eq!(first.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 }
