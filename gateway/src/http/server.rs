@@ -1,0 +1,326 @@
+//! The listener: connections in, requests to a service, answers out; every resource that a client can
+//! hold is bounded.
+//!
+//! | what a client may do | what ends it |
+//! | --- | --- |
+//! | connect and send nothing, or a head byte by byte | `header_timeout`, from the moment it is accepted |
+//! | keep a connection open without a request | `header_timeout`, from the end of the last answer |
+//! | send a huge head | 431 at `header_bytes_max`, or at 100 headers |
+//! | send a body slowly | [`intake`](super::intake), which the service reads it with |
+//! | stop reading an answer | `write_stall_timeout` |
+//! | open too many connections | 503 at `connections_max` |
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use http::{HeaderValue, Request, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::body::Response;
+use super::json::error_json;
+use super::socket::GuardedSocket;
+
+/// The pause after an accept that failed for want of descriptors or memory. Until some connection ends,
+/// trying again at once would only burn the processor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+/// Clients above `connections_max` that are told so at the same time; more are dropped without a word.
+const REFUSALS_MAX: u64 = 64;
+/// The least that hyper accepts for a connection's buffer, in bytes.
+const HEADER_BYTES_MIN: usize = 8 * 1024;
+/// What a client above `connections_max` is told.
+const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// What a client may hold of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerLimits {
+    /// Connections open at the same time.
+    pub connections_max: u64,
+    /// The longest head of a request, in bytes, and the most that a connection buffers; at least 8 KiB.
+    pub header_bytes_max: usize,
+    /// How long a head may take to arrive, counted from the accept or from the end of the last answer:
+    /// so it is the keep-alive idle time as well.
+    pub header_timeout: Duration,
+    /// How long a client may take nothing of an answer that waits for it.
+    pub write_stall_timeout: Duration,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self {
+            connections_max: 20_000,
+            header_bytes_max: 64 * 1024,
+            header_timeout: Duration::from_secs(30),
+            write_stall_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What the listener has done so far; shared with whoever reports it.
+#[derive(Debug, Default)]
+pub struct ConnectionStats {
+    /// Connections that are open now.
+    pub open: AtomicU64,
+    /// Connections accepted and served, in all.
+    pub accepted: AtomicU64,
+    /// Connections turned away because of `connections_max`, in all.
+    pub refused: AtomicU64,
+    /// Accepts that failed, in all: out of descriptors, mostly.
+    pub accept_errors: AtomicU64,
+    /// Services that panicked, in all.
+    pub panics: AtomicU64,
+}
+
+/// Who sent a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// The address of the other end of the connection.
+    pub addr: SocketAddr,
+}
+
+/// Serves `listener` until `shutdown` becomes true (or its sender is dropped), then drains: no more
+/// connections are accepted, idle ones are closed, requests in flight get their answers, and what is
+/// left after `drain_timeout` is cut. Returns when nothing is left.
+///
+/// A service whose client goes away is dropped at its next `.await`: what must be finished belongs in a
+/// task of its own. A service that panics answers 500.
+pub async fn serve<S, F>(
+    listener: TcpListener,
+    limits: ServerLimits,
+    stats: Arc<ConnectionStats>,
+    service: S,
+    mut shutdown: watch::Receiver<bool>,
+    drain_timeout: Duration,
+) where
+    S: Fn(Request<Incoming>, PeerInfo) -> F + Clone + Send + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    let mut refusals = JoinSet::new();
+    let acceptor = Acceptor {
+        limits,
+        stats,
+        service,
+        shutdown: shutdown.clone(),
+    };
+    loop {
+        tokio::select! {
+            () = told(&mut shutdown) => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, addr)) => acceptor.admit(stream, addr, &mut connections, &mut refusals),
+                Err(error) => acceptor.recover(&error).await,
+            },
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            Some(_) = refusals.join_next(), if !refusals.is_empty() => {}
+        }
+    }
+    drop(listener);
+    drain(connections, drain_timeout).await;
+}
+
+/// Waits until `shutdown` is true; a sender that is gone can never say so, and counts as that.
+async fn told(shutdown: &mut watch::Receiver<bool>) {
+    let _ = shutdown.wait_for(|stop| *stop).await;
+}
+
+async fn drain(mut connections: JoinSet<()>, drain_timeout: Duration) {
+    let all = async { while connections.join_next().await.is_some() {} };
+    if timeout(drain_timeout, all).await.is_err() {
+        tracing::warn!(
+            open = connections.len(),
+            "connections cut: they outlasted the drain"
+        );
+        connections.shutdown().await;
+    }
+}
+
+/// What a listener needs to take a connection in.
+struct Acceptor<S> {
+    limits: ServerLimits,
+    stats: Arc<ConnectionStats>,
+    service: S,
+    shutdown: watch::Receiver<bool>,
+}
+
+impl<S, F> Acceptor<S>
+where
+    S: Fn(Request<Incoming>, PeerInfo) -> F + Clone + Send + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
+    fn admit(
+        &self,
+        stream: TcpStream,
+        addr: SocketAddr,
+        connections: &mut JoinSet<()>,
+        refusals: &mut JoinSet<()>,
+    ) {
+        if self.stats.open.load(Ordering::Relaxed) >= self.limits.connections_max {
+            self.stats.refused.fetch_add(1, Ordering::Relaxed);
+            if (refusals.len() as u64) < REFUSALS_MAX {
+                refusals.spawn(refuse(GuardedSocket::new(
+                    stream,
+                    self.limits.write_stall_timeout,
+                )));
+            }
+            return;
+        }
+        self.stats.accepted.fetch_add(1, Ordering::Relaxed);
+        connections.spawn(self.connection(stream, PeerInfo { addr }));
+    }
+
+    /// One connection, from its first byte to its last.
+    fn connection(
+        &self,
+        stream: TcpStream,
+        peer: PeerInfo,
+    ) -> impl Future<Output = ()> + use<S, F> {
+        let open = OpenConnection::count(&self.stats);
+        let (limits, service, mut shutdown) = (
+            self.limits.clone(),
+            self.service.clone(),
+            self.shutdown.clone(),
+        );
+        async move {
+            if !speaks_in_time(&stream, limits.header_timeout, &mut shutdown).await {
+                return;
+            }
+            // Without this an answer in two packets waits for the client's delayed acknowledgement.
+            let _ = stream.set_nodelay(true);
+            let socket = GuardedSocket::new(stream, limits.write_stall_timeout);
+            let stats = &*open.stats;
+            let handler = service_fn(move |request| {
+                // To begin with, a service is a function: that may panic as well as its future.
+                let running = catch_unwind(AssertUnwindSafe(|| service(request, peer)));
+                answer(running.ok(), peer, stats)
+            });
+            let connection = protocol(&limits).serve_connection(TokioIo::new(socket), handler);
+            let mut connection = pin!(connection);
+            let ended = tokio::select! {
+                biased;
+                ended = connection.as_mut() => ended,
+                () = told(&mut shutdown) => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(peer = %peer.addr, %error, "connection ended");
+            }
+        }
+    }
+
+    /// A failed accept concerns one client, or the whole process: then wait for better times.
+    async fn recover(&self, error: &io::Error) {
+        self.stats.accept_errors.fetch_add(1, Ordering::Relaxed);
+        if matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+        ) {
+            return;
+        }
+        tracing::warn!(%error, "cannot accept connections for now");
+        sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+/// Counts a connection as open for as long as it lives, however it ends.
+struct OpenConnection {
+    stats: Arc<ConnectionStats>,
+}
+
+impl OpenConnection {
+    fn count(stats: &Arc<ConnectionStats>) -> Self {
+        stats.open.fetch_add(1, Ordering::Relaxed);
+        Self {
+            stats: Arc::clone(stats),
+        }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.stats.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Waits for the first byte, before hyper allocates its buffers: ten thousand silent connections then
+/// cost little more than their sockets.
+async fn speaks_in_time(
+    stream: &TcpStream,
+    header_timeout: Duration,
+    shutdown: &mut watch::Receiver<bool>,
+) -> bool {
+    tokio::select! {
+        biased;
+        ready = timeout(header_timeout, stream.readable()) => matches!(ready, Ok(Ok(()))),
+        () = told(shutdown) => false,
+    }
+}
+
+fn protocol(limits: &ServerLimits) -> http1::Builder {
+    let header_bytes_max = limits.header_bytes_max.max(HEADER_BYTES_MIN);
+    let mut protocol = http1::Builder::new();
+    protocol
+        .timer(TokioTimer::new())
+        // hyper runs this clock while it waits for a head, so over idle connections too.
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(header_bytes_max)
+        // SeaweedFS spells headers as Go does, and some of its clients compare them as they are.
+        .title_case_headers(true);
+    protocol
+}
+
+/// Runs a service to its answer, which is 500 if it panics (`None`: it did so already).
+async fn answer<F>(
+    running: Option<F>,
+    peer: PeerInfo,
+    stats: &ConnectionStats,
+) -> Result<Response, Infallible>
+where
+    F: Future<Output = Response>,
+{
+    let Some(running) = running else {
+        return Ok(internal_error(peer, stats));
+    };
+    let mut running = pin!(running);
+    let response = std::future::poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx)));
+        // A future that has panicked is never polled again: the answer is ready.
+        polled.unwrap_or_else(|_| Poll::Ready(internal_error(peer, stats)))
+    });
+    Ok(response.await)
+}
+
+fn internal_error(peer: PeerInfo, stats: &ConnectionStats) -> Response {
+    stats.panics.fetch_add(1, Ordering::Relaxed);
+    tracing::error!(peer = %peer.addr, "a service panicked");
+    let mut response = error_json(StatusCode::INTERNAL_SERVER_ERROR, "internal error");
+    response
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// Tells a client that there is no room, and waits briefly until it has heard.
+async fn refuse(mut socket: GuardedSocket) {
+    if socket.write_all(REFUSAL).await.is_ok() {
+        let _ = socket.shutdown().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;
