@@ -1,3 +1,5 @@
 //! x
 
+pub mod cli;
+pub mod config;
 pub mod transform;

@@ -22,7 +22,9 @@ impl JpegHead {
     /// will say so better.
     pub fn read(bytes: &[u8]) -> Self {
         let mut head = Self::default();
-        let Some(mut rest) = bytes.strip_prefix(&[MARKER, SOI]) else { return head };
+        let Some(mut rest) = bytes.strip_prefix(&[MARKER, SOI]) else {
+            return head;
+        };
         while let Some((marker, body, after)) = segment(rest) {
             if marker == SOS {
                 break;
@@ -37,7 +39,9 @@ impl JpegHead {
 
 /// The next segment: its marker, its body, and what follows it. Fill bytes before a marker are skipped.
 fn segment(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&MARKER, after) = bytes.split_first()? else { return None };
+    let (&MARKER, after) = bytes.split_first()? else {
+        return None;
+    };
     let fill = after.iter().take_while(|&&byte| byte == MARKER).count();
     let (&marker, after) = after.get(fill..)?.split_first()?;
     let length = usize::from(u16::from_be_bytes(*after.first_chunk()?));
@@ -57,9 +61,21 @@ mod tests {
         let plain = samples::jpeg(8, 8);
         assert_eq!(JpegHead::read(&plain), JpegHead::default());
         let turned = samples::with_exif_orientation(&plain, 6);
-        assert_eq!(JpegHead::read(&turned), JpegHead { has_exif: true, progressive: false });
+        assert_eq!(
+            JpegHead::read(&turned),
+            JpegHead {
+                has_exif: true,
+                progressive: false
+            }
+        );
         let progressive = [0xFF, 0xD8, 0xFF, 0xFF, 0xC2, 0, 3, 8, 0xFF, 0xDA, 0, 2];
-        assert_eq!(JpegHead::read(&progressive), JpegHead { has_exif: false, progressive: true });
+        assert_eq!(
+            JpegHead::read(&progressive),
+            JpegHead {
+                has_exif: false,
+                progressive: true
+            }
+        );
     }
 
     proptest! {

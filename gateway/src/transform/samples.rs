@@ -6,11 +6,13 @@ use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 
 /// Four flat quarters: red, green / blue, white. Tells every turn and mirror apart.
 pub fn quarters(width: u32, height: u32) -> DynamicImage {
-    RgbImage::from_fn(width, height, |x, y| match (x < width / 2, y < height / 2) {
-        (true, true) => Rgb([255, 0, 0]),
-        (false, true) => Rgb([0, 255, 0]),
-        (true, false) => Rgb([0, 0, 255]),
-        (false, false) => Rgb([255, 255, 255]),
+    RgbImage::from_fn(width, height, |x, y| {
+        match (x < width / 2, y < height / 2) {
+            (true, true) => Rgb([255, 0, 0]),
+            (false, true) => Rgb([0, 255, 0]),
+            (true, false) => Rgb([0, 0, 255]),
+            (false, false) => Rgb([255, 255, 255]),
+        }
     })
     .into()
 }
@@ -58,6 +60,8 @@ pub fn png_bomb(width: u32, height: u32) -> Vec<u8> {
 /// CRC-32 as PNG has it (ISO 3309), bit by bit.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 * (crc & 1)))
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            (crc >> 1) ^ (0xEDB8_8320 * (crc & 1))
+        })
     })
 }
