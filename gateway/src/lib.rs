@@ -1,3 +1,6 @@
-//! x
+//! The gateway: protocols over the haystack.
 
+pub mod cli;
+pub mod config;
 pub mod http;
+pub mod transform;

@@ -1,0 +1,280 @@
+//! The command line: its arguments and their help, which is its documentation. Nothing is carried out here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Exit code: done, and nothing wrong was found.
+pub const EXIT_OK: u8 = 0;
+/// Exit code: it failed, or it found problems (a wrong configuration, damaged volumes).
+pub const EXIT_PROBLEMS: u8 = 1;
+/// Exit code: the command line itself is wrong. Clap's own.
+pub const EXIT_USAGE: u8 = 2;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; nothing wrong was found
+  1  failed, or found problems; they are on standard error
+  2  the command line is wrong";
+
+const ROOT_EXAMPLES: &str = "\
+Examples:
+  moongate serve
+      A gateway on 127.0.0.1:9333 with its volumes in ./moongate-data. Then, from another terminal:
+        curl http://127.0.0.1:9333/dir/assign
+        curl -F file=@cat.jpg http://127.0.0.1:9333/FID     (FID: the \"fid\" of that answer)
+        curl 'http://127.0.0.1:9333/FID?width=200' -o small.jpg
+  moongate check-config /etc/moongate.toml
+  moongate fsck /var/lib/moongate
+
+Exit codes:
+  0  done; nothing wrong was found
+  1  failed, or found problems; they are on standard error
+  2  the command line is wrong";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  moongate serve
+  moongate serve --config /etc/moongate.toml
+  moongate serve --data /disk1/moongate --data /disk2/moongate
+  moongate serve --image-listen 0.0.0.0:9333 --public-url images.example.com:9333 --allow-anonymous
+
+Signals:
+  SIGTERM, SIGINT  stop listening, finish the requests in flight (limits.drain_timeout, 30s), exit 0
+
+Exit codes:
+  0  stopped by a signal, everything acknowledged is kept
+  1  failed: a wrong configuration, an address in use, a folder that cannot be opened
+  2  the command line is wrong";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  moongate check-config /etc/moongate.toml && systemctl restart moongate
+
+Exit codes:
+  0  the file is good
+  1  it is not; every mistake is on standard error, with its line and what to write instead
+  2  the command line is wrong";
+
+const FSCK_EXAMPLES: &str = "\
+Examples:
+  moongate fsck /var/lib/moongate
+  moongate fsck /var/lib/moongate --json | jq .
+  moongate fsck /var/lib/moongate --repair
+
+Exit codes:
+  0  every volume is whole, or was made so by --repair
+  1  problems were found and are left, or the folder cannot be read
+  2  the command line is wrong";
+
+/// Moongate, a storage gateway: small images over HTTP.
+///
+/// One program serves images by SeaweedFS's HTTP calls, from volumes of needles on local disks. What is
+/// acknowledged is on the disk. A folder of SeaweedFS volumes opens in place.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "moongate", version, max_term_width = 100, arg_required_else_help = true, after_long_help = ROOT_EXAMPLES, after_help = "Run a command with --help for its flags, units, defaults and examples.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Run the gateway.
+    ///
+    /// Runs the gateway in the foreground until SIGTERM or SIGINT; the log goes to standard output. Settings come
+    /// from the file of --config where there is one, else from the defaults; the flags here override both. Listens
+    /// on loopback only, unless --allow-anonymous says that anyone who can connect may read and write: there is no
+    /// authentication yet.
+    #[command(after_long_help = SERVE_EXAMPLES)]
+    Serve(ServeArgs),
+    /// Check a configuration file, and explain its mistakes.
+    ///
+    /// Reads a configuration file as `serve --config` would, checks every key, unit and range, and opens nothing.
+    /// Mistakes are shown as file:line:column, with the line and with what to write instead. All keys with their
+    /// defaults are in docs/config.md.
+    #[command(after_long_help = CHECK_EXAMPLES)]
+    CheckConfig(CheckConfigArgs),
+    /// Check the volumes in a folder.
+    ///
+    /// Reads every volume in DIR from end to end and checks each needle's CRC-32C, the index against the data, and
+    /// each commit's checksum. Reads only, unless --repair is given. Do not run it on a folder that a gateway is
+    /// serving: it refuses to.
+    #[command(after_long_help = FSCK_EXAMPLES)]
+    Fsck(FsckArgs),
+    /// Print the version.
+    ///
+    /// Prints the version and what it was built for.
+    #[command(after_long_help = EXIT_CODES)]
+    Version(VersionArgs),
+}
+
+/// Arguments of `moongate serve`; they override the configuration file.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServeArgs {
+    /// Configuration file (TOML).
+    ///
+    /// Every key has a default, so none is needed. Check one with `moongate check-config FILE`.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "MOONGATE_CONFIG",
+        hide_env_values = true
+    )]
+    pub config: Option<PathBuf>,
+    /// Folder for volumes; repeat it for several disks [default: ./moongate-data]
+    ///
+    /// It is made where it is missing. Given once or more, these folders replace those of `haystack.data`.
+    #[arg(long, value_name = "DIR", value_parser = clap::builder::PathBufValueParser::new())]
+    pub data: Vec<PathBuf>,
+    /// Address of the image port, IP:PORT [default: 127.0.0.1:9333]
+    ///
+    /// Port 0 takes a free one, and the log tells which. Anything but loopback needs --allow-anonymous.
+    #[arg(long, value_name = "ADDR")]
+    pub image_listen: Option<SocketAddr>,
+    /// Address of the file port, IP:PORT [default: 127.0.0.1:8888]
+    ///
+    /// Accepted and checked, but nothing listens there yet: it opens in a later version.
+    #[arg(long, value_name = "ADDR")]
+    pub file_listen: Option<SocketAddr>,
+    /// Address of the operator's port (health, metrics, status), IP:PORT [default: 127.0.0.1:9320]
+    ///
+    /// Port 0 takes a free one, and the log tells which. Anything but loopback needs --allow-anonymous.
+    #[arg(long, value_name = "ADDR")]
+    pub admin_listen: Option<SocketAddr>,
+    /// HOST:PORT that clients are told to use for images [default: the address bound]
+    ///
+    /// Goes into the answers to assign and lookup. Needed with --image-listen 0.0.0.0:PORT.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub public_url: Option<String>,
+    /// Serve everybody who can connect; needed to listen beyond loopback
+    ///
+    /// There is no authentication yet: whoever can connect can read, write and delete everything.
+    #[arg(long)]
+    pub allow_anonymous: bool,
+}
+
+/// Arguments of `moongate check-config`.
+#[derive(Debug, Clone, Args)]
+pub struct CheckConfigArgs {
+    /// Configuration file (TOML).
+    #[arg(value_name = "FILE", env = "MOONGATE_CONFIG", hide_env_values = true)]
+    pub file: PathBuf,
+}
+
+/// Arguments of `moongate fsck`.
+#[derive(Debug, Clone, Args)]
+pub struct FsckArgs {
+    /// Folder with volumes (*.dat, *.idx).
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Mend what can be mended
+    ///
+    /// Cuts off a torn tail and builds an index again from its data. Never removes a needle that can be read.
+    #[arg(long)]
+    pub repair: bool,
+    /// Print the findings as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `moongate version`.
+#[derive(Debug, Clone, Args)]
+pub struct VersionArgs {
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        Cli::try_parse_from(line.split(' ')).map(|cli| cli.command)
+    }
+
+    #[test]
+    fn clap_finds_no_fault() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn each_help_names_its_flags_and_exit_codes() {
+        for (name, mentioned) in [
+            (
+                "serve",
+                &[
+                    "--config <FILE>",
+                    "MOONGATE_CONFIG",
+                    "--data <DIR>",
+                    "--image-listen <ADDR>",
+                    "127.0.0.1:9333",
+                    "--file-listen <ADDR>",
+                    "--admin-listen <ADDR>",
+                    "--public-url <HOST:PORT>",
+                    "--allow-anonymous",
+                    "SIGTERM",
+                ][..],
+            ),
+            ("check-config", &["<FILE>", "MOONGATE_CONFIG"]),
+            ("fsck", &["<DIR>", "--repair", "--json"]),
+            ("version", &["--json"]),
+        ] {
+            let mut root = Cli::command();
+            root.build();
+            let help = root
+                .find_subcommand_mut(name)
+                .unwrap()
+                .render_long_help()
+                .to_string();
+            for text in mentioned
+                .iter()
+                .chain(&["Exit codes:", "  2  the command line is wrong"])
+            {
+                assert!(
+                    help.contains(text),
+                    "{name} --help does not mention {text}:\n{help}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn serve_takes_several_disks() {
+        let line = "moongate serve --data /a --data /b --image-listen [::1]:0 --allow-anonymous";
+        let Ok(Command::Serve(args)) = parse(line) else {
+            panic!("not parsed")
+        };
+        assert_eq!(args.data, [PathBuf::from("/a"), PathBuf::from("/b")]);
+        assert_eq!(args.image_listen, Some("[::1]:0".parse().unwrap()));
+        assert!(args.allow_anonymous && args.file_listen.is_none());
+    }
+
+    #[test]
+    fn mistakes_are_usage_errors() {
+        for (line, kind) in [
+            (
+                "moongate",
+                ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
+            ),
+            ("moongate frobnicate", ErrorKind::InvalidSubcommand),
+            (
+                "moongate serve --image-listen 9333",
+                ErrorKind::ValueValidation,
+            ),
+            ("moongate fsck", ErrorKind::MissingRequiredArgument),
+            ("moongate fsck /a --fix", ErrorKind::UnknownArgument),
+        ] {
+            let error = parse(line).unwrap_err();
+            assert_eq!(error.kind(), kind, "{line}");
+            assert_eq!(error.exit_code(), i32::from(EXIT_USAGE), "{line}");
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The sections of the file but `[haystack]`: listeners, limits, log. Doc comments here are the reference that users
+//! read: `docs/config.md` is made from them.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::units::{ByteSize, Span};
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+/// An address, with an error that says what one looks like.
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let accepted = "an IP address and a port such as \"127.0.0.1:9333\", \"[::1]:9333\" or \"0.0.0.0:9333\" (all interfaces)";
+    text.parse()
+        .map_err(|_| de::Error::custom(format!("{text:?} is not {accepted}")))
+}
+
+#[cfg(test)]
+fn address_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"type": "string", "format": "address"})
+}
+
+/// The image port: SeaweedFS's master and volume HTTP calls, on one address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "a section of keys")]
+pub struct ImageConfig {
+    /// Address to listen on. Port 0 takes a free one, and the log tells which.
+    #[serde(deserialize_with = "address")]
+    #[cfg_attr(test, schemars(schema_with = "address_schema"))]
+    pub listen: SocketAddr,
+    /// `host:port` that clients are told to use, in the answers to assign and lookup. Empty: the address bound; when
+    /// `listen` is all interfaces, this must be set, since nobody can connect to `0.0.0.0`.
+    pub public_url: String,
+    /// Largest upload accepted; a larger one is refused with 400 before it is read.
+    pub upload_bytes_max: ByteSize,
+    /// Most pixels of an image that is resized or cropped on read, and of the result. Told from the image's header,
+    /// so a decompression bomb costs nothing.
+    pub transform_pixels_max: u64,
+    /// Most memory for one image being resized or cropped. Up to `transform_concurrency` of them run at once.
+    pub transform_memory_max: ByteSize,
+    /// How many images are resized or cropped at once. 0: as many as there are CPU cores.
+    pub transform_concurrency: usize,
+    /// How many more may wait for their turn; beyond it the answer is 503 with `Retry-After`.
+    pub transform_queue_max: usize,
+    /// Answer browsers' cross-origin requests (`Access-Control-Allow-Origin: *`), as SeaweedFS does.
+    pub cors: bool,
+}
+
+impl Default for ImageConfig {
+    fn default() -> Self {
+        Self {
+            listen: loopback(9333),
+            public_url: String::new(),
+            upload_bytes_max: ByteSize::mib(256),
+            transform_pixels_max: 100_000_000,
+            transform_memory_max: ByteSize::mib(512),
+            transform_concurrency: 0,
+            transform_queue_max: 256,
+            cors: true,
+        }
+    }
+}
+
+/// The file port: directories of images by name. Accepted and checked already, but nothing listens there yet: it
+/// opens in a later version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "a section of keys")]
+pub struct FileConfig {
+    /// Address to listen on, once it does.
+    #[serde(deserialize_with = "address")]
+    #[cfg_attr(test, schemars(schema_with = "address_schema"))]
+    pub listen: SocketAddr,
+}
+
+impl Default for FileConfig {
+    fn default() -> Self {
+        Self {
+            listen: loopback(8888),
+        }
+    }
+}
+
+/// The operator's port: health, metrics, status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "a section of keys")]
+pub struct AdminConfig {
+    /// Address to listen on.
+    #[serde(deserialize_with = "address")]
+    #[cfg_attr(test, schemars(schema_with = "address_schema"))]
+    pub listen: SocketAddr,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self {
+            listen: loopback(9320),
+        }
+    }
+}
+
+/// Bounds that keep one client, or many, from taking all of the machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "a section of keys")]
+pub struct LimitsConfig {
+    /// Most connections at once, over all ports; further ones wait in the kernel's queue.
+    pub connections_max: usize,
+    /// Most bytes of a request's line and headers; beyond it the answer is 431.
+    pub header_bytes_max: ByteSize,
+    /// How long a client may take to send a request's headers, and how long an idle connection is kept.
+    pub header_timeout: Span,
+    /// How long an upload may go without a byte arriving.
+    pub body_stall_timeout: Span,
+    /// How long an answer may go without the client taking a byte.
+    pub write_stall_timeout: Span,
+    /// Most memory for the bodies of all requests in flight; beyond it uploads get 503 with `Retry-After`. At least
+    /// `image.upload_bytes_max`, or the largest upload could never be taken.
+    pub buffers_bytes_max: ByteSize,
+    /// On SIGTERM, how long requests in flight are given to finish.
+    pub drain_timeout: Span,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            connections_max: 16_384,
+            header_bytes_max: ByteSize::kib(64),
+            header_timeout: Span::from_secs(30),
+            body_stall_timeout: Span::from_secs(30),
+            write_stall_timeout: Span::from_secs(60),
+            buffers_bytes_max: ByteSize::gib(1),
+            drain_timeout: Span::from_secs(30),
+        }
+    }
+}
+
+/// What is written to standard output.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "a section of keys")]
+pub struct LogConfig {
+    /// How a line looks: `text` for people, `json` for log collectors.
+    pub format: LogFormat,
+    /// The least important line that is written.
+    pub level: LogLevel,
+    /// Which requests get an access line.
+    pub access: AccessLog,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase", expecting = "text or json, in quotes")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How important a log line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// A person must look.
+    Error,
+    /// Odd, but served.
+    Warn,
+    /// State changes.
+    #[default]
+    Info,
+    /// Each step, for finding a fault.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// Which requests get an access line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum AccessLog {
+    /// None.
+    Off,
+    /// Those answered with 400 or above.
+    #[default]
+    Errors,
+    /// All.
+    All,
+}

@@ -1,0 +1,291 @@
+//! Checks that no type can make: ranges, and values that must agree with each other. All that is wrong is told at
+//! once, each with its place.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+
+use super::Config;
+use super::error::Problem;
+use super::units::{ByteSize, Span};
+
+/// What a needle's offset (32 bits of 8 bytes) can reach.
+const VOLUME_REACH: ByteSize = ByteSize::gib(32);
+const ANY_TIMEOUT: RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(24 * 3600);
+/// A collection's name is part of its volumes' file names.
+const NAME_BYTES_MAX: usize = 128;
+
+/// All that is wrong with a configuration.
+pub(super) fn problems(config: &Config) -> Vec<Problem> {
+    let mut checks = Checks {
+        config,
+        problems: Vec::new(),
+    };
+    checks.listeners();
+    checks.image();
+    checks.volumes();
+    checks.upkeep();
+    checks.collections();
+    checks.limits();
+    checks.problems
+}
+
+struct Checks<'a> {
+    config: &'a Config,
+    problems: Vec<Problem>,
+}
+
+impl Checks<'_> {
+    fn listeners(&mut self) {
+        let config = self.config;
+        let listeners = [
+            ("image.listen", config.image.listen),
+            ("file.listen", config.file.listen),
+            ("admin.listen", config.admin.listen),
+        ];
+        for (key, address) in listeners {
+            let allowed = config.allow_anonymous || address.ip().to_canonical().is_loopback();
+            self.check(allowed, key, || {
+                (
+                    format!("{key} = \"{address}\" can be reached from other machines, and there is no authentication yet"),
+                    "anyone who reaches it can read and delete everything. If the network is closed, say so with \
+                     allow_anonymous = true (or --allow-anonymous); otherwise listen on 127.0.0.1"
+                        .to_owned(),
+                )
+            });
+        }
+        for (index, (key, address)) in listeners.iter().enumerate() {
+            let taken = listeners[..index]
+                .iter()
+                .find(|(_, other)| clash(*address, *other));
+            self.check(taken.is_none(), key, || {
+                let other = taken.map_or("", |(other, _)| other);
+                (
+                    format!("{key} and {other} both want {address}"),
+                    "give each its own port".to_owned(),
+                )
+            });
+        }
+    }
+
+    fn image(&mut self) {
+        let image = &self.config.image;
+        self.within(
+            "image.upload_bytes_max",
+            image.upload_bytes_max,
+            ByteSize::from_bytes(1)..=ByteSize::gib(2),
+        );
+        self.within(
+            "image.transform_pixels_max",
+            image.transform_pixels_max,
+            1..=10_000_000_000,
+        );
+        self.within(
+            "image.transform_memory_max",
+            image.transform_memory_max,
+            ByteSize::mib(1)..=ByteSize::gib(1024),
+        );
+        self.within(
+            "image.transform_concurrency",
+            image.transform_concurrency,
+            0..=1024,
+        );
+        self.within(
+            "image.transform_queue_max",
+            image.transform_queue_max,
+            0..=1_000_000,
+        );
+        let url = image.public_url.as_str();
+        self.check(url.is_empty() || is_host_and_port(url), "image.public_url", || {
+            let help = "write host:port, such as \"images.example.com:9333\", without http:// and without a path";
+            (format!("image.public_url = {url:?} is not a host and a port"), help.to_owned())
+        });
+        let connectable = !url.is_empty() || !image.listen.ip().is_unspecified();
+        self.check(connectable, "image.listen", || {
+            let help = "set image.public_url (or --public-url) to the host:port by which clients reach this machine";
+            (format!("clients cannot be told to connect to {}", image.listen), help.to_owned())
+        });
+    }
+
+    fn volumes(&mut self) {
+        let (haystack, upload) = (&self.config.haystack, self.config.image.upload_bytes_max);
+        self.within(
+            "haystack.volume_bytes_max",
+            haystack.volume_bytes_max,
+            ByteSize::mib(1)..=VOLUME_REACH,
+        );
+        let end = haystack
+            .volume_bytes_max
+            .bytes()
+            .saturating_add(upload.bytes());
+        let too_long = haystack.volume_bytes_max <= VOLUME_REACH && end > VOLUME_REACH.bytes();
+        self.check(!too_long, "haystack.volume_bytes_max", || {
+            let size = haystack.volume_bytes_max;
+            let message = format!(
+                "a volume of {size} with a last upload of {upload} ends beyond {VOLUME_REACH}"
+            );
+            (
+                message,
+                "make haystack.volume_bytes_max or image.upload_bytes_max smaller".to_owned(),
+            )
+        });
+        self.within(
+            "haystack.volumes_per_growth",
+            haystack.volumes_per_growth,
+            1..=1000,
+        );
+        self.within(
+            "haystack.index_memory",
+            haystack.index_memory,
+            ByteSize::mib(8)..=ByteSize::gib(4096),
+        );
+        self.within("haystack.io_threads", haystack.io_threads, 0..=1024);
+        self.within(
+            "haystack.commit_batch_bytes_max",
+            haystack.commit_batch_bytes_max,
+            ByteSize::kib(4)..=ByteSize::gib(1),
+        );
+        self.within(
+            "haystack.queue_len_max",
+            haystack.queue_len_max,
+            1..=1_000_000,
+        );
+        self.folders();
+        for (key, name) in [
+            ("haystack.data_center", &haystack.data_center),
+            ("haystack.rack", &haystack.rack),
+        ] {
+            self.check(is_plain_name(name), key, || {
+                (format!("{key} = {name:?} is not a name"), plain_name_help())
+            });
+        }
+    }
+
+    fn folders(&mut self) {
+        let data = &self.config.haystack.data;
+        let given = !data.is_empty() && data.iter().all(|folder| !folder.as_os_str().is_empty());
+        self.check(given, "haystack.data", || {
+            let help = "write the folder for the volumes, such as data = \"/var/lib/moongate\"";
+            ("haystack.data names no folder".to_owned(), help.to_owned())
+        });
+        for (index, folder) in data.iter().enumerate() {
+            let around = data
+                .iter()
+                .enumerate()
+                .find(|(at, other)| *at != index && folder.starts_with(other));
+            self.check(around.is_none(), "haystack.data", || {
+                let other = around
+                    .map(|(_, other)| other.display().to_string())
+                    .unwrap_or_default();
+                let message = format!(
+                    "haystack.data: {} lies in {other}, or is the same",
+                    folder.display()
+                );
+                (message, "give each disk one folder of its own".to_owned())
+            });
+        }
+    }
+
+    fn upkeep(&mut self) {
+        let haystack = &self.config.haystack;
+        let ratio = haystack.vacuum_garbage_ratio;
+        self.check(ratio > 0.0 && ratio <= 1.0, "haystack.vacuum_garbage_ratio", || {
+            let message = format!("haystack.vacuum_garbage_ratio = {ratio} is out of range");
+            (message, "write a value more than 0, at most 1; at 0.3 a volume is rewritten when 30 % is garbage".to_owned())
+        });
+        self.within(
+            "haystack.vacuum_interval",
+            haystack.vacuum_interval,
+            ANY_TIMEOUT,
+        );
+    }
+
+    fn collections(&mut self) {
+        for name in self.config.haystack.collections.keys() {
+            if !is_plain_name(name) {
+                let message = format!("haystack.collections: {name:?} is not a collection's name");
+                self.wrong(
+                    &["haystack", "collections", name],
+                    message,
+                    plain_name_help(),
+                );
+            }
+        }
+    }
+
+    fn limits(&mut self) {
+        let limits = &self.config.limits;
+        self.within(
+            "limits.connections_max",
+            limits.connections_max,
+            1..=10_000_000,
+        );
+        self.within(
+            "limits.header_bytes_max",
+            limits.header_bytes_max,
+            ByteSize::kib(8)..=ByteSize::mib(1),
+        );
+        for (key, timeout) in [
+            ("limits.header_timeout", limits.header_timeout),
+            ("limits.body_stall_timeout", limits.body_stall_timeout),
+            ("limits.write_stall_timeout", limits.write_stall_timeout),
+        ] {
+            self.within(key, timeout, ANY_TIMEOUT);
+        }
+        self.within(
+            "limits.drain_timeout",
+            limits.drain_timeout,
+            Span::from_secs(0)..=*ANY_TIMEOUT.end(),
+        );
+        let (buffers, upload) = (limits.buffers_bytes_max, self.config.image.upload_bytes_max);
+        self.check(buffers >= upload, "limits.buffers_bytes_max", || {
+            let message = format!("limits.buffers_bytes_max = {buffers} is less than image.upload_bytes_max = {upload}");
+            (message, "an upload is held whole: make the first larger or the second smaller".to_owned())
+        });
+    }
+
+    fn within<T: PartialOrd + Display>(&mut self, key: &str, value: T, range: RangeInclusive<T>) {
+        let message = format!("{key} = {value} is out of range");
+        let help = format!("write a value from {} to {}", range.start(), range.end());
+        self.check(range.contains(&value), key, || (message, help));
+    }
+
+    fn check(&mut self, good: bool, key: &str, told: impl FnOnce() -> (String, String)) {
+        if !good {
+            let (message, help) = told();
+            let key: Vec<&str> = key.split('.').collect();
+            self.wrong(&key, message, help);
+        }
+    }
+
+    fn wrong(&mut self, key: &[&str], message: String, help: String) {
+        self.problems.push(Problem {
+            place: self.config.source.place_of(key),
+            message,
+            help,
+        });
+    }
+}
+
+/// Whether two listeners cannot both be bound: one port, and one address or all of them. Port 0 never clashes.
+fn clash(a: SocketAddr, b: SocketAddr) -> bool {
+    let same_address = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() == b.port() && a.port() != 0 && same_address
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    text.parse::<http::uri::Authority>().is_ok_and(|authority| {
+        authority.port_u16().is_some_and(|port| port > 0)
+            && !authority.host().is_empty()
+            && !text.contains('@')
+    })
+}
+
+fn is_plain_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(plain) && !name.starts_with('.')
+}
+
+fn plain_name_help() -> String {
+    format!("use letters, digits, '.', '_' and '-', at most {NAME_BYTES_MAX}, and no '.' in front")
+}
