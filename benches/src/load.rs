@@ -5,19 +5,17 @@
 //! answer fails the round, since a fast wrong answer is worth nothing.
 
 use std::cell::{Cell, RefCell};
-use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use hdrhistogram::Histogram;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, LocalSet};
 
+use crate::connection::{Failure, converse};
 use crate::process::Target;
 use crate::procfs;
-use crate::response::{self, BadResponse, Head};
 
 /// Longest latency that is told apart: a minute.
 const LATENCY_US_MAX: u64 = 60_000_000;
@@ -52,7 +50,8 @@ impl Expect {
         }
     }
 
-    fn is_met(&self, status: u16, body: &[u8]) -> bool {
+    /// Whether a response is as expected.
+    pub fn is_met(&self, status: u16, body: &[u8]) -> bool {
         self.status == status
             && self.body_bytes.is_none_or(|len| len == body.len())
             && self.prefix.is_none_or(|prefix| body.starts_with(&prefix))
@@ -94,49 +93,8 @@ pub struct Round {
     pub p99: Duration,
 }
 
-/// Why a connection ended early.
-#[derive(Debug)]
-enum Failure {
-    Io(std::io::Error),
-    Response(BadResponse),
-    Closed,
-    Unexpected {
-        request: String,
-        expect: Expect,
-        status: u16,
-        body: String,
-    },
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => write!(out, "{error}"),
-            Self::Response(bad) => write!(out, "unusable response: {bad:?}"),
-            Self::Closed => write!(out, "the server closed the connection"),
-            Self::Unexpected {
-                request,
-                expect,
-                status,
-                body,
-            } => {
-                write!(
-                    out,
-                    "{request:?} gave {status} {body:?}, expected {expect:?}"
-                )
-            }
-        }
-    }
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
 /// Counts shared by the connections of one round.
-struct Tally {
+pub struct Tally {
     operations: Cell<u64>,
     latency_us: RefCell<Histogram<u64>>,
     stopping: Cell<bool>,
@@ -152,11 +110,17 @@ impl Tally {
         }))
     }
 
-    fn record(&self, latency: Duration) {
+    /// Counts one operation.
+    pub fn record(&self, latency: Duration) {
         self.operations.set(self.operations.get() + 1);
         self.latency_us
             .borrow_mut()
             .saturating_record(latency.as_micros() as u64);
+    }
+
+    /// Whether the round is over.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.get()
     }
 
     fn reset(&self) {
@@ -257,68 +221,6 @@ async fn join(connections: Connections) -> Result<()> {
         ),
         None => Ok(()),
     }
-}
-
-/// One connection: request, response, again, until its source ends or the round does.
-async fn converse(
-    mut stream: TcpStream,
-    mut source: Box<dyn Source>,
-    tally: Rc<Tally>,
-) -> Result<(), Failure> {
-    let mut request = Vec::with_capacity(8 * 1024);
-    let mut response = Vec::with_capacity(64 * 1024);
-    while !tally.stopping.get() {
-        request.clear();
-        let Some(expect) = source.next(&mut request) else {
-            break;
-        };
-        let begun = Instant::now();
-        stream.write_all(&request).await?;
-        let head = read_response(&mut stream, &mut response).await?;
-        check(&request, &expect, &head, &response[head.body()])?;
-        tally.record(begun.elapsed());
-    }
-    Ok(())
-}
-
-async fn read_response(stream: &mut TcpStream, response: &mut Vec<u8>) -> Result<Head, Failure> {
-    response.clear();
-    let head = loop {
-        read_some(stream, response).await?;
-        if let Some(head) = response::parse_head(response).map_err(Failure::Response)? {
-            break head;
-        }
-    };
-    while response.len() < head.total_bytes() {
-        read_some(stream, response).await?;
-    }
-    if response.len() > head.total_bytes() {
-        return Err(Failure::Response(BadResponse::Surplus));
-    }
-    Ok(head)
-}
-
-async fn read_some(stream: &mut TcpStream, response: &mut Vec<u8>) -> Result<(), Failure> {
-    match stream.read_buf(response).await? {
-        0 => Err(Failure::Closed),
-        _ => Ok(()),
-    }
-}
-
-fn check(request: &[u8], expect: &Expect, head: &Head, body: &[u8]) -> Result<(), Failure> {
-    if expect.is_met(head.status, body) {
-        return Ok(());
-    }
-    let line = request
-        .split(|&byte| byte == b'\r')
-        .next()
-        .unwrap_or_default();
-    Err(Failure::Unexpected {
-        request: String::from_utf8_lossy(line).into_owned(),
-        expect: *expect,
-        status: head.status,
-        body: String::from_utf8_lossy(&body[..body.len().min(120)]).into_owned(),
-    })
 }
 
 #[cfg(test)]

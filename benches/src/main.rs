@@ -12,6 +12,7 @@
 mod bench;
 mod cli;
 mod client;
+mod connection;
 mod fid;
 mod figures;
 mod floor_append;
