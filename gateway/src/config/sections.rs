@@ -15,8 +15,7 @@ const fn loopback(port: u16) -> SocketAddr {
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     let text = String::deserialize(deserializer)?;
     let accepted = "an IP address and a port such as \"127.0.0.1:9333\", \"[::1]:9333\" or \"0.0.0.0:9333\" (all interfaces)";
-    text.parse()
-        .map_err(|_| de::Error::custom(format!("{text:?} is not {accepted}")))
+    text.parse().map_err(|_| de::Error::custom(format!("{text:?} is not {accepted}")))
 }
 
 #[cfg(test)]
@@ -80,9 +79,7 @@ pub struct FileConfig {
 
 impl Default for FileConfig {
     fn default() -> Self {
-        Self {
-            listen: loopback(8888),
-        }
+        Self { listen: loopback(8888) }
     }
 }
 
@@ -99,9 +96,7 @@ pub struct AdminConfig {
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self {
-            listen: loopback(9320),
-        }
+        Self { listen: loopback(9320) }
     }
 }
 
