@@ -163,10 +163,15 @@ pub fn read_exact_at(file: &dyn DiskFile, offset: u64, len: usize) -> io::Result
 /// An empty buffer with room for `len` bytes. `len` may come from a damaged file: too much is an error, no abort.
 pub(crate) fn buffer_for(len: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(len).map_err(|e| io::Error::new(io::ErrorKind::OutOfMemory, e))?;
+    bytes
+        .try_reserve_exact(len)
+        .map_err(|e| io::Error::new(io::ErrorKind::OutOfMemory, e))?;
     Ok(bytes)
 }
 
 pub(crate) fn unexpected_eof(offset: u64, len: usize) -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, format!("the file ends before the {len} bytes at {offset}"))
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        format!("the file ends before the {len} bytes at {offset}"),
+    )
 }

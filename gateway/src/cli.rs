@@ -118,7 +118,12 @@ pub struct ServeArgs {
     /// Configuration file (TOML).
     ///
     /// Every key has a default, so none is needed. Check one with `moongate check-config FILE`.
-    #[arg(long, value_name = "FILE", env = "MOONGATE_CONFIG", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "MOONGATE_CONFIG",
+        hide_env_values = true
+    )]
     pub config: Option<PathBuf>,
     /// Folder for volumes; repeat it for several disks [default: ./moongate-data]
     ///
@@ -224,9 +229,19 @@ mod tests {
         ] {
             let mut root = Cli::command();
             root.build();
-            let help = root.find_subcommand_mut(name).unwrap().render_long_help().to_string();
-            for text in mentioned.iter().chain(&["Exit codes:", "  2  the command line is wrong"]) {
-                assert!(help.contains(text), "{name} --help does not mention {text}:\n{help}");
+            let help = root
+                .find_subcommand_mut(name)
+                .unwrap()
+                .render_long_help()
+                .to_string();
+            for text in mentioned
+                .iter()
+                .chain(&["Exit codes:", "  2  the command line is wrong"])
+            {
+                assert!(
+                    help.contains(text),
+                    "{name} --help does not mention {text}:\n{help}"
+                );
             }
         }
     }
@@ -234,7 +249,9 @@ mod tests {
     #[test]
     fn serve_takes_several_disks() {
         let line = "moongate serve --data /a --data /b --image-listen [::1]:0 --allow-anonymous";
-        let Ok(Command::Serve(args)) = parse(line) else { panic!("not parsed") };
+        let Ok(Command::Serve(args)) = parse(line) else {
+            panic!("not parsed")
+        };
         assert_eq!(args.data, [PathBuf::from("/a"), PathBuf::from("/b")]);
         assert_eq!(args.image_listen, Some("[::1]:0".parse().unwrap()));
         assert!(args.allow_anonymous && args.file_listen.is_none());
@@ -243,9 +260,15 @@ mod tests {
     #[test]
     fn mistakes_are_usage_errors() {
         for (line, kind) in [
-            ("moongate", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+            (
+                "moongate",
+                ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
+            ),
             ("moongate frobnicate", ErrorKind::InvalidSubcommand),
-            ("moongate serve --image-listen 9333", ErrorKind::ValueValidation),
+            (
+                "moongate serve --image-listen 9333",
+                ErrorKind::ValueValidation,
+            ),
             ("moongate fsck", ErrorKind::MissingRequiredArgument),
             ("moongate fsck /a --fix", ErrorKind::UnknownArgument),
         ] {

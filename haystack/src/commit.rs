@@ -54,7 +54,12 @@ pub fn seal_commit(commit: &mut Vec<u8>, start: u64, appended_at_ns: u64, versio
     hasher.update(commit);
     let offset = start + commit.len() as u64;
     let units = u32::try_from(commit.len() as u64 / ALIGNMENT_BYTES).unwrap_or(u32::MAX);
-    let stamp = Stamp { key: COMMIT_KEY, cookie: Cookie(hasher.finish()), appended_at_ns, offset };
+    let stamp = Stamp {
+        key: COMMIT_KEY,
+        cookie: Cookie(hasher.finish()),
+        appended_at_ns,
+        offset,
+    };
     needle::encode_marker(&stamp, units, version, commit);
 }
 
@@ -66,11 +71,19 @@ pub fn decode(record: &[u8], version: Version, offset: u64) -> Option<CommitReco
     let record = record.get(..whole)?;
     let mut before = [0; HEADER_BYTES + 4];
     before[..HEADER_BYTES].copy_from_slice(&record[..HEADER_BYTES]);
-    if !seal::holds(&before, &record[HEADER_BYTES..unpadded], offset, &record[unpadded..]) {
+    if !seal::holds(
+        &before,
+        &record[HEADER_BYTES..unpadded],
+        offset,
+        &record[unpadded..],
+    ) {
         return None;
     }
     let length_bytes = u64::from(needle::u32_at(record, HEADER_BYTES)?) * ALIGNMENT_BYTES;
-    Some(CommitRecord { start: offset.checked_sub(length_bytes)?, checksum: header.cookie.0 })
+    Some(CommitRecord {
+        start: offset.checked_sub(length_bytes)?,
+        checksum: header.cookie.0,
+    })
 }
 
 #[cfg(test)]

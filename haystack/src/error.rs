@@ -55,7 +55,9 @@ impl HaystackError {
     /// A failure of the operating system, on a volume.
     pub fn from_io(volume: VolumeId, error: &std::io::Error) -> Self {
         match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::NoSpace(volume),
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                Self::NoSpace(volume)
+            }
             _ => Self::Storage(format!("volume {volume}: {error}").into()),
         }
     }

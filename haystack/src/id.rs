@@ -30,10 +30,14 @@ pub struct FileId {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FileIdError {
     /// The part before the comma is not a 32-bit number.
-    #[error("strconv.ParseUint: parsing {0:?}: invalid syntax (a volume id is a decimal number, as in 3,01637037d6)")]
+    #[error(
+        "strconv.ParseUint: parsing {0:?}: invalid syntax (a volume id is a decimal number, as in 3,01637037d6)"
+    )]
     Volume(String),
     /// The part after the comma is not a key and a cookie in hex.
-    #[error("Invalid fid: {0} (expected hex key and 8 hex digits of cookie after the comma, as in 3,01637037d6)")]
+    #[error(
+        "Invalid fid: {0} (expected hex key and 8 hex digits of cookie after the comma, as in 3,01637037d6)"
+    )]
     Key(String),
 }
 
@@ -54,7 +58,9 @@ impl FileId {
     pub fn parse_key(text: &str) -> Result<(NeedleKey, Cookie), FileIdError> {
         let bad = || FileIdError::Key(clip(text));
         let (hex, delta) = match text.split_once('_') {
-            Some((hex, n)) if n.bytes().all(|b| b.is_ascii_digit()) => (hex, n.parse::<u64>().map_err(|_| bad())?),
+            Some((hex, n)) if n.bytes().all(|b| b.is_ascii_digit()) => {
+                (hex, n.parse::<u64>().map_err(|_| bad())?)
+            }
             Some(_) => return Err(bad()),
             None => (text, 0),
         };
@@ -67,7 +73,10 @@ impl FileId {
         let (key, cookie) = hex.split_at(hex.len() - COOKIE_HEX_DIGITS);
         let key = u64::from_str_radix(key, 16).map_err(|_| bad())?;
         let cookie = u32::from_str_radix(cookie, 16).map_err(|_| bad())?;
-        Ok((NeedleKey(key.checked_add(delta).ok_or_else(bad)?), Cookie(cookie)))
+        Ok((
+            NeedleKey(key.checked_add(delta).ok_or_else(bad)?),
+            Cookie(cookie),
+        ))
     }
 
     /// Key and cookie as they stand after the comma: leading zero bytes of the key stripped.
@@ -96,10 +105,16 @@ impl FromStr for FileId {
     type Err = FileIdError;
 
     fn from_str(text: &str) -> Result<Self, FileIdError> {
-        let (volume, rest) = text.split_once(',').ok_or_else(|| FileIdError::Key(clip(text)))?;
+        let (volume, rest) = text
+            .split_once(',')
+            .ok_or_else(|| FileIdError::Key(clip(text)))?;
         let volume = Self::parse_volume(volume)?;
         let (key, cookie) = Self::parse_key(rest)?;
-        Ok(Self { volume, key, cookie })
+        Ok(Self {
+            volume,
+            key,
+            cookie,
+        })
     }
 }
 
@@ -123,13 +138,30 @@ mod tests {
     #[test]
     fn known_fids() {
         let fid: FileId = "5,01cd6ed4e7".parse().unwrap();
-        assert_eq!(fid, FileId { volume: VolumeId(5), key: NeedleKey(1), cookie: Cookie(0xcd6e_d4e7) });
+        assert_eq!(
+            fid,
+            FileId {
+                volume: VolumeId(5),
+                key: NeedleKey(1),
+                cookie: Cookie(0xcd6e_d4e7)
+            }
+        );
         assert_eq!(fid.to_string(), "5,01cd6ed4e7");
         let top: FileId = "1,FFFFffffffffffffffffffff".parse().unwrap();
         assert_eq!(top.key, NeedleKey(u64::MAX));
-        assert_eq!("3,01637037d6_4".parse::<FileId>().unwrap().key, NeedleKey(5));
-        assert_eq!("3,1637037d6".parse::<FileId>().unwrap().key, NeedleKey(1), "odd digits are accepted");
-        assert_eq!("1,0000000001".parse::<FileId>().unwrap().to_string(), "1,0000000001");
+        assert_eq!(
+            "3,01637037d6_4".parse::<FileId>().unwrap().key,
+            NeedleKey(5)
+        );
+        assert_eq!(
+            "3,1637037d6".parse::<FileId>().unwrap().key,
+            NeedleKey(1),
+            "odd digits are accepted"
+        );
+        assert_eq!(
+            "1,0000000001".parse::<FileId>().unwrap().to_string(),
+            "1,0000000001"
+        );
     }
 
     #[test]

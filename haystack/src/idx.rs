@@ -54,7 +54,11 @@ impl OffsetWidth {
 
     /// From `.vif`'s `bytesOffset`; absent or 0 means 4.
     pub const fn from_vif(bytes_offset: u32) -> Self {
-        if bytes_offset == 5 { Self::Five } else { Self::Four }
+        if bytes_offset == 5 {
+            Self::Five
+        } else {
+            Self::Four
+        }
     }
 
     /// Reads one entry of exactly [`Self::entry_bytes`].
@@ -68,7 +72,11 @@ impl OffsetWidth {
         let offset = (high << 32 | low) * ALIGNMENT_BYTES;
         let size = crate::needle::u32_at(bytes, size_at)?;
         let live = offset != 0 && i32::try_from(size).is_ok();
-        Some(if live { IdxEntry::Put { key, offset, size } } else { IdxEntry::Delete { key, offset } })
+        Some(if live {
+            IdxEntry::Put { key, offset, size }
+        } else {
+            IdxEntry::Delete { key, offset }
+        })
     }
 
     /// Appends one entry.

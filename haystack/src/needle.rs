@@ -85,7 +85,11 @@ impl Header {
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let size = u32_at(bytes, 12)?;
         (i32::try_from(size).is_ok()).then_some(())?;
-        Some(Self { cookie: Cookie(u32_at(bytes, 0)?), key: NeedleKey(u64_at(bytes, 4)?), size })
+        Some(Self {
+            cookie: Cookie(u32_at(bytes, 0)?),
+            key: NeedleKey(u64_at(bytes, 4)?),
+            size,
+        })
     }
 
     fn encode(self, out: &mut Vec<u8>) {
@@ -143,7 +147,11 @@ struct Fields<'a> {
 impl Fields<'_> {
     /// Takes `len` bytes; returns where they are.
     fn take(&mut self, len: usize) -> Result<(usize, usize), NeedleError> {
-        let end = self.at.checked_add(len).filter(|end| *end <= self.end).ok_or(NeedleError::Malformed)?;
+        let end = self
+            .at
+            .checked_add(len)
+            .filter(|end| *end <= self.end)
+            .ok_or(NeedleError::Malformed)?;
         let range = (self.at, end);
         self.at = end;
         Ok(range)
@@ -156,7 +164,9 @@ impl Fields<'_> {
 
     fn number(&mut self, len: usize) -> Result<u64, NeedleError> {
         let (from, to) = self.take(len)?;
-        Ok(self.bytes[from..to].iter().fold(0, |n, b| n << 8 | u64::from(*b)))
+        Ok(self.bytes[from..to]
+            .iter()
+            .fold(0, |n, b| n << 8 | u64::from(*b)))
     }
 
     /// Present by its flag; SeaweedFS's readers tolerate a body that ends before it.
@@ -174,7 +184,11 @@ const fn unmask(stored: u32) -> u32 {
 impl Needle {
     /// Parses and verifies a whole record. `sealed_at` is the record's offset where the volume knows that the record is ours,
     /// so that its seal must hold; `None` for records written by others.
-    pub fn decode(record: Bytes, version: Version, sealed_at: Option<u64>) -> Result<Self, NeedleError> {
+    pub fn decode(
+        record: Bytes,
+        version: Version,
+        sealed_at: Option<u64>,
+    ) -> Result<Self, NeedleError> {
         let header = Header::decode(&record).ok_or(NeedleError::Truncated)?;
         if (record.len() as u64) < record_bytes(header.size, version) {
             return Err(NeedleError::Truncated);
@@ -191,7 +205,11 @@ impl Needle {
             last_modified_secs: None,
             ttl: Ttl::NONE,
             checksum: stored,
-            appended_at_ns: if version == Version::V3 { u64_at(&record, body_end + CHECKSUM_BYTES).unwrap_or(0) } else { 0 },
+            appended_at_ns: if version == Version::V3 {
+                u64_at(&record, body_end + CHECKSUM_BYTES).unwrap_or(0)
+            } else {
+                0
+            },
             record,
         };
         needle.parse_body(version, body_end)?;
@@ -203,7 +221,11 @@ impl Needle {
     }
 
     fn parse_body(&mut self, version: Version, end: usize) -> Result<(), NeedleError> {
-        let mut fields = Fields { bytes: &self.record, at: HEADER_BYTES, end };
+        let mut fields = Fields {
+            bytes: &self.record,
+            at: HEADER_BYTES,
+            end,
+        };
         if version == Version::V1 {
             self.data = fields.take(end - HEADER_BYTES)?;
             return Ok(());
@@ -212,8 +234,13 @@ impl Needle {
             return Ok(());
         }
         let data_bytes = fields.number(4)?;
-        self.data = fields.take(usize::try_from(data_bytes).map_err(|_| NeedleError::Malformed)?)?;
-        let flags = if fields.at < fields.end { fields.byte()? } else { 0 };
+        self.data =
+            fields.take(usize::try_from(data_bytes).map_err(|_| NeedleError::Malformed)?)?;
+        let flags = if fields.at < fields.end {
+            fields.byte()?
+        } else {
+            0
+        };
         if fields.has(flags, flag::NAME) {
             let len = fields.byte()?;
             self.name = fields.take(len.into())?;
@@ -243,14 +270,24 @@ impl Needle {
         }
         let actual = crc32c::crc32c(&self.record[from..to]);
         self.checksum = actual;
-        if actual == stored || actual == unmask(stored) { Ok(()) } else { Err(NeedleError::Checksum) }
+        if actual == stored || actual == unmask(stored) {
+            Ok(())
+        } else {
+            Err(NeedleError::Checksum)
+        }
     }
 
     fn seal_holds(&self, version: Version, offset: u64) -> bool {
         let unpadded = HEADER_BYTES + self.header.size as usize + version.tail_bytes();
         let sealed = SealedParts::new(&self.record[..unpadded], self.data);
-        let end = usize::try_from(record_bytes(self.header.size, version)).unwrap_or(self.record.len());
-        seal::holds(&sealed.before, sealed.after, offset, &self.record[unpadded..end])
+        let end =
+            usize::try_from(record_bytes(self.header.size, version)).unwrap_or(self.record.len());
+        seal::holds(
+            &sealed.before,
+            sealed.after,
+            offset,
+            &self.record[unpadded..end],
+        )
     }
 
     /// The stored data (gzip bytes where [`Self::is_gzip`]).
@@ -287,8 +324,13 @@ impl Needle {
     /// last modified.
     pub fn expired(&self, now_secs: u64) -> bool {
         let appended_secs = self.appended_at_ns / 1_000_000_000;
-        let born_secs = if appended_secs > 0 { Some(appended_secs) } else { self.last_modified_secs };
-        self.last_modified_secs.is_some() && born_secs.is_some_and(|born| self.ttl.expired(born, now_secs))
+        let born_secs = if appended_secs > 0 {
+            Some(appended_secs)
+        } else {
+            self.last_modified_secs
+        };
+        self.last_modified_secs.is_some()
+            && born_secs.is_some_and(|born| self.ttl.expired(born, now_secs))
     }
 
     /// What was stored, as it would be written again (by vacuum).
@@ -319,7 +361,10 @@ impl<'a> SealedParts<'a> {
         before[..HEADER_BYTES].copy_from_slice(&unpadded[..HEADER_BYTES]);
         let data_bytes = u32::try_from(data.1 - data.0).unwrap_or(u32::MAX);
         before[HEADER_BYTES..].copy_from_slice(&data_bytes.to_be_bytes());
-        Self { before, after: &unpadded[data.1..] }
+        Self {
+            before,
+            after: &unpadded[data.1..],
+        }
     }
 }
 
@@ -372,10 +417,16 @@ impl Draft {
         for (set, bit) in [
             (self.gzip, flag::GZIP),
             (!self.name.is_empty(), flag::NAME),
-            (!self.mime.is_empty() && self.mime.len() <= NAME_BYTES_MAX, flag::MIME),
+            (
+                !self.mime.is_empty() && self.mime.len() <= NAME_BYTES_MAX,
+                flag::MIME,
+            ),
             (self.last_modified_secs.is_some(), flag::LAST_MODIFIED),
             (!self.ttl.is_none(), flag::TTL),
-            (!self.pairs.is_empty() && self.pairs.len() <= PAIRS_BYTES_MAX, flag::PAIRS),
+            (
+                !self.pairs.is_empty() && self.pairs.len() <= PAIRS_BYTES_MAX,
+                flag::PAIRS,
+            ),
             (self.chunk_manifest, flag::CHUNK_MANIFEST),
         ] {
             flags |= if set { bit } else { 0 };
@@ -390,7 +441,9 @@ impl Draft {
             let flags = self.flags();
             let when = |bit: u8, len: usize| if flags & bit != 0 { len } else { 0 };
             size += 4 + 1 + when(flag::NAME, 1 + self.name.len().min(NAME_BYTES_MAX));
-            size += when(flag::MIME, 1 + self.mime.len()) + when(flag::LAST_MODIFIED, 5) + when(flag::TTL, 2);
+            size += when(flag::MIME, 1 + self.mime.len())
+                + when(flag::LAST_MODIFIED, 5)
+                + when(flag::TTL, 2);
             size += when(flag::PAIRS, 2 + self.pairs.len());
         }
         u32::try_from(size).unwrap_or(u32::MAX)
@@ -401,10 +454,22 @@ impl Draft {
         let start = out.len();
         let size = self.size(version);
         out.reserve(usize::try_from(record_bytes(size, version)).unwrap_or(0));
-        Header { cookie: stamp.cookie, key: stamp.key, size }.encode(out);
+        Header {
+            cookie: stamp.cookie,
+            key: stamp.key,
+            size,
+        }
+        .encode(out);
         let data_at = HEADER_BYTES + if version == Version::V1 { 0 } else { 4 };
         self.encode_body(version, out);
-        encode_tail(out, start, (data_at, data_at + self.data.len()), self.checksum, stamp, version);
+        encode_tail(
+            out,
+            start,
+            (data_at, data_at + self.data.len()),
+            self.checksum,
+            stamp,
+            version,
+        );
     }
 
     fn encode_body(&self, version: Version, out: &mut Vec<u8>) {
@@ -441,11 +506,30 @@ impl Draft {
 /// Appends a record without a body: a delete marker (with the deleted data's checksum) or a commit record.
 pub fn encode_marker(stamp: &Stamp, checksum: u32, version: Version, out: &mut Vec<u8>) {
     let start = out.len();
-    Header { cookie: stamp.cookie, key: stamp.key, size: 0 }.encode(out);
-    encode_tail(out, start, (HEADER_BYTES, HEADER_BYTES), checksum, stamp, version);
+    Header {
+        cookie: stamp.cookie,
+        key: stamp.key,
+        size: 0,
+    }
+    .encode(out);
+    encode_tail(
+        out,
+        start,
+        (HEADER_BYTES, HEADER_BYTES),
+        checksum,
+        stamp,
+        version,
+    );
 }
 
-fn encode_tail(out: &mut Vec<u8>, start: usize, data: (usize, usize), checksum: u32, stamp: &Stamp, version: Version) {
+fn encode_tail(
+    out: &mut Vec<u8>,
+    start: usize,
+    data: (usize, usize),
+    checksum: u32,
+    stamp: &Stamp,
+    version: Version,
+) {
     out.extend_from_slice(&checksum.to_be_bytes());
     if version == Version::V3 {
         out.extend_from_slice(&stamp.appended_at_ns.to_be_bytes());
@@ -457,11 +541,19 @@ fn encode_tail(out: &mut Vec<u8>, start: usize, data: (usize, usize), checksum: 
 }
 
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes)
+    bytes
+        .get(at..at + 4)?
+        .try_into()
+        .ok()
+        .map(u32::from_be_bytes)
 }
 
 pub(crate) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    bytes.get(at..at + 8)?.try_into().ok().map(u64::from_be_bytes)
+    bytes
+        .get(at..at + 8)?
+        .try_into()
+        .ok()
+        .map(u64::from_be_bytes)
 }
 
 #[cfg(test)]
@@ -470,32 +562,49 @@ mod tests {
     use proptest::prelude::*;
 
     fn any_draft() -> impl Strategy<Value = Draft> {
-        let bytes = |max: usize| proptest::collection::vec(any::<u8>(), 0..max).prop_map(Bytes::from);
-        let metadata = (bytes(300), bytes(255), bytes(700), proptest::option::of(0u64..1 << 40));
-        (bytes(700), metadata, any::<[u8; 2]>(), any::<bool>(), any::<bool>()).prop_map(
-            |(data, (name, mime, pairs, last_modified_secs), ttl, gzip, chunk_manifest)| {
-                let draft = Draft {
-                    data,
-                    name,
-                    mime,
-                    pairs,
-                    last_modified_secs,
-                    ttl: Ttl::from_bytes(ttl),
-                    gzip,
-                    chunk_manifest,
-                    checksum: 0,
-                };
-                draft.with_checksum()
-            },
+        let bytes =
+            |max: usize| proptest::collection::vec(any::<u8>(), 0..max).prop_map(Bytes::from);
+        let metadata = (
+            bytes(300),
+            bytes(255),
+            bytes(700),
+            proptest::option::of(0u64..1 << 40),
+        );
+        (
+            bytes(700),
+            metadata,
+            any::<[u8; 2]>(),
+            any::<bool>(),
+            any::<bool>(),
         )
+            .prop_map(
+                |(data, (name, mime, pairs, last_modified_secs), ttl, gzip, chunk_manifest)| {
+                    let draft = Draft {
+                        data,
+                        name,
+                        mime,
+                        pairs,
+                        last_modified_secs,
+                        ttl: Ttl::from_bytes(ttl),
+                        gzip,
+                        chunk_manifest,
+                        checksum: 0,
+                    };
+                    draft.with_checksum()
+                },
+            )
     }
 
     fn any_version() -> impl Strategy<Value = Version> {
         prop_oneof![Just(Version::V1), Just(Version::V2), Just(Version::V3)]
     }
 
-    const STAMP: Stamp =
-        Stamp { key: NeedleKey(7), cookie: Cookie(0xdead_beef), appended_at_ns: 1_700_000_000_000_000_001, offset: 4096 };
+    const STAMP: Stamp = Stamp {
+        key: NeedleKey(7),
+        cookie: Cookie(0xdead_beef),
+        appended_at_ns: 1_700_000_000_000_000_001,
+        offset: 4096,
+    };
 
     fn encode(draft: &Draft, version: Version) -> Vec<u8> {
         let mut out = Vec::new();

@@ -15,7 +15,9 @@ pub struct ReplicaPlacement {
 
 /// The text is not a replica placement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unexpected replication type: {0} (three digits: copies in other data centers, other racks, other servers, as in 001)")]
+#[error(
+    "unexpected replication type: {0} (three digits: copies in other data centers, other racks, other servers, as in 001)"
+)]
 pub struct PlacementError(String);
 
 const DIGIT_MAX: u8 = 2;
@@ -29,19 +31,33 @@ impl ReplicaPlacement {
         }
         let mut digits = [0u8; 3];
         for (slot, c) in digits.iter_mut().rev().zip(text.bytes().rev()) {
-            *slot = c.checked_sub(b'0').filter(|d| *d <= DIGIT_MAX).ok_or_else(bad)?;
+            *slot = c
+                .checked_sub(b'0')
+                .filter(|d| *d <= DIGIT_MAX)
+                .ok_or_else(bad)?;
         }
-        Ok(Self { data_centers: digits[0], racks: digits[1], servers: digits[2] })
+        Ok(Self {
+            data_centers: digits[0],
+            racks: digits[1],
+            servers: digits[2],
+        })
     }
 
     /// From the super block's byte: the decimal number xyz.
     pub const fn from_byte(byte: u8) -> Self {
-        Self { data_centers: byte / 100, racks: byte / 10 % 10, servers: byte % 10 }
+        Self {
+            data_centers: byte / 100,
+            racks: byte / 10 % 10,
+            servers: byte % 10,
+        }
     }
 
     /// The super block's byte. A placement that was parsed is at most 222.
     pub const fn to_byte(self) -> u8 {
-        self.data_centers.wrapping_mul(100).wrapping_add(self.racks * 10).wrapping_add(self.servers)
+        self.data_centers
+            .wrapping_mul(100)
+            .wrapping_add(self.racks * 10)
+            .wrapping_add(self.servers)
     }
 
     /// How many copies there are in all, this one included.
@@ -64,9 +80,19 @@ mod tests {
     fn codes() {
         assert_eq!(ReplicaPlacement::parse("010").unwrap().to_byte(), 10);
         assert_eq!(ReplicaPlacement::parse("200").unwrap().to_byte(), 200);
-        assert_eq!(ReplicaPlacement::parse("").unwrap(), ReplicaPlacement::default());
+        assert_eq!(
+            ReplicaPlacement::parse("").unwrap(),
+            ReplicaPlacement::default()
+        );
         assert_eq!(ReplicaPlacement::parse("1").unwrap().to_string(), "001");
-        assert_eq!(ReplicaPlacement::from_byte(210), ReplicaPlacement { data_centers: 2, racks: 1, servers: 0 });
+        assert_eq!(
+            ReplicaPlacement::from_byte(210),
+            ReplicaPlacement {
+                data_centers: 2,
+                racks: 1,
+                servers: 0
+            }
+        );
         for byte in 0..=255 {
             assert_eq!(ReplicaPlacement::from_byte(byte).to_byte(), byte);
         }

@@ -10,7 +10,10 @@ use bytes::Bytes;
 use moongate_disk::DiskFile;
 
 use crate::commit::{self, CommitHasher, CommitRecord};
-use crate::needle::{ALIGNMENT_BYTES, DATA_BYTES_MAX, HEADER_BYTES, Header, Needle, NeedleError, Version, record_bytes};
+use crate::needle::{
+    ALIGNMENT_BYTES, DATA_BYTES_MAX, HEADER_BYTES, Header, Needle, NeedleError, Version,
+    record_bytes,
+};
 
 /// A record that was walked over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,12 +80,19 @@ struct Window<'a> {
 
 impl<'a> Window<'a> {
     const fn new(file: &'a dyn DiskFile, end: u64) -> Self {
-        Self { file, end, start: 0, bytes: Bytes::new() }
+        Self {
+            file,
+            end,
+            start: 0,
+            bytes: Bytes::new(),
+        }
     }
 
     /// The bytes at `offset`; `None` where they reach over the end.
     fn get(&mut self, offset: u64, len: u64) -> io::Result<Option<Bytes>> {
-        let Some(to) = offset.checked_add(len).filter(|to| *to <= self.end) else { return Ok(None) };
+        let Some(to) = offset.checked_add(len).filter(|to| *to <= self.end) else {
+            return Ok(None);
+        };
         if offset < self.start || to > self.start + self.bytes.len() as u64 {
             let fetch = len.max(WINDOW_BYTES).min(self.end - offset);
             let len = usize::try_from(fetch).map_err(io::Error::other)?;
@@ -108,9 +118,23 @@ pub struct Scan<'a> {
 impl<'a> Scan<'a> {
     /// Walks from `from`, which must be a record's start, to `end`. `anchors` are offsets, ascending, at which an index says
     /// that records start; empty where there is none.
-    pub fn new(file: &'a dyn DiskFile, version: Version, from: u64, end: u64, anchors: &'a [u64]) -> Self {
+    pub fn new(
+        file: &'a dyn DiskFile,
+        version: Version,
+        from: u64,
+        end: u64,
+        anchors: &'a [u64],
+    ) -> Self {
         let window = Window::new(file, end);
-        Self { window, version, at: from, boundary: from, hasher: CommitHasher::new(from), group: Vec::new(), anchors }
+        Self {
+            window,
+            version,
+            at: from,
+            boundary: from,
+            hasher: CommitHasher::new(from),
+            group: Vec::new(),
+            anchors,
+        }
     }
 
     /// Where the walk stands.
@@ -121,7 +145,9 @@ impl<'a> Scan<'a> {
     /// Walks on to the next event; `None` at the end.
     pub fn next_event(&mut self) -> io::Result<Option<Event>> {
         while self.at < self.window.end {
-            let Some((found, record)) = self.record_at(self.at)? else { return self.damage().map(Some) };
+            let Some((found, record)) = self.record_at(self.at)? else {
+                return self.damage().map(Some);
+            };
             if let Some(commit) = commit::decode(&record, self.version, self.at) {
                 return self.end_commit(commit).map(Some);
             }
@@ -133,7 +159,10 @@ impl<'a> Scan<'a> {
             self.at = found.end(self.version);
             if self.group.len() >= 2 * COMMIT_RECORDS_MAX {
                 let newer = self.group.split_off(COMMIT_RECORDS_MAX);
-                return Ok(Some(Event::Loose(std::mem::replace(&mut self.group, newer))));
+                return Ok(Some(Event::Loose(std::mem::replace(
+                    &mut self.group,
+                    newer,
+                ))));
             }
         }
         let rest = std::mem::take(&mut self.group);
@@ -152,28 +181,54 @@ impl<'a> Scan<'a> {
 
     /// The record at an offset with its bytes; `None` if no record can be there.
     fn record_at(&mut self, offset: u64) -> io::Result<Option<(Found, Bytes)>> {
-        let Some(header) = self.window.get(offset, HEADER_BYTES as u64)?.and_then(|b| Header::decode(&b)) else {
+        let Some(header) = self
+            .window
+            .get(offset, HEADER_BYTES as u64)?
+            .and_then(|b| Header::decode(&b))
+        else {
             return Ok(None);
         };
-        let blank = header == Header { cookie: crate::id::Cookie(0), key: commit::COMMIT_KEY, size: 0 };
+        let blank = header
+            == Header {
+                cookie: crate::id::Cookie(0),
+                key: commit::COMMIT_KEY,
+                size: 0,
+            };
         if header.size as usize > DATA_BYTES_MAX + (1 << 17) || blank {
             return Ok(None);
         }
-        let Some(record) = self.window.get(offset, record_bytes(header.size, self.version))? else { return Ok(None) };
-        Ok(Some((inspect(&record, header, self.version, offset), record)))
+        let Some(record) = self
+            .window
+            .get(offset, record_bytes(header.size, self.version))?
+        else {
+            return Ok(None);
+        };
+        Ok(Some((
+            inspect(&record, header, self.version, offset),
+            record,
+        )))
     }
 
     /// Whether a sound record (or the end) is at an offset: then the record before it has its right length, damaged or not.
     fn walkable(&mut self, offset: u64) -> io::Result<bool> {
-        Ok(offset == self.window.end || self.record_at(offset)?.is_some_and(|(found, _)| found.fault.is_none()))
+        Ok(offset == self.window.end
+            || self
+                .record_at(offset)?
+                .is_some_and(|(found, _)| found.fault.is_none()))
     }
 
     fn end_commit(&mut self, commit: CommitRecord) -> io::Result<Event> {
         if self.boundary != commit.start {
-            let inside = self.group.partition_point(|found| found.offset < commit.start);
+            let inside = self
+                .group
+                .partition_point(|found| found.offset < commit.start);
             let inner = self.group.split_off(inside);
             let loose = std::mem::replace(&mut self.group, inner);
-            if self.group.first().is_some_and(|first| first.offset == commit.start) {
+            if self
+                .group
+                .first()
+                .is_some_and(|first| first.offset == commit.start)
+            {
                 self.rehash(commit.start)?;
             }
             if !loose.is_empty() {
@@ -183,7 +238,12 @@ impl<'a> Scan<'a> {
         let sound = self.boundary == commit.start && self.hasher.finish() == commit.checksum;
         let end = self.at + commit::commit_record_bytes(self.version);
         self.restart(end);
-        Ok(Event::Commit { start: commit.start, end, records: std::mem::take(&mut self.group), sound })
+        Ok(Event::Commit {
+            start: commit.start,
+            end,
+            records: std::mem::take(&mut self.group),
+            sound,
+        })
     }
 
     /// The group starts later than the bytes hashed so far: hash it again from its own start.
@@ -212,8 +272,13 @@ impl<'a> Scan<'a> {
             return Ok(Event::Loose(std::mem::take(&mut self.group)));
         }
         let start = self.at;
-        let anchor = self.anchors.iter().copied().find(|a| *a > start && *a < self.window.end);
-        let commit = self.next_commit_record(start + ALIGNMENT_BYTES, anchor.unwrap_or(self.window.end))?;
+        let anchor = self
+            .anchors
+            .iter()
+            .copied()
+            .find(|a| *a > start && *a < self.window.end);
+        let commit =
+            self.next_commit_record(start + ALIGNMENT_BYTES, anchor.unwrap_or(self.window.end))?;
         let end = commit.or(anchor).unwrap_or(self.window.end);
         self.restart(end);
         self.boundary = NO_BOUNDARY;
@@ -237,9 +302,20 @@ fn inspect(record: &Bytes, header: Header, version: Version, offset: u64) -> Fou
     let sealed = Needle::decode(record.clone(), version, Some(offset));
     let (fault, sealed, needle) = match sealed {
         Ok(needle) => (None, true, Some(needle)),
-        Err(NeedleError::Seal) => (None, false, Needle::decode(record.clone(), version, None).ok()),
+        Err(NeedleError::Seal) => (
+            None,
+            false,
+            Needle::decode(record.clone(), version, None).ok(),
+        ),
         Err(fault) => (Some(fault), false, None),
     };
     let (checksum, appended_at_ns) = needle.map_or((0, 0), |n| (n.checksum, n.appended_at_ns));
-    Found { offset, header, appended_at_ns, checksum, fault, sealed }
+    Found {
+        offset,
+        header,
+        appended_at_ns,
+        checksum,
+        fault,
+        sealed,
+    }
 }

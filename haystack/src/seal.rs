@@ -21,7 +21,11 @@ const CRC8_TABLE: [u8; 256] = {
         let mut crc = i as u8;
         let mut bit = 0;
         while bit < 8 {
-            crc = if crc & 0x80 != 0 { (crc << 1) ^ 0x2f } else { crc << 1 };
+            crc = if crc & 0x80 != 0 {
+                (crc << 1) ^ 0x2f
+            } else {
+                crc << 1
+            };
             bit += 1;
         }
         table[i] = crc;
@@ -31,7 +35,9 @@ const CRC8_TABLE: [u8; 256] = {
 };
 
 fn crc8(crc: u8, bytes: &[u8]) -> u8 {
-    bytes.iter().fold(crc, |crc, b| CRC8_TABLE[usize::from(crc ^ b)])
+    bytes
+        .iter()
+        .fold(crc, |crc, b| CRC8_TABLE[usize::from(crc ^ b)])
 }
 
 /// The seal of a record with these bytes before and after its data, at this offset.
@@ -39,7 +45,9 @@ pub fn padding(before: &[u8], after: &[u8], offset: u64) -> Padding {
     let place = offset.to_be_bytes();
     let parts = [&place[..], before, after];
     Padding {
-        crc32c: parts.iter().fold(0, |crc, part| crc32c::crc32c_append(crc, part)),
+        crc32c: parts
+            .iter()
+            .fold(0, |crc, part| crc32c::crc32c_append(crc, part)),
         crc8: parts.iter().fold(0xff, |crc, part| crc8(crc, part)),
     }
 }

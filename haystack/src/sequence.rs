@@ -45,16 +45,28 @@ pub const FILE_NAME: &str = "sequence.json";
 
 impl Sequence {
     /// Goes on from what the files in `dirs` say, above every key and volume that is there.
-    pub fn open(disk: &dyn Disk, dirs: &[PathBuf], key_max: u64, volume_max: u32) -> Result<Self, HaystackError> {
+    pub fn open(
+        disk: &dyn Disk,
+        dirs: &[PathBuf],
+        key_max: u64,
+        volume_max: u32,
+    ) -> Result<Self, HaystackError> {
         let files: Vec<_> = dirs.iter().map(|dir| dir.join(FILE_NAME)).collect();
-        let mut reserved = Reserved { next_key: key_max + 1, volume_max };
+        let mut reserved = Reserved {
+            next_key: key_max + 1,
+            volume_max,
+        };
         for file in &files {
             let found = read(disk, file)?;
             reserved.next_key = reserved.next_key.max(found.next_key);
             reserved.volume_max = reserved.volume_max.max(found.volume_max);
         }
         let next_key = reserved.next_key;
-        Ok(Self { files, reserved, next_key })
+        Ok(Self {
+            files,
+            reserved,
+            next_key,
+        })
     }
 
     /// The next key to be handed out; no key from here on is known to any client.
@@ -75,7 +87,13 @@ impl Sequence {
             return Err(HaystackError::Storage("all keys are handed out".into()));
         }
         if end > self.reserved.next_key && !mutant::is(Mutant::ReuseKeys) {
-            self.reserve(disk, Reserved { next_key: end + KEY_STEP, ..self.reserved })?;
+            self.reserve(
+                disk,
+                Reserved {
+                    next_key: end + KEY_STEP,
+                    ..self.reserved
+                },
+            )?;
         }
         self.next_key = end;
         Ok(NeedleKey(first))
@@ -88,7 +106,13 @@ impl Sequence {
             .volume_max
             .checked_add(1)
             .ok_or_else(|| HaystackError::Storage("all volume numbers are used".into()))?;
-        self.reserve(disk, Reserved { volume_max, ..self.reserved })?;
+        self.reserve(
+            disk,
+            Reserved {
+                volume_max,
+                ..self.reserved
+            },
+        )?;
         Ok(VolumeId(volume_max))
     }
 
@@ -100,7 +124,8 @@ impl Sequence {
     fn reserve(&mut self, disk: &dyn Disk, reserved: Reserved) -> Result<(), HaystackError> {
         let json = serde_json::to_vec(&reserved).unwrap_or_default();
         for file in &self.files {
-            moongate_disk::replace_file(disk, file, &json).map_err(|e| HaystackError::from_io(VolumeId(0), &e))?;
+            moongate_disk::replace_file(disk, file, &json)
+                .map_err(|e| HaystackError::from_io(VolumeId(0), &e))?;
         }
         self.reserved = reserved;
         Ok(())
@@ -109,7 +134,13 @@ impl Sequence {
 
 fn read(disk: &dyn Disk, file: &Path) -> Result<Reserved, HaystackError> {
     let failed = |e: &dyn std::fmt::Display| {
-        HaystackError::Storage(format!("{}: {e}: restore it, or remove it if no file id is in use", file.display()).into())
+        HaystackError::Storage(
+            format!(
+                "{}: {e}: restore it, or remove it if no file id is in use",
+                file.display()
+            )
+            .into(),
+        )
     };
     if !disk.exists(file).map_err(|e| failed(&e))? {
         return Ok(Reserved::default());

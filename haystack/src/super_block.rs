@@ -36,13 +36,21 @@ pub enum SuperBlockError {
 impl SuperBlock {
     /// A new volume as we write it.
     pub const fn new(placement: ReplicaPlacement, ttl: Ttl) -> Self {
-        Self { version: Version::V3, placement, ttl, revision: 0, extra_bytes: 0 }
+        Self {
+            version: Version::V3,
+            placement,
+            ttl,
+            revision: 0,
+            extra_bytes: 0,
+        }
     }
 
     /// Reads the fixed part.
     pub fn decode(bytes: &[u8]) -> Result<Self, SuperBlockError> {
-        let fixed: [u8; SUPER_BLOCK_BYTES] =
-            bytes.get(..SUPER_BLOCK_BYTES).and_then(|b| b.try_into().ok()).ok_or(SuperBlockError::Truncated)?;
+        let fixed: [u8; SUPER_BLOCK_BYTES] = bytes
+            .get(..SUPER_BLOCK_BYTES)
+            .and_then(|b| b.try_into().ok())
+            .ok_or(SuperBlockError::Truncated)?;
         let version = Version::from_byte(fixed[0]).ok_or(SuperBlockError::Version(fixed[0]))?;
         let extra_bytes = u16::from_be_bytes([fixed[6], fixed[7]]);
         Ok(Self {
@@ -50,7 +58,11 @@ impl SuperBlock {
             placement: ReplicaPlacement::from_byte(fixed[1]),
             ttl: Ttl::from_bytes([fixed[2], fixed[3]]),
             revision: u16::from_be_bytes([fixed[4], fixed[5]]),
-            extra_bytes: if version == Version::V1 { 0 } else { extra_bytes },
+            extra_bytes: if version == Version::V1 {
+                0
+            } else {
+                extra_bytes
+            },
         })
     }
 
@@ -59,12 +71,22 @@ impl SuperBlock {
         let [ttl_count, ttl_unit] = self.ttl.to_bytes();
         let [revision_high, revision_low] = self.revision.to_be_bytes();
         let [extra_high, extra_low] = self.extra_bytes.to_be_bytes();
-        [self.version as u8, self.placement.to_byte(), ttl_count, ttl_unit, revision_high, revision_low, extra_high, extra_low]
+        [
+            self.version as u8,
+            self.placement.to_byte(),
+            ttl_count,
+            ttl_unit,
+            revision_high,
+            revision_low,
+            extra_high,
+            extra_low,
+        ]
     }
 
     /// Offset of the first record: after the extra bytes, at a multiple of 8.
     pub const fn first_record(&self) -> u64 {
-        (SUPER_BLOCK_BYTES as u64 + self.extra_bytes as u64).next_multiple_of(crate::needle::ALIGNMENT_BYTES)
+        (SUPER_BLOCK_BYTES as u64 + self.extra_bytes as u64)
+            .next_multiple_of(crate::needle::ALIGNMENT_BYTES)
     }
 }
 
@@ -85,6 +107,9 @@ mod tests {
     #[test]
     fn short_and_unknown() {
         assert_eq!(SuperBlock::decode(&[3, 0]), Err(SuperBlockError::Truncated));
-        assert_eq!(SuperBlock::decode(&[9; 8]), Err(SuperBlockError::Version(9)));
+        assert_eq!(
+            SuperBlock::decode(&[9; 8]),
+            Err(SuperBlockError::Version(9))
+        );
     }
 }

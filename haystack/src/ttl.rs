@@ -10,12 +10,20 @@ pub struct Ttl {
 }
 
 /// Unit letters with their stored code and length in minutes; a month is 30 days, a year 365.
-const UNITS: [(char, u8, u64); 6] =
-    [('m', 1, 1), ('h', 2, 60), ('d', 3, 1440), ('w', 4, 10080), ('M', 5, 43200), ('y', 6, 525_600)];
+const UNITS: [(char, u8, u64); 6] = [
+    ('m', 1, 1),
+    ('h', 2, 60),
+    ('d', 3, 1440),
+    ('w', 4, 10080),
+    ('M', 5, 43200),
+    ('y', 6, 525_600),
+];
 
 /// The text is not a TTL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("strconv.Atoi: parsing {0:?}: invalid syntax (a ttl is a count and one of m h d w M y, as in 3d)")]
+#[error(
+    "strconv.Atoi: parsing {0:?}: invalid syntax (a ttl is a count and one of m h d w M y, as in 3d)"
+)]
 pub struct TtlError(String);
 
 impl Ttl {
@@ -25,7 +33,9 @@ impl Ttl {
     /// Parses `<n><unit>`; a bare number counts minutes. Normalised to the largest unit that divides it exactly and
     /// fits a byte, else to the smallest unit whose floored count fits.
     pub fn parse(text: &str) -> Result<Self, TtlError> {
-        let Some(last) = text.chars().last() else { return Ok(Self::NONE) };
+        let Some(last) = text.chars().last() else {
+            return Ok(Self::NONE);
+        };
         let (digits, unit_minutes) = match UNITS.iter().find(|u| u.0 == last) {
             Some(unit) => (&text[..text.len() - 1], unit.2),
             None => (text, 1),
@@ -40,18 +50,34 @@ impl Ttl {
 
     fn from_minutes(minutes: u64) -> Self {
         let fits = |n: u64| u8::try_from(n).ok();
-        let exact = UNITS.iter().rev().find(|u| minutes.is_multiple_of(u.2) && fits(minutes / u.2).is_some());
+        let exact = UNITS
+            .iter()
+            .rev()
+            .find(|u| minutes.is_multiple_of(u.2) && fits(minutes / u.2).is_some());
         let unit = exact.or_else(|| UNITS.iter().find(|u| fits(minutes / u.2).is_some()));
         match unit {
             _ if minutes == 0 => Self::NONE,
-            Some((_, code, length)) => Self { count: fits(minutes / length).unwrap_or(u8::MAX), unit: *code },
-            None => Self { count: u8::MAX, unit: 6 },
+            Some((_, code, length)) => Self {
+                count: fits(minutes / length).unwrap_or(u8::MAX),
+                unit: *code,
+            },
+            None => Self {
+                count: u8::MAX,
+                unit: 6,
+            },
         }
     }
 
     /// From the two stored bytes. An unknown unit lives for ever: losing data on an odd byte would be worse.
     pub const fn from_bytes(bytes: [u8; 2]) -> Self {
-        if bytes[0] == 0 || bytes[1] == 0 || bytes[1] > 6 { Self::NONE } else { Self { count: bytes[0], unit: bytes[1] } }
+        if bytes[0] == 0 || bytes[1] == 0 || bytes[1] > 6 {
+            Self::NONE
+        } else {
+            Self {
+                count: bytes[0],
+                unit: bytes[1],
+            }
+        }
     }
 
     /// The two stored bytes: count, unit.

@@ -51,12 +51,19 @@ impl Default for VolumeInfo {
 impl VolumeInfo {
     /// What we write beside a new volume.
     pub fn new_volume() -> Self {
-        Self { version: 3, ..Self::default() }
+        Self {
+            version: 3,
+            ..Self::default()
+        }
     }
 
     /// Reads the JSON; an empty file counts as absent.
     pub fn decode(bytes: &[u8]) -> Result<Option<Self>, serde_json::Error> {
-        if bytes.iter().all(u8::is_ascii_whitespace) { Ok(None) } else { serde_json::from_slice(bytes).map(Some) }
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            Ok(None)
+        } else {
+            serde_json::from_slice(bytes).map(Some)
+        }
     }
 
     /// JSON, indented by two spaces as SeaweedFS writes it.
@@ -80,7 +87,10 @@ mod tests {
         let text = br#"{"version":3,"bytesOffset":5,"datFileSize":"17","destroyTime":"9"}"#;
         let info = VolumeInfo::decode(text).unwrap().unwrap();
         assert_eq!((info.version, info.offset_width()), (3, OffsetWidth::Five));
-        assert_eq!(VolumeInfo::decode(&info.encode()).unwrap(), Some(info.clone()));
+        assert_eq!(
+            VolumeInfo::decode(&info.encode()).unwrap(),
+            Some(info.clone())
+        );
         assert_eq!(info.other["destroyTime"], "9");
         assert_eq!(VolumeInfo::decode(b" \n").unwrap(), None);
         assert_eq!(VolumeInfo::new_volume().offset_width(), OffsetWidth::Four);

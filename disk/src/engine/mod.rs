@@ -61,11 +61,19 @@ impl ReadEngine {
     fn start_uring() -> io::Result<Self> {
         let queue = Arc::new(Queue::new());
         let (doorbell, worker) = uring::start(Arc::clone(&queue))?;
-        Ok(Self { queue, doorbell: Some(doorbell), workers: vec![worker] })
+        Ok(Self {
+            queue,
+            doorbell: Some(doorbell),
+            workers: vec![worker],
+        })
     }
 
     fn start_pool(threads: usize) -> io::Result<Self> {
-        let mut engine = Self { queue: Arc::new(Queue::new()), doorbell: None, workers: Vec::new() };
+        let mut engine = Self {
+            queue: Arc::new(Queue::new()),
+            doorbell: None,
+            workers: Vec::new(),
+        };
         for number in 0..threads.max(1) {
             // On an error the drop of `engine` stops the threads that did start.
             let worker = pool::start(number, Arc::clone(&engine.queue))?;
@@ -81,17 +89,30 @@ impl ReadEngine {
     /// # Errors
     /// `UnexpectedEof` when the file ends before, `OutOfMemory` when there is no room for `len` bytes, `BrokenPipe`
     /// when the engine has stopped, or what the disk says.
-    pub async fn read(&self, file: Arc<dyn DiskFile>, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    pub async fn read(
+        &self,
+        file: Arc<dyn DiskFile>,
+        offset: u64,
+        len: usize,
+    ) -> io::Result<Vec<u8>> {
         if len == 0 {
             return Ok(Vec::new());
         }
         if file.raw_fd().is_none() {
             return read_exact_at(&*file, offset, len);
         }
-        offset.checked_add(len as u64).ok_or_else(|| disk::unexpected_eof(offset, len))?;
+        offset
+            .checked_add(len as u64)
+            .ok_or_else(|| disk::unexpected_eof(offset, len))?;
         let place = self.queue.place().await?;
         let (reply, answer) = oneshot::channel();
-        self.push(Request { file, offset, len, reply, place })?;
+        self.push(Request {
+            file,
+            offset,
+            len,
+            reply,
+            place,
+        })?;
         answer.await.unwrap_or_else(|_| Err(queue::stopped()))
     }
 

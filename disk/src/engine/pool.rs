@@ -8,7 +8,9 @@ use std::thread::{Builder, JoinHandle};
 
 /// Starts one thread of the pool. It ends when the queue is closed and empty.
 pub(super) fn start(number: usize, queue: Arc<Queue>) -> io::Result<JoinHandle<()>> {
-    Builder::new().name(format!("disk-read-{number}")).spawn(move || serve(&queue))
+    Builder::new()
+        .name(format!("disk-read-{number}"))
+        .spawn(move || serve(&queue))
 }
 
 /// Reads one request after the other until the queue is closed and empty.

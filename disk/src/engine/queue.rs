@@ -30,7 +30,9 @@ impl Request {
 
     /// Gives the place back, then answers: who has its answer finds the place free.
     pub(super) fn answer(self, result: io::Result<Vec<u8>>) {
-        let Self { reply, place, file, .. } = self;
+        let Self {
+            reply, place, file, ..
+        } = self;
         drop((place, file));
         // The reader may have gone; its bytes go with it.
         let _ = reply.send(result);
@@ -52,7 +54,11 @@ struct Waiting {
 
 impl Queue {
     pub(super) fn new() -> Self {
-        Self { waiting: Mutex::default(), changed: Condvar::new(), places: Arc::new(Semaphore::new(READS_MAX)) }
+        Self {
+            waiting: Mutex::default(),
+            changed: Condvar::new(),
+            places: Arc::new(Semaphore::new(READS_MAX)),
+        }
     }
 
     /// Waits for a place in the bound.

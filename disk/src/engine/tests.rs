@@ -10,11 +10,16 @@ use tokio::task::{JoinSet, yield_now};
 
 fn engines() -> Vec<ReadEngine> {
     // Where the machine forbids io_uring, `Auto` is the pool as well.
-    [EngineChoice::Auto, EngineChoice::Threads].map(|choice| ReadEngine::start(choice, 3).unwrap()).into()
+    [EngineChoice::Auto, EngineChoice::Threads]
+        .map(|choice| ReadEngine::start(choice, 3).unwrap())
+        .into()
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .unwrap()
 }
 
 fn content() -> Vec<u8> {
@@ -72,7 +77,11 @@ fn the_end_of_the_file_is_an_error() {
             assert!(engine.read(file.clone(), 50, 0).await.unwrap().is_empty());
             for (offset, len) in [(4, 7), (10, 1), (1 << 40, 5), (u64::MAX, 2)] {
                 let error = engine.read(file.clone(), offset, len).await.unwrap_err();
-                assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{offset} {error}");
+                assert_eq!(
+                    error.kind(),
+                    io::ErrorKind::UnexpectedEof,
+                    "{offset} {error}"
+                );
             }
         });
     }
@@ -113,8 +122,15 @@ impl DiskFile for Unreadable {
 fn the_disk_s_error_reaches_the_reader() {
     let directory: Arc<dyn DiskFile> = Arc::new(Unreadable(std::fs::File::open("/").unwrap()));
     for engine in engines() {
-        let error = runtime().block_on(engine.read(directory.clone(), 0, 10)).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::IsADirectory, "{}", engine.name());
+        let error = runtime()
+            .block_on(engine.read(directory.clone(), 0, 10))
+            .unwrap_err();
+        assert_eq!(
+            error.kind(),
+            io::ErrorKind::IsADirectory,
+            "{}",
+            engine.name()
+        );
     }
 }
 
@@ -123,8 +139,15 @@ fn a_length_that_no_memory_holds_is_an_error() {
     let dir = TempDir::new().unwrap();
     let file = file_with(&dir, b"x");
     for engine in engines() {
-        let error = runtime().block_on(engine.read(file.clone(), 0, usize::MAX)).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::OutOfMemory, "{}", engine.name());
+        let error = runtime()
+            .block_on(engine.read(file.clone(), 0, usize::MAX))
+            .unwrap_err();
+        assert_eq!(
+            error.kind(),
+            io::ErrorKind::OutOfMemory,
+            "{}",
+            engine.name()
+        );
     }
 }
 
@@ -170,7 +193,9 @@ fn a_stopped_engine_refuses() {
     let file = file_with(&dir, b"x");
     for engine in engines() {
         engine.queue.abort();
-        let error = runtime().block_on(engine.read(file.clone(), 0, 1)).unwrap_err();
+        let error = runtime()
+            .block_on(engine.read(file.clone(), 0, 1))
+            .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 }

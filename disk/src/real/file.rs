@@ -73,5 +73,7 @@ impl DiskFile for RealFile {
 
 /// `offset + done`; an offset beyond 2^64 is the caller's damaged number, not a reason to panic.
 fn advance(offset: u64, done: usize) -> io::Result<u64> {
-    offset.checked_add(done as u64).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
+    offset
+        .checked_add(done as u64)
+        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
 }

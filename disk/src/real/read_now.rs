@@ -34,7 +34,9 @@ impl ReadNow {
             TMPFS_MAGIC | RAMFS_MAGIC => IN_MEMORY,
             _ => NOWAIT,
         };
-        Ok(Self { way: AtomicU8::new(way) })
+        Ok(Self {
+            way: AtomicU8::new(way),
+        })
     }
 
     pub(super) fn read(&self, file: &File, offset: u64, len: usize) -> io::Result<Option<Vec<u8>>> {
@@ -79,7 +81,10 @@ fn read_nowait(file: &File, bytes: &mut Vec<u8>, offset: u64) -> rustix::io::Res
     debug_assert!(bytes.is_empty());
     let spare = bytes.spare_capacity_mut();
     let room_bytes = spare.len();
-    let iovec = Iovec { base: spare.as_mut_ptr(), len_bytes: room_bytes };
+    let iovec = Iovec {
+        base: spare.as_mut_ptr(),
+        len_bytes: room_bytes,
+    };
     // SAFETY: the standard library guarantees that `IoSliceMut` is ABI compatible with `iovec`, which `Iovec`
     // repeats. It points at memory that `bytes` owns and nothing else touches until the call returns. The slice is
     // only handed to the kernel, which writes; no reference to the uninitialised bytes is ever made.

@@ -3,7 +3,9 @@ use crate::{read_exact_at, replace_file};
 use tempfile::TempDir;
 
 fn file_with(dir: &TempDir, bytes: &[u8]) -> Arc<dyn DiskFile> {
-    let file = RealDisk.open(&dir.path().join("file"), OpenMode::CreateNew).unwrap();
+    let file = RealDisk
+        .open(&dir.path().join("file"), OpenMode::CreateNew)
+        .unwrap();
     file.write_all_at(bytes, 0).unwrap();
     file
 }
@@ -37,7 +39,10 @@ fn check_read_now(dir: &TempDir) {
     let file = file_with(dir, &content);
     if let Some(bytes) = file.try_read_now(1000, 5000).unwrap() {
         assert_eq!(bytes, content[1000..6000]);
-        assert_eq!(file.try_read_now(19_990, 100).unwrap().unwrap(), content[19_990..]);
+        assert_eq!(
+            file.try_read_now(19_990, 100).unwrap().unwrap(),
+            content[19_990..]
+        );
         assert!(file.try_read_now(30_000, 100).unwrap().unwrap().is_empty());
         assert!(file.try_read_now(5, 0).unwrap().unwrap().is_empty());
     }
@@ -54,7 +59,9 @@ fn memory_file_systems_always_answer_now() {
         return;
     };
     check_read_now(&dir);
-    let file = RealDisk.open(&dir.path().join("file"), OpenMode::Read).unwrap();
+    let file = RealDisk
+        .open(&dir.path().join("file"), OpenMode::Read)
+        .unwrap();
     assert!(file.try_read_now(0, 10).unwrap().is_some());
 }
 
@@ -81,7 +88,9 @@ fn names_are_listed_renamed_and_removed() {
     RealDisk.create_dir_all(&deep).unwrap();
     RealDisk.create_dir_all(&deep).unwrap();
     for name in ["b", "a"] {
-        RealDisk.open(&deep.join(name), OpenMode::CreateNew).unwrap();
+        RealDisk
+            .open(&deep.join(name), OpenMode::CreateNew)
+            .unwrap();
     }
     RealDisk.create_dir_all(&deep.join("dir")).unwrap();
     assert_eq!(RealDisk.list(&deep).unwrap(), ["a", "b"]);

@@ -128,7 +128,8 @@ impl Content {
 
     /// A failed sync: the written pages are clean now, though they never reached the disk.
     pub(super) fn fail_sync(&mut self) {
-        self.unsynced.retain(|change| matches!(change, Change::Len(_)));
+        self.unsynced
+            .retain(|change| matches!(change, Change::Len(_)));
     }
 
     pub(super) fn fail_reads(&mut self, offsets: Range<u64>) {
@@ -159,7 +160,12 @@ impl Content {
     /// The file as it is found after a power loss.
     pub(super) fn after_power_loss(&self, rng: &mut Rng) -> Self {
         let bytes = self.surviving_bytes(rng);
-        Self { visible: bytes.clone(), durable: bytes, unsynced: Vec::new(), unreadable: self.unreadable.clone() }
+        Self {
+            visible: bytes.clone(),
+            durable: bytes,
+            unsynced: Vec::new(),
+            unreadable: self.unreadable.clone(),
+        }
     }
 
     /// Replays what the page cache went through, and lets the fates decide which sectors were written back when.

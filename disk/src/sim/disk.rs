@@ -16,7 +16,9 @@ impl Disk for SimDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let (from, to) = (normal(from)?, normal(to)?);
-        self.state.lock().change_names(|names| names.rename(from, to))
+        self.state
+            .lock()
+            .change_names(|names| names.rename(from, to))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -37,7 +39,9 @@ impl Disk for SimDisk {
 
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
         let dir = normal(dir)?;
-        self.state.lock().change_names(|names| names.create_directory(&dir))
+        self.state
+            .lock()
+            .change_names(|names| names.create_directory(&dir))
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

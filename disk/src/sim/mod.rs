@@ -81,7 +81,9 @@ impl SimDisk {
     }
 
     fn with_state(state: State) -> Self {
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self {
+            state: Arc::new(Mutex::new(state)),
+        }
     }
 
     /// Takes this disk down, and gives the disk as it is found when the machine is up again. This disk, its clones

@@ -12,9 +12,18 @@ pub(super) struct FileId(pub(super) u64);
 
 #[derive(Clone, Debug)]
 enum Change {
-    Create { path: PathBuf, id: FileId },
-    Remove { path: PathBuf },
-    Rename { from: PathBuf, to: PathBuf, id: FileId },
+    Create {
+        path: PathBuf,
+        id: FileId,
+    },
+    Remove {
+        path: PathBuf,
+    },
+    Rename {
+        from: PathBuf,
+        to: PathBuf,
+        id: FileId,
+    },
 }
 
 type Files = BTreeMap<PathBuf, FileId>;
@@ -185,7 +194,12 @@ impl Names {
         for change in &self.unsynced[..kept] {
             change.apply(&mut files);
         }
-        Self { visible: files.clone(), durable: files, unsynced: Vec::new(), directories: self.directories.clone() }
+        Self {
+            visible: files.clone(),
+            durable: files,
+            unsynced: Vec::new(),
+            directories: self.directories.clone(),
+        }
     }
 
     /// Every file that has a name, may have one after a power loss, or may lose one.

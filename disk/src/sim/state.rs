@@ -121,7 +121,10 @@ impl State {
     }
 
     /// Takes a mutating step that happens as a whole or not at all.
-    pub(super) fn step<T>(&mut self, act: impl FnOnce(&mut Self) -> io::Result<T>) -> io::Result<T> {
+    pub(super) fn step<T>(
+        &mut self,
+        act: impl FnOnce(&mut Self) -> io::Result<T>,
+    ) -> io::Result<T> {
         if self.begin_step()? == Step::Whole {
             return act(self);
         }
@@ -155,7 +158,10 @@ impl State {
                 Err(_) => state.create(path),
             }),
             OpenMode::CreateOrTruncate => self.step(|state| match state.find(path) {
-                Ok(id) => state.file_mut(id).map(|content| content.set_len(0)).map(|()| id),
+                Ok(id) => state
+                    .file_mut(id)
+                    .map(|content| content.set_len(0))
+                    .map(|()| id),
                 Err(_) => state.create(path),
             }),
         }
@@ -177,7 +183,10 @@ impl State {
         Ok(&self.names)
     }
 
-    pub(super) fn change_names(&mut self, act: impl FnOnce(&mut Names) -> io::Result<()>) -> io::Result<()> {
+    pub(super) fn change_names(
+        &mut self,
+        act: impl FnOnce(&mut Names) -> io::Result<()>,
+    ) -> io::Result<()> {
         self.step(|state| act(&mut state.names))
     }
 
@@ -211,7 +220,13 @@ impl State {
     }
 
     /// How a write will go; an error comes with how many bytes could be written before it.
-    fn outcome_of_write(&mut self, id: FileId, len: usize, offset: u64, step: Step) -> Result<(), (usize, io::Error)> {
+    fn outcome_of_write(
+        &mut self,
+        id: FileId,
+        len: usize,
+        offset: u64,
+        step: Step,
+    ) -> Result<(), (usize, io::Error)> {
         let room = self.len(id).saturating_add(self.free_bytes());
         let fits = |end: u64| (end.saturating_sub(offset)).min(len as u64) as usize;
         if fits(FILE_BYTES_MAX) < len {
@@ -260,12 +275,18 @@ impl State {
 
     fn free_bytes(&self) -> u64 {
         let named = self.names.visible().values();
-        let used: u64 = named.filter_map(|id| self.files.get(id)).map(Content::len).sum();
+        let used: u64 = named
+            .filter_map(|id| self.files.get(id))
+            .map(Content::len)
+            .sum();
         self.capacity_bytes.saturating_sub(used)
     }
 
     pub(super) fn space(&self) -> Space {
-        Space { total_bytes: self.capacity_bytes, free_bytes: self.free_bytes() }
+        Space {
+            total_bytes: self.capacity_bytes,
+            free_bytes: self.free_bytes(),
+        }
     }
 
     pub(super) fn durable_files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -276,9 +297,15 @@ impl State {
         self.files_by_path(self.names.visible(), Content::visible)
     }
 
-    fn files_by_path(&self, names: &BTreeMap<PathBuf, FileId>, bytes: impl Fn(&Content) -> &[u8]) -> BTreeMap<PathBuf, Vec<u8>> {
+    fn files_by_path(
+        &self,
+        names: &BTreeMap<PathBuf, FileId>,
+        bytes: impl Fn(&Content) -> &[u8],
+    ) -> BTreeMap<PathBuf, Vec<u8>> {
         let content = |id| self.files.get(id).map(|content| bytes(content).to_vec());
-        let found = names.iter().map(|(path, id)| (path.clone(), content(id).unwrap_or_default()));
+        let found = names
+            .iter()
+            .map(|(path, id)| (path.clone(), content(id).unwrap_or_default()));
         found.collect()
     }
 }

@@ -31,7 +31,11 @@ impl ConfigError {
 }
 
 fn listed(problems: &[Problem]) -> String {
-    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n\n")
+    problems
+        .iter()
+        .map(Problem::to_string)
+        .collect::<Vec<_>>()
+        .join("\n\n")
 }
 
 /// One thing that is wrong.
@@ -68,7 +72,13 @@ pub enum Place {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            Some(Place::File { name, line, column, excerpt, marked_chars }) => {
+            Some(Place::File {
+                name,
+                line,
+                column,
+                excerpt,
+                marked_chars,
+            }) => {
                 writeln!(f, "{name}:{line}:{column}: {}", self.message)?;
                 write_excerpt(f, *line, *column, excerpt, *marked_chars)?;
             }
@@ -82,7 +92,13 @@ impl fmt::Display for Problem {
     }
 }
 
-fn write_excerpt(f: &mut fmt::Formatter<'_>, line: usize, column: usize, text: &str, marked: usize) -> fmt::Result {
+fn write_excerpt(
+    f: &mut fmt::Formatter<'_>,
+    line: usize,
+    column: usize,
+    text: &str,
+    marked: usize,
+) -> fmt::Result {
     let gutter = line.to_string();
     let blank = " ".repeat(gutter.len());
     let chars = text.chars().count();

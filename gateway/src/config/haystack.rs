@@ -54,7 +54,10 @@ pub struct HaystackConfig {
 impl HaystackConfig {
     /// When writes to `collection` are acknowledged.
     pub fn durability_of(&self, collection: &str) -> Durability {
-        self.collections.get(collection).and_then(|own| own.durability).unwrap_or(self.durability)
+        self.collections
+            .get(collection)
+            .and_then(|own| own.durability)
+            .unwrap_or(self.durability)
     }
 }
 
@@ -118,7 +121,9 @@ pub enum IoEngine {
 }
 
 /// `data = "/disk1"` is the same as `data = ["/disk1"]`.
-fn one_or_more_folders<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+fn one_or_more_folders<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<PathBuf>, D::Error> {
     struct Folders;
     impl<'de> de::Visitor<'de> for Folders {
         type Value = Vec<PathBuf>;

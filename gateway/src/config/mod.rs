@@ -29,7 +29,9 @@ use crate::transform::TransformLimits;
 
 pub use error::{ConfigError, Place, Problem};
 pub use haystack::{CollectionConfig, Durability, HaystackConfig, IoEngine};
-pub use sections::{AccessLog, AdminConfig, FileConfig, ImageConfig, LimitsConfig, LogConfig, LogFormat, LogLevel};
+pub use sections::{
+    AccessLog, AdminConfig, FileConfig, ImageConfig, LimitsConfig, LogConfig, LogFormat, LogLevel,
+};
 pub use units::{ByteSize, NotASize, NotASpan, Span};
 
 /// Largest configuration file that is read, in bytes: a path mistaken for a data file should not fill memory.
@@ -39,7 +41,10 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
-#[allow(missing_docs, reason = "a section is documented on its own type, from where the reference takes it")]
+#[allow(
+    missing_docs,
+    reason = "a section is documented on its own type, from where the reference takes it"
+)]
 pub struct Config {
     /// Serve everybody who can connect. Needed to listen on anything but loopback, since there is no authentication
     /// yet.
@@ -61,7 +66,10 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Unreadable`], or what [`Config::parse`] says.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+        let unreadable = |source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        };
         let bytes = read_bounded(path).map_err(unreadable)?;
         let name = path.display().to_string();
         match String::from_utf8(bytes) {
@@ -94,10 +102,22 @@ impl Config {
             self.haystack.data.clone_from(&args.data);
         }
         set("allow_anonymous", "--allow-anonymous", args.allow_anonymous);
-        set("image.listen", "--image-listen", args.image_listen.is_some());
-        set("image.public_url", "--public-url", args.public_url.is_some());
+        set(
+            "image.listen",
+            "--image-listen",
+            args.image_listen.is_some(),
+        );
+        set(
+            "image.public_url",
+            "--public-url",
+            args.public_url.is_some(),
+        );
         set("file.listen", "--file-listen", args.file_listen.is_some());
-        set("admin.listen", "--admin-listen", args.admin_listen.is_some());
+        set(
+            "admin.listen",
+            "--admin-listen",
+            args.admin_listen.is_some(),
+        );
         self.allow_anonymous |= args.allow_anonymous;
         self.image.listen = args.image_listen.unwrap_or(self.image.listen);
         self.file.listen = args.file_listen.unwrap_or(self.file.listen);
@@ -113,7 +133,11 @@ impl Config {
     /// [`ConfigError::Wrong`] with everything that was found.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let problems = validate::problems(self);
-        if problems.is_empty() { Ok(()) } else { Err(ConfigError::Wrong(problems)) }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError::Wrong(problems))
+        }
     }
 
     /// The configuration that `moongate serve` runs with: the file it names or the defaults, its flags over them,
@@ -122,7 +146,10 @@ impl Config {
     /// # Errors
     /// Those of [`Config::load`] and [`Config::validate`].
     pub fn for_serve(args: &ServeArgs) -> Result<Self, ConfigError> {
-        let mut config = args.config.as_deref().map_or_else(|| Ok(Self::default()), Self::load)?;
+        let mut config = args
+            .config
+            .as_deref()
+            .map_or_else(|| Ok(Self::default()), Self::load)?;
         config.apply_overrides(args);
         config.validate()?;
         Ok(config)
@@ -132,16 +159,23 @@ impl Config {
 impl ImageConfig {
     /// The bounds on one transform.
     pub fn transform_limits(&self) -> TransformLimits {
-        TransformLimits { pixels_max: self.transform_pixels_max, memory_bytes_max: self.transform_memory_max.bytes() }
+        TransformLimits {
+            pixels_max: self.transform_pixels_max,
+            memory_bytes_max: self.transform_memory_max.bytes(),
+        }
     }
 }
 
 fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
     use std::io::Read;
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    std::fs::File::open(path)?
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(std::io::Error::other(format!("larger than {FILE_BYTES_MAX} bytes, so not a configuration")));
+        return Err(std::io::Error::other(format!(
+            "larger than {FILE_BYTES_MAX} bytes, so not a configuration"
+        )));
     }
     Ok(bytes)
 }

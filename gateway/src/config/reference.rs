@@ -31,12 +31,18 @@ fn reference_is_up_to_date() {
         std::fs::write(&path, &fresh).unwrap();
     }
     let kept = std::fs::read_to_string(&path).unwrap();
-    assert!(kept == fresh, "docs/config.md is out of date: UPDATE_DOCS=1 cargo test --release -p moongate reference");
+    assert!(
+        kept == fresh,
+        "docs/config.md is out of date: UPDATE_DOCS=1 cargo test --release -p moongate reference"
+    );
 }
 
 #[test]
 fn the_printed_defaults_are_a_good_configuration() {
-    Config::parse(&defaults(), "defaults.toml").unwrap().validate().unwrap();
+    Config::parse(&defaults(), "defaults.toml")
+        .unwrap()
+        .validate()
+        .unwrap();
 }
 
 fn defaults() -> String {
@@ -45,29 +51,54 @@ fn defaults() -> String {
 
 fn reference() -> String {
     let settings = SchemaSettings::default().with(|settings| settings.inline_subschemas = true);
-    let schema = settings.into_generator().into_root_schema_for::<Config>().to_value();
+    let schema = settings
+        .into_generator()
+        .into_root_schema_for::<Config>()
+        .to_value();
     let mut page = HEAD.to_owned();
     section(&mut page, &schema, "", &defaults());
-    write!(page, "\n## The whole file, with its defaults\n\n```toml\n{}```\n", defaults()).unwrap();
+    write!(
+        page,
+        "\n## The whole file, with its defaults\n\n```toml\n{}```\n",
+        defaults()
+    )
+    .unwrap();
     page
 }
 
 /// A section, then those inside it. Keys come in the order of the serialized defaults, which is the source's.
 fn section(page: &mut String, schema: &Value, name: &str, defaults: &str) {
-    let title = if name.is_empty() { "Top level".to_owned() } else { format!("`[{name}]`") };
-    let about = if name.is_empty() { "These stand before any section." } else { text(schema) };
+    let title = if name.is_empty() {
+        "Top level".to_owned()
+    } else {
+        format!("`[{name}]`")
+    };
+    let about = if name.is_empty() {
+        "These stand before any section."
+    } else {
+        text(schema)
+    };
     write!(page, "\n## {title}\n\n{}\n\n", joined(about)).unwrap();
     page.push_str("| key | accepted | default | meaning |\n| --- | --- | --- | --- |\n");
     for (key, default) in keys(defaults, name) {
         row(page, key, &schema["properties"][key], default);
     }
     let inner = schema["properties"].as_object().unwrap();
-    let printed = defaults.lines().filter_map(|line| line.strip_prefix('[')?.strip_suffix(']'));
+    let printed = defaults
+        .lines()
+        .filter_map(|line| line.strip_prefix('[')?.strip_suffix(']'));
     for inner_name in printed.filter(|printed| name.is_empty() && inner.contains_key(*printed)) {
         section(page, &inner[inner_name], inner_name, defaults);
     }
-    for (key, map) in inner.iter().filter(|(_, schema)| schema["additionalProperties"].is_object()) {
-        by_name(page, &map["additionalProperties"], &format!("{name}.{key}.NAME"));
+    for (key, map) in inner
+        .iter()
+        .filter(|(_, schema)| schema["additionalProperties"].is_object())
+    {
+        by_name(
+            page,
+            &map["additionalProperties"],
+            &format!("{name}.{key}.NAME"),
+        );
     }
 }
 
@@ -83,8 +114,17 @@ fn by_name(page: &mut String, schema: &Value, name: &str) {
 fn row(page: &mut String, key: &str, schema: &Value, default: &str) {
     let meaning = joined(text(schema));
     assert!(!meaning.is_empty(), "{key} has no doc comment");
-    let default = if default.is_empty() { "none".to_owned() } else { format!("`{default}`") };
-    writeln!(page, "| `{key}` | {} | {default} | {meaning} |", accepted(schema)).unwrap();
+    let default = if default.is_empty() {
+        "none".to_owned()
+    } else {
+        format!("`{default}`")
+    };
+    writeln!(
+        page,
+        "| `{key}` | {} | {default} | {meaning} |",
+        accepted(schema)
+    )
+    .unwrap();
 }
 
 /// The `key = value` lines of a section in the serialized defaults.
@@ -118,8 +158,17 @@ fn accepted(schema: &Value) -> String {
 
 /// The values of an enumeration; a variant without a doc comment of its own would be told by `enum`, not `const`.
 fn choices(schema: &Value) -> Vec<String> {
-    let several = ["oneOf", "anyOf"].into_iter().filter_map(|of| schema[of].as_array()).flatten();
-    several.flat_map(|one| choices(one).into_iter().chain(one["const"].as_str().map(|value| format!("`\"{value}\"`")))).collect()
+    let several = ["oneOf", "anyOf"]
+        .into_iter()
+        .filter_map(|of| schema[of].as_array())
+        .flatten();
+    several
+        .flat_map(|one| {
+            choices(one)
+                .into_iter()
+                .chain(one["const"].as_str().map(|value| format!("`\"{value}\"`")))
+        })
+        .collect()
 }
 
 fn text(schema: &Value) -> &str {
@@ -127,5 +176,8 @@ fn text(schema: &Value) -> &str {
 }
 
 fn joined(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+    text.split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .replace('|', "\\|")
 }

@@ -15,7 +15,8 @@ const fn loopback(port: u16) -> SocketAddr {
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     let text = String::deserialize(deserializer)?;
     let accepted = "an IP address and a port such as \"127.0.0.1:9333\", \"[::1]:9333\" or \"0.0.0.0:9333\" (all interfaces)";
-    text.parse().map_err(|_| de::Error::custom(format!("{text:?} is not {accepted}")))
+    text.parse()
+        .map_err(|_| de::Error::custom(format!("{text:?} is not {accepted}")))
 }
 
 #[cfg(test)]
@@ -79,7 +80,9 @@ pub struct FileConfig {
 
 impl Default for FileConfig {
     fn default() -> Self {
-        Self { listen: loopback(8888) }
+        Self {
+            listen: loopback(8888),
+        }
     }
 }
 
@@ -96,7 +99,9 @@ pub struct AdminConfig {
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { listen: loopback(9320) }
+        Self {
+            listen: loopback(9320),
+        }
     }
 }
 

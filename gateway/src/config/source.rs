@@ -22,7 +22,11 @@ pub(super) struct Source {
 
 impl Source {
     pub fn new(text: &str, name: &str) -> Self {
-        Self { name: name.into(), text: text.into(), flags: Vec::new() }
+        Self {
+            name: name.into(),
+            text: text.into(),
+            flags: Vec::new(),
+        }
     }
 
     /// Notes that `flag` set `key` (dotted), whatever the file says.
@@ -46,12 +50,20 @@ impl Source {
         let before = &self.text[..start];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = self.text[line_start..].lines().next().unwrap_or_default();
-        let end = floor_char(&self.text, span.end.clamp(start, line_start + line.len().max(start - line_start)));
+        let end = floor_char(
+            &self.text,
+            span.end
+                .clamp(start, line_start + line.len().max(start - line_start)),
+        );
         Place::File {
             name: Arc::clone(&self.name),
             line: before.matches('\n').count() + 1,
             column: self.text[line_start..start].chars().count() + 1,
-            excerpt: line.chars().take(EXCERPT_CHARS_MAX).map(printable).collect(),
+            excerpt: line
+                .chars()
+                .take(EXCERPT_CHARS_MAX)
+                .map(printable)
+                .collect(),
             marked_chars: self.text[start..end].chars().count().max(1),
         }
     }
@@ -59,7 +71,11 @@ impl Source {
     /// What the TOML parser or serde says, with its place and with advice.
     pub fn explain(&self, error: &toml::de::Error) -> Problem {
         let (message, help) = reworded(error.message());
-        Problem { place: error.span().map(|span| self.place_at(span)), message, help }
+        Problem {
+            place: error.span().map(|span| self.place_at(span)),
+            message,
+            help,
+        }
     }
 }
 
@@ -73,20 +89,28 @@ fn floor_char(text: &str, at: usize) -> usize {
 
 fn find(table: &DeTable<'_>, key: &[&str]) -> Option<Range<usize>> {
     let (name, rest) = key.split_first()?;
-    let (_, value) = table.iter().find(|(seen, _)| seen.get_ref().as_ref() == *name)?;
-    if rest.is_empty() { Some(Spanned::span(value)) } else { find(value.get_ref().as_table()?, rest) }
+    let (_, value) = table
+        .iter()
+        .find(|(seen, _)| seen.get_ref().as_ref() == *name)?;
+    if rest.is_empty() {
+        Some(Spanned::span(value))
+    } else {
+        find(value.get_ref().as_table()?, rest)
+    }
 }
 
 /// Serde's wording is for programmers; this is for who wrote the file.
 fn reworded(message: &str) -> (String, String) {
     let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     match (message, names.split_first()) {
-        (text, Some((found, known))) if text.starts_with("unknown field") => {
-            (format!("unknown key `{found}`"), advice(found, known, "keys here"))
-        }
-        (text, Some((found, known))) if text.starts_with("unknown variant") => {
-            (format!("unknown value \"{found}\""), advice(found, known, "accepted values"))
-        }
+        (text, Some((found, known))) if text.starts_with("unknown field") => (
+            format!("unknown key `{found}`"),
+            advice(found, known, "keys here"),
+        ),
+        (text, Some((found, known))) if text.starts_with("unknown variant") => (
+            format!("unknown value \"{found}\""),
+            advice(found, known, "accepted values"),
+        ),
         (text, _) if text.starts_with("invalid ") => expected(text),
         (text, _) => (text.trim().replace('\n', ", "), String::new()),
     }
@@ -143,7 +167,12 @@ mod tests {
 
     #[test]
     fn words_are_as_far_apart_as_their_edits() {
-        for (a, b, edits) in [("", "abc", 3), ("kitten", "sitting", 3), ("listen", "listen", 0), ("lisen", "listen", 1)] {
+        for (a, b, edits) in [
+            ("", "abc", 3),
+            ("kitten", "sitting", 3),
+            ("listen", "listen", 0),
+            ("lisen", "listen", 1),
+        ] {
             assert_eq!(distance(a, b), edits);
         }
     }
@@ -152,8 +181,20 @@ mod tests {
     fn columns_count_characters() {
         let source = Source::new("# ü\nkü = 'é' \n", "f.toml");
         let at = source.text.find('é').unwrap();
-        let Place::File { line, column, excerpt, marked_chars, .. } = source.place_at(at..at + 2) else { panic!() };
-        assert_eq!((line, column, excerpt.as_str(), marked_chars), (2, 7, "kü = 'é' ", 1));
+        let Place::File {
+            line,
+            column,
+            excerpt,
+            marked_chars,
+            ..
+        } = source.place_at(at..at + 2)
+        else {
+            panic!()
+        };
+        assert_eq!(
+            (line, column, excerpt.as_str(), marked_chars),
+            (2, 7, "kü = 'é' ", 1)
+        );
     }
 
     #[test]

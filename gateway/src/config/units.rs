@@ -61,22 +61,35 @@ impl FromStr for ByteSize {
     type Err = NotASize;
 
     fn from_str(text: &str) -> Result<Self, NotASize> {
-        parse_size(text).map(Self).ok_or_else(|| NotASize { text: text.to_owned() })
+        parse_size(text).map(Self).ok_or_else(|| NotASize {
+            text: text.to_owned(),
+        })
     }
 }
 
 /// Units are matched whatever their case; between them and the number there may be a space.
 fn parse_size(text: &str) -> Option<u64> {
     let text = text.trim();
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let split = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let unit = unit.trim_start();
     let scale = match unit {
         "" => 1,
-        _ => UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?.1,
+        _ => {
+            UNITS
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(unit))?
+                .1
+        }
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    whole.parse::<u64>().ok()?.checked_mul(scale)?.checked_add(part_of(fraction, scale)?)
+    whole
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(scale)?
+        .checked_add(part_of(fraction, scale)?)
 }
 
 /// `0.fraction * scale`, rounded down; exact, where a float would turn `0.1TB` into something else.
@@ -93,7 +106,10 @@ fn part_of(fraction: &str, scale: u64) -> Option<u64> {
 impl fmt::Display for ByteSize {
     /// The largest unit that says it exactly: what is printed parses to the same.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exact = UNITS.iter().rev().find(|(_, scale)| self.0 >= *scale && self.0.is_multiple_of(*scale));
+        let exact = UNITS
+            .iter()
+            .rev()
+            .find(|(_, scale)| self.0 >= *scale && self.0.is_multiple_of(*scale));
         match exact {
             Some((unit, scale)) => write!(f, "{}{unit}", self.0 / scale),
             None => f.write_str("0"),
@@ -122,7 +138,9 @@ impl<'de> Deserialize<'de> for ByteSize {
             }
 
             fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<ByteSize, E> {
-                u64::try_from(bytes).map(ByteSize).map_err(|_| E::invalid_value(de::Unexpected::Signed(bytes), &self))
+                u64::try_from(bytes)
+                    .map(ByteSize)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(bytes), &self))
             }
 
             fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<ByteSize, E> {
@@ -161,7 +179,11 @@ impl FromStr for Span {
     type Err = NotASpan;
 
     fn from_str(text: &str) -> Result<Self, NotASpan> {
-        humantime::parse_duration(text).map(Self).map_err(|_| NotASpan { text: text.to_owned() })
+        humantime::parse_duration(text)
+            .map(Self)
+            .map_err(|_| NotASpan {
+                text: text.to_owned(),
+            })
     }
 }
 
@@ -184,7 +206,9 @@ impl<'de> Deserialize<'de> for Span {
             type Value = Span;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration with its unit, in quotes, such as \"500ms\", \"30s\" or \"15m\"")
+                f.write_str(
+                    "a duration with its unit, in quotes, such as \"500ms\", \"30s\" or \"15m\"",
+                )
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
@@ -243,23 +267,45 @@ mod tests {
             ("0.1TB", 100_000_000_000),
             (" 7 b ", 7),
         ] {
-            assert_eq!(text.parse::<ByteSize>().map(ByteSize::bytes), Ok(bytes), "{text}");
+            assert_eq!(
+                text.parse::<ByteSize>().map(ByteSize::bytes),
+                Ok(bytes),
+                "{text}"
+            );
         }
-        for text in ["", "GB", "1.GB", ".5GB", "-1", "1e3", "1GBB", "1K", "17000000TiB", "1.0000000001GB", "1.2.3GB", "½GB"] {
+        for text in [
+            "",
+            "GB",
+            "1.GB",
+            ".5GB",
+            "-1",
+            "1e3",
+            "1GBB",
+            "1K",
+            "17000000TiB",
+            "1.0000000001GB",
+            "1.2.3GB",
+            "½GB",
+        ] {
             assert!(text.parse::<ByteSize>().is_err(), "{text}");
         }
     }
 
     #[test]
     fn sizes_are_written_with_the_unit_they_came_with() {
-        for text in ["30GB", "256MiB", "64KiB", "1GiB", "0", "7B", "1500MB", "1TiB"] {
+        for text in [
+            "30GB", "256MiB", "64KiB", "1GiB", "0", "7B", "1500MB", "1TiB",
+        ] {
             assert_eq!(text.parse::<ByteSize>().unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn spans_need_a_unit() {
-        assert_eq!("1h 30m".parse::<Span>().unwrap().duration(), Duration::from_secs(5400));
+        assert_eq!(
+            "1h 30m".parse::<Span>().unwrap().duration(),
+            Duration::from_secs(5400)
+        );
         assert_eq!(Span::from_secs(900).to_string(), "15m");
         for text in ["30", "", "-1s", "s", "1 fortnight"] {
             assert!(text.parse::<Span>().is_err(), "{text}");

@@ -17,7 +17,10 @@ const NAME_BYTES_MAX: usize = 128;
 
 /// All that is wrong with a configuration.
 pub(super) fn problems(config: &Config) -> Vec<Problem> {
-    let mut checks = Checks { config, problems: Vec::new() };
+    let mut checks = Checks {
+        config,
+        problems: Vec::new(),
+    };
     checks.listeners();
     checks.image();
     checks.volumes();
@@ -35,8 +38,11 @@ struct Checks<'a> {
 impl Checks<'_> {
     fn listeners(&mut self) {
         let config = self.config;
-        let listeners =
-            [("image.listen", config.image.listen), ("file.listen", config.file.listen), ("admin.listen", config.admin.listen)];
+        let listeners = [
+            ("image.listen", config.image.listen),
+            ("file.listen", config.file.listen),
+            ("admin.listen", config.admin.listen),
+        ];
         for (key, address) in listeners {
             let allowed = config.allow_anonymous || address.ip().to_canonical().is_loopback();
             self.check(allowed, key, || {
@@ -49,21 +55,46 @@ impl Checks<'_> {
             });
         }
         for (index, (key, address)) in listeners.iter().enumerate() {
-            let taken = listeners[..index].iter().find(|(_, other)| clash(*address, *other));
+            let taken = listeners[..index]
+                .iter()
+                .find(|(_, other)| clash(*address, *other));
             self.check(taken.is_none(), key, || {
                 let other = taken.map_or("", |(other, _)| other);
-                (format!("{key} and {other} both want {address}"), "give each its own port".to_owned())
+                (
+                    format!("{key} and {other} both want {address}"),
+                    "give each its own port".to_owned(),
+                )
             });
         }
     }
 
     fn image(&mut self) {
         let image = &self.config.image;
-        self.within("image.upload_bytes_max", image.upload_bytes_max, ByteSize::from_bytes(1)..=ByteSize::gib(2));
-        self.within("image.transform_pixels_max", image.transform_pixels_max, 1..=10_000_000_000);
-        self.within("image.transform_memory_max", image.transform_memory_max, ByteSize::mib(1)..=ByteSize::gib(1024));
-        self.within("image.transform_concurrency", image.transform_concurrency, 0..=1024);
-        self.within("image.transform_queue_max", image.transform_queue_max, 0..=1_000_000);
+        self.within(
+            "image.upload_bytes_max",
+            image.upload_bytes_max,
+            ByteSize::from_bytes(1)..=ByteSize::gib(2),
+        );
+        self.within(
+            "image.transform_pixels_max",
+            image.transform_pixels_max,
+            1..=10_000_000_000,
+        );
+        self.within(
+            "image.transform_memory_max",
+            image.transform_memory_max,
+            ByteSize::mib(1)..=ByteSize::gib(1024),
+        );
+        self.within(
+            "image.transform_concurrency",
+            image.transform_concurrency,
+            0..=1024,
+        );
+        self.within(
+            "image.transform_queue_max",
+            image.transform_queue_max,
+            0..=1_000_000,
+        );
         let url = image.public_url.as_str();
         self.check(url.is_empty() || is_host_and_port(url), "image.public_url", || {
             let help = "write host:port, such as \"images.example.com:9333\", without http:// and without a path";
@@ -78,22 +109,55 @@ impl Checks<'_> {
 
     fn volumes(&mut self) {
         let (haystack, upload) = (&self.config.haystack, self.config.image.upload_bytes_max);
-        self.within("haystack.volume_bytes_max", haystack.volume_bytes_max, ByteSize::mib(1)..=VOLUME_REACH);
-        let end = haystack.volume_bytes_max.bytes().saturating_add(upload.bytes());
+        self.within(
+            "haystack.volume_bytes_max",
+            haystack.volume_bytes_max,
+            ByteSize::mib(1)..=VOLUME_REACH,
+        );
+        let end = haystack
+            .volume_bytes_max
+            .bytes()
+            .saturating_add(upload.bytes());
         let too_long = haystack.volume_bytes_max <= VOLUME_REACH && end > VOLUME_REACH.bytes();
         self.check(!too_long, "haystack.volume_bytes_max", || {
             let size = haystack.volume_bytes_max;
-            let message = format!("a volume of {size} with a last upload of {upload} ends beyond {VOLUME_REACH}");
-            (message, "make haystack.volume_bytes_max or image.upload_bytes_max smaller".to_owned())
+            let message = format!(
+                "a volume of {size} with a last upload of {upload} ends beyond {VOLUME_REACH}"
+            );
+            (
+                message,
+                "make haystack.volume_bytes_max or image.upload_bytes_max smaller".to_owned(),
+            )
         });
-        self.within("haystack.volumes_per_growth", haystack.volumes_per_growth, 1..=1000);
-        self.within("haystack.index_memory", haystack.index_memory, ByteSize::mib(8)..=ByteSize::gib(4096));
+        self.within(
+            "haystack.volumes_per_growth",
+            haystack.volumes_per_growth,
+            1..=1000,
+        );
+        self.within(
+            "haystack.index_memory",
+            haystack.index_memory,
+            ByteSize::mib(8)..=ByteSize::gib(4096),
+        );
         self.within("haystack.io_threads", haystack.io_threads, 0..=1024);
-        self.within("haystack.commit_batch_bytes_max", haystack.commit_batch_bytes_max, ByteSize::kib(4)..=ByteSize::gib(1));
-        self.within("haystack.queue_len_max", haystack.queue_len_max, 1..=1_000_000);
+        self.within(
+            "haystack.commit_batch_bytes_max",
+            haystack.commit_batch_bytes_max,
+            ByteSize::kib(4)..=ByteSize::gib(1),
+        );
+        self.within(
+            "haystack.queue_len_max",
+            haystack.queue_len_max,
+            1..=1_000_000,
+        );
         self.folders();
-        for (key, name) in [("haystack.data_center", &haystack.data_center), ("haystack.rack", &haystack.rack)] {
-            self.check(is_plain_name(name), key, || (format!("{key} = {name:?} is not a name"), plain_name_help()));
+        for (key, name) in [
+            ("haystack.data_center", &haystack.data_center),
+            ("haystack.rack", &haystack.rack),
+        ] {
+            self.check(is_plain_name(name), key, || {
+                (format!("{key} = {name:?} is not a name"), plain_name_help())
+            });
         }
     }
 
@@ -105,10 +169,18 @@ impl Checks<'_> {
             ("haystack.data names no folder".to_owned(), help.to_owned())
         });
         for (index, folder) in data.iter().enumerate() {
-            let around = data.iter().enumerate().find(|(at, other)| *at != index && folder.starts_with(other));
+            let around = data
+                .iter()
+                .enumerate()
+                .find(|(at, other)| *at != index && folder.starts_with(other));
             self.check(around.is_none(), "haystack.data", || {
-                let other = around.map(|(_, other)| other.display().to_string()).unwrap_or_default();
-                let message = format!("haystack.data: {} lies in {other}, or is the same", folder.display());
+                let other = around
+                    .map(|(_, other)| other.display().to_string())
+                    .unwrap_or_default();
+                let message = format!(
+                    "haystack.data: {} lies in {other}, or is the same",
+                    folder.display()
+                );
                 (message, "give each disk one folder of its own".to_owned())
             });
         }
@@ -121,22 +193,38 @@ impl Checks<'_> {
             let message = format!("haystack.vacuum_garbage_ratio = {ratio} is out of range");
             (message, "write a value more than 0, at most 1; at 0.3 a volume is rewritten when 30 % is garbage".to_owned())
         });
-        self.within("haystack.vacuum_interval", haystack.vacuum_interval, ANY_TIMEOUT);
+        self.within(
+            "haystack.vacuum_interval",
+            haystack.vacuum_interval,
+            ANY_TIMEOUT,
+        );
     }
 
     fn collections(&mut self) {
         for name in self.config.haystack.collections.keys() {
             if !is_plain_name(name) {
                 let message = format!("haystack.collections: {name:?} is not a collection's name");
-                self.wrong(&["haystack", "collections", name], message, plain_name_help());
+                self.wrong(
+                    &["haystack", "collections", name],
+                    message,
+                    plain_name_help(),
+                );
             }
         }
     }
 
     fn limits(&mut self) {
         let limits = &self.config.limits;
-        self.within("limits.connections_max", limits.connections_max, 1..=10_000_000);
-        self.within("limits.header_bytes_max", limits.header_bytes_max, ByteSize::kib(8)..=ByteSize::mib(1));
+        self.within(
+            "limits.connections_max",
+            limits.connections_max,
+            1..=10_000_000,
+        );
+        self.within(
+            "limits.header_bytes_max",
+            limits.header_bytes_max,
+            ByteSize::kib(8)..=ByteSize::mib(1),
+        );
         for (key, timeout) in [
             ("limits.header_timeout", limits.header_timeout),
             ("limits.body_stall_timeout", limits.body_stall_timeout),
@@ -144,7 +232,11 @@ impl Checks<'_> {
         ] {
             self.within(key, timeout, ANY_TIMEOUT);
         }
-        self.within("limits.drain_timeout", limits.drain_timeout, Span::from_secs(0)..=*ANY_TIMEOUT.end());
+        self.within(
+            "limits.drain_timeout",
+            limits.drain_timeout,
+            Span::from_secs(0)..=*ANY_TIMEOUT.end(),
+        );
         let (buffers, upload) = (limits.buffers_bytes_max, self.config.image.upload_bytes_max);
         self.check(buffers >= upload, "limits.buffers_bytes_max", || {
             let message = format!("limits.buffers_bytes_max = {buffers} is less than image.upload_bytes_max = {upload}");
@@ -167,7 +259,11 @@ impl Checks<'_> {
     }
 
     fn wrong(&mut self, key: &[&str], message: String, help: String) {
-        self.problems.push(Problem { place: self.config.source.place_of(key), message, help });
+        self.problems.push(Problem {
+            place: self.config.source.place_of(key),
+            message,
+            help,
+        });
     }
 }
 
@@ -179,7 +275,9 @@ fn clash(a: SocketAddr, b: SocketAddr) -> bool {
 
 fn is_host_and_port(text: &str) -> bool {
     text.parse::<http::uri::Authority>().is_ok_and(|authority| {
-        authority.port_u16().is_some_and(|port| port > 0) && !authority.host().is_empty() && !text.contains('@')
+        authority.port_u16().is_some_and(|port| port > 0)
+            && !authority.host().is_empty()
+            && !text.contains('@')
     })
 }
 

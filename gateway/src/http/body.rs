@@ -54,9 +54,15 @@ impl Body {
 
     /// A body of several pieces; its length is their sum. Empty pieces are dropped.
     pub fn chunks(pieces: impl IntoIterator<Item = Bytes>) -> Self {
-        let pieces: VecDeque<Bytes> = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
+        let pieces: VecDeque<Bytes> = pieces
+            .into_iter()
+            .filter(|piece| !piece.is_empty())
+            .collect();
         let remaining_bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self::Chunks(Chunks { pieces, remaining_bytes })
+        Self::Chunks(Chunks {
+            pieces,
+            remaining_bytes,
+        })
     }
 
     /// A body that arrives through `receiver`.
@@ -65,7 +71,10 @@ impl Body {
     /// sent through the channel is the only way to tell the client that it is incomplete: a task that
     /// fails must send one, since a sender that is merely dropped ends the body.
     pub fn stream(receiver: Receiver<io::Result<Bytes>>, len_bytes: Option<u64>) -> Self {
-        Self::Stream(BodyStream { receiver, remaining_bytes: len_bytes })
+        Self::Stream(BodyStream {
+            receiver,
+            remaining_bytes: len_bytes,
+        })
     }
 
     /// The bytes that are still to come, when that is known.
@@ -99,7 +108,8 @@ impl BodyStream {
     fn account(&mut self, piece: Bytes) -> io::Result<Bytes> {
         if let Some(remaining) = &mut self.remaining_bytes {
             let left = remaining.checked_sub(piece.len() as u64);
-            *remaining = left.ok_or_else(|| io::Error::other("the body is longer than announced"))?;
+            *remaining =
+                left.ok_or_else(|| io::Error::other("the body is longer than announced"))?;
         }
         Ok(piece)
     }
@@ -140,7 +150,10 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let next = match self.get_mut() {
             Self::Full(bytes) => Poll::Ready(bytes.take().map(Ok)),
             Self::Chunks(chunks) => Poll::Ready(chunks.next().map(Ok)),
@@ -154,7 +167,8 @@ impl http_body::Body for Body {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.len_bytes().map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.len_bytes()
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
@@ -188,7 +202,10 @@ mod tests {
     async fn chunks_come_in_order_with_their_sum_as_length() {
         let mut body = Body::chunks(["ab", "", "cde"].map(Bytes::from));
         assert_eq!(body.size_hint().exact(), Some(5));
-        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "ab");
+        assert_eq!(
+            body.frame().await.unwrap().unwrap().into_data().unwrap(),
+            "ab"
+        );
         assert_eq!(body.size_hint().exact(), Some(3));
         assert_eq!(body.collect().await.unwrap().to_bytes(), "cde");
     }
@@ -199,35 +216,58 @@ mod tests {
             sender.send(piece).await.unwrap();
         }
         drop(sender);
-        Ok(Body::stream(receiver, len_bytes).collect().await?.to_bytes())
+        Ok(Body::stream(receiver, len_bytes)
+            .collect()
+            .await?
+            .to_bytes())
     }
 
     #[tokio::test]
     async fn a_stream_of_the_announced_length_arrives() {
-        let pieces = vec![Ok(Bytes::from_static(b"abc")), Ok(Bytes::from_static(b"de"))];
+        let pieces = vec![
+            Ok(Bytes::from_static(b"abc")),
+            Ok(Bytes::from_static(b"de")),
+        ];
         assert_eq!(streamed(pieces, Some(5)).await.unwrap(), "abcde");
     }
 
     #[tokio::test]
     async fn a_stream_of_unknown_length_ends_with_its_sender() {
-        assert_eq!(streamed(vec![Ok(Bytes::from_static(b"abc"))], None).await.unwrap(), "abc");
+        assert_eq!(
+            streamed(vec![Ok(Bytes::from_static(b"abc"))], None)
+                .await
+                .unwrap(),
+            "abc"
+        );
     }
 
     #[tokio::test]
     async fn a_short_stream_is_an_error() {
-        let error = streamed(vec![Ok(Bytes::from_static(b"abc"))], Some(5)).await.unwrap_err();
+        let error = streamed(vec![Ok(Bytes::from_static(b"abc"))], Some(5))
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         assert!(error.to_string().contains("2 bytes short"), "{error}");
     }
 
     #[tokio::test]
     async fn a_long_stream_is_an_error() {
-        assert!(streamed(vec![Ok(Bytes::from_static(b"abcdef"))], Some(5)).await.is_err());
+        assert!(
+            streamed(vec![Ok(Bytes::from_static(b"abcdef"))], Some(5))
+                .await
+                .is_err()
+        );
     }
 
     #[tokio::test]
     async fn an_error_of_the_sender_is_passed_on() {
-        let pieces = vec![Ok(Bytes::from_static(b"abc")), Err(io::Error::other("disk"))];
-        assert_eq!(streamed(pieces, Some(5)).await.unwrap_err().to_string(), "disk");
+        let pieces = vec![
+            Ok(Bytes::from_static(b"abc")),
+            Err(io::Error::other("disk")),
+        ];
+        assert_eq!(
+            streamed(pieces, Some(5)).await.unwrap_err().to_string(),
+            "disk"
+        );
     }
 }

@@ -66,7 +66,12 @@ pub fn if_range_allows(headers: &HeaderMap, current: &Validators<'_>) -> bool {
 }
 
 fn is_unconditional(headers: &HeaderMap) -> bool {
-    let conditions = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH, IF_UNMODIFIED_SINCE];
+    let conditions = [
+        IF_NONE_MATCH,
+        IF_MODIFIED_SINCE,
+        IF_MATCH,
+        IF_UNMODIFIED_SINCE,
+    ];
     !conditions.iter().any(|name| headers.contains_key(name))
 }
 
@@ -78,7 +83,9 @@ fn selects_a_representation(method: &Method) -> bool {
 /// Steps 1 and 2: If-Match, or If-Unmodified-Since where that is absent.
 fn may_change(headers: &HeaderMap, current: Option<&Validators<'_>>) -> bool {
     if headers.contains_key(IF_MATCH) {
-        return any_tag(headers, &IF_MATCH, current, |tag, etag| tag.equals_strongly(etag));
+        return any_tag(headers, &IF_MATCH, current, |tag, etag| {
+            tag.equals_strongly(etag)
+        });
     }
     match known_dates(headers, &IF_UNMODIFIED_SINCE, current) {
         Some((date_secs, modified_secs)) => modified_secs <= date_secs,
@@ -88,7 +95,9 @@ fn may_change(headers: &HeaderMap, current: Option<&Validators<'_>>) -> bool {
 
 /// Step 3: If-None-Match, by weak comparison.
 fn none_match(headers: &HeaderMap, current: Option<&Validators<'_>>) -> bool {
-    !any_tag(headers, &IF_NONE_MATCH, current, |tag, etag| tag.equals_weakly(etag))
+    !any_tag(headers, &IF_NONE_MATCH, current, |tag, etag| {
+        tag.equals_weakly(etag)
+    })
 }
 
 /// Step 4: If-Modified-Since.
@@ -101,13 +110,23 @@ fn modified_since(headers: &HeaderMap, current: Option<&Validators<'_>>) -> bool
 
 /// The date of a header, and that of the representation; `None` if either is absent or no date: such a
 /// condition is ignored.
-fn known_dates(headers: &HeaderMap, name: &HeaderName, current: Option<&Validators<'_>>) -> Option<(u64, u64)> {
-    Some((http_date_secs(headers.get(name)?)?, current?.last_modified_secs?))
+fn known_dates(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    current: Option<&Validators<'_>>,
+) -> Option<(u64, u64)> {
+    Some((
+        http_date_secs(headers.get(name)?)?,
+        current?.last_modified_secs?,
+    ))
 }
 
 fn http_date_secs(value: &HeaderValue) -> Option<u64> {
     let time: SystemTime = httpdate::parse_http_date(value.to_str().ok()?).ok()?;
-    time.duration_since(UNIX_EPOCH).ok().as_ref().map(Duration::as_secs)
+    time.duration_since(UNIX_EPOCH)
+        .ok()
+        .as_ref()
+        .map(Duration::as_secs)
 }
 
 /// Whether any tag of the header's list, over all its lines, is that of `current`; `*` is any.
@@ -139,7 +158,13 @@ impl<'h> Tag<'h> {
         };
         let opaque = quoted.strip_prefix(b"\"")?;
         let end = opaque.iter().position(|byte| *byte == b'"')? + 2;
-        Some((Self { weak, quoted: &quoted[..end] }, &quoted[end..]))
+        Some((
+            Self {
+                weak,
+                quoted: &quoted[..end],
+            },
+            &quoted[end..],
+        ))
     }
 
     fn equals_strongly(&self, etag: &str) -> bool {
@@ -155,7 +180,9 @@ impl<'h> Tag<'h> {
 /// first thing that is no tag.
 fn tags(mut line: &[u8]) -> impl Iterator<Item = Tag<'_>> {
     std::iter::from_fn(move || {
-        let start = line.iter().position(|byte| !matches!(byte, b',' | b' ' | b'\t'))?;
+        let start = line
+            .iter()
+            .position(|byte| !matches!(byte, b',' | b' ' | b'\t'))?;
         let (tag, rest) = Tag::read(&line[start..])?;
         line = rest;
         Some(tag)

@@ -60,10 +60,19 @@ fn spell(file_name: &str) -> String {
     if file_name.bytes().all(is_token) {
         return format!("={file_name}");
     }
-    if file_name.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
-        return format!("=\"{}\"", file_name.replace('\\', "\\\\").replace('"', "\\\""));
+    if file_name
+        .bytes()
+        .all(|byte| matches!(byte, b' '..=b'~' | b'\t'))
+    {
+        return format!(
+            "=\"{}\"",
+            file_name.replace('\\', "\\\\").replace('"', "\\\"")
+        );
     }
-    format!("*=utf-8''{}", percent_encode(file_name.as_bytes(), EXTENDED))
+    format!(
+        "*=utf-8''{}",
+        percent_encode(file_name.as_bytes(), EXTENDED)
+    )
 }
 
 fn is_token(byte: u8) -> bool {
@@ -79,7 +88,10 @@ pub fn file_name(value: &[u8]) -> Option<String> {
 
 /// The last segment of a path of either kind (`/`, or `\` from Windows); `None` if that names no file.
 pub fn strip_path(path: &str) -> Option<String> {
-    let name = path.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next()?;
+    let name = path
+        .trim_end_matches(['/', '\\'])
+        .rsplit(['/', '\\'])
+        .next()?;
     (!matches!(name, "" | "." | "..")).then(|| name.to_owned())
 }
 
@@ -100,27 +112,55 @@ mod tests {
         assert_eq!(inline("a b.png"), "inline; filename=\"a b.png\"");
         assert_eq!(inline("a\"b\\c.png"), r#"inline; filename="a\"b\\c.png""#);
         assert_eq!(inline("1,15e727506e"), "inline; filename=\"1,15e727506e\"");
-        assert_eq!(inline("图 1.png"), "inline; filename*=utf-8''%E5%9B%BE%201.png");
-        assert_eq!(inline("a\r\nSet-Cookie: x"), "inline; filename*=utf-8''a%0D%0ASet-Cookie%3A%20x");
+        assert_eq!(
+            inline("图 1.png"),
+            "inline; filename*=utf-8''%E5%9B%BE%201.png"
+        );
+        assert_eq!(
+            inline("a\r\nSet-Cookie: x"),
+            "inline; filename*=utf-8''a%0D%0ASet-Cookie%3A%20x"
+        );
         assert_eq!(inline("{a}~!.png"), "inline; filename={a}~!.png");
         assert_eq!(inline(""), "inline");
-        assert_eq!(format(Disposition::Attachment, "t.png"), "attachment; filename=t.png");
+        assert_eq!(
+            format(Disposition::Attachment, "t.png"),
+            "attachment; filename=t.png"
+        );
     }
 
     #[test]
     fn names_are_read() {
         let read = |value: &str| file_name(value.as_bytes());
         assert_eq!(read("attachment; filename=t.png").as_deref(), Some("t.png"));
-        assert_eq!(read("form-data; name=\"dir/n.png\"").as_deref(), Some("n.png"));
-        assert_eq!(read("form-data; name=n; filename=\"C:\\x\\f.png\"").as_deref(), Some("f.png"));
-        assert_eq!(read("form-data; name=n; filename=\"\"").as_deref(), Some("n"));
-        assert_eq!(read("inline; filename*=utf-8''%E5%9B%BE.png").as_deref(), Some("图.png"));
+        assert_eq!(
+            read("form-data; name=\"dir/n.png\"").as_deref(),
+            Some("n.png")
+        );
+        assert_eq!(
+            read("form-data; name=n; filename=\"C:\\x\\f.png\"").as_deref(),
+            Some("f.png")
+        );
+        assert_eq!(
+            read("form-data; name=n; filename=\"\"").as_deref(),
+            Some("n")
+        );
+        assert_eq!(
+            read("inline; filename*=utf-8''%E5%9B%BE.png").as_deref(),
+            Some("图.png")
+        );
         assert_eq!(read("inline"), None);
     }
 
     #[test]
     fn paths_are_stripped() {
-        for path in ["f.png", "a/f.png", "/a/b/f.png", "C:\\a\\f.png", "a\\b/f.png", "f.png/"] {
+        for path in [
+            "f.png",
+            "a/f.png",
+            "/a/b/f.png",
+            "C:\\a\\f.png",
+            "a\\b/f.png",
+            "f.png/",
+        ] {
             assert_eq!(strip_path(path).as_deref(), Some("f.png"), "{path}");
         }
         for path in ["", "/", "..", "a/..", ".", "\\\\"] {

@@ -45,7 +45,10 @@ impl ByteBudget {
         let units = usize::try_from(total_bytes / UNIT_BYTES).unwrap_or(usize::MAX);
         let units = units.min(Semaphore::MAX_PERMITS);
         let total_bytes = units as u64 * UNIT_BYTES;
-        Self { units: Arc::new(Semaphore::new(units)), total_bytes }
+        Self {
+            units: Arc::new(Semaphore::new(units)),
+            total_bytes,
+        }
     }
 
     /// Takes `bytes`, rounded up to KiB, if that much is free now.
@@ -169,15 +172,23 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     if declared_len.is_some_and(|len| len > limits.len_bytes_max) {
-        return Err(IntakeError::TooLarge { limit_bytes: limits.len_bytes_max });
+        return Err(IntakeError::TooLarge {
+            limit_bytes: limits.len_bytes_max,
+        });
     }
     let mut pace = Pace::start(limits);
     let first = next_data(&mut body, &mut pace).await?.unwrap_or_default();
     let len = first.len() as u64;
     if declared_len == Some(len) || body.is_end_stream() {
         check_len(len, declared_len, limits)?;
-        let permit = budget.take(len, limits.budget_wait).await.ok_or(IntakeError::Busy)?;
-        return Ok(Collected { bytes: first, permit });
+        let permit = budget
+            .take(len, limits.budget_wait)
+            .await
+            .ok_or(IntakeError::Busy)?;
+        return Ok(Collected {
+            bytes: first,
+            permit,
+        });
     }
     let mut gathering = Gathering::start(declared_len, limits, budget);
     gathering.push(&first, &mut pace).await?;
@@ -195,7 +206,9 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     loop {
-        let frame = timeout_at(pace.deadline(), body.frame()).await.map_err(|_| pace.stalled())?;
+        let frame = timeout_at(pace.deadline(), body.frame())
+            .await
+            .map_err(|_| pace.stalled())?;
         match frame.map(|frame| frame.map(http_body::Frame::into_data)) {
             None => return Ok(None),
             Some(Err(error)) => return Err(read_error(error.into().as_ref())),
@@ -213,7 +226,9 @@ fn read_error(error: &(dyn StdError + 'static)) -> IntakeError {
     let mut cause = Some(error);
     while let Some(this) = cause {
         let early = this.downcast_ref::<io::Error>().is_some_and(is_early_end)
-            || this.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message);
+            || this
+                .downcast_ref::<hyper::Error>()
+                .is_some_and(hyper::Error::is_incomplete_message);
         if early {
             return IntakeError::Truncated;
         }
@@ -224,14 +239,21 @@ fn read_error(error: &(dyn StdError + 'static)) -> IntakeError {
 
 fn is_early_end(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe)
+    matches!(
+        error.kind(),
+        UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe
+    )
 }
 
 fn check_len(len: u64, declared: Option<u64>, limits: &IntakeLimits) -> Result<(), IntakeError> {
     match declared {
         Some(declared) if len < declared => Err(IntakeError::Truncated),
-        Some(declared) if len > declared => Err(IntakeError::Protocol(format!("{len} bytes where {declared} were announced"))),
-        _ if len > limits.len_bytes_max => Err(IntakeError::TooLarge { limit_bytes: limits.len_bytes_max }),
+        Some(declared) if len > declared => Err(IntakeError::Protocol(format!(
+            "{len} bytes where {declared} were announced"
+        ))),
+        _ if len > limits.len_bytes_max => Err(IntakeError::TooLarge {
+            limit_bytes: limits.len_bytes_max,
+        }),
         _ => Ok(()),
     }
 }
@@ -283,7 +305,9 @@ impl Pace {
     }
 
     fn stalled(&self) -> IntakeError {
-        IntakeError::Stalled { secs: self.started.elapsed().as_secs() }
+        IntakeError::Stalled {
+            secs: self.started.elapsed().as_secs(),
+        }
     }
 }
 
@@ -298,13 +322,23 @@ struct Gathering<'l> {
 
 impl<'l> Gathering<'l> {
     fn start(declared_len: Option<u64>, limits: &'l IntakeLimits, budget: &'l ByteBudget) -> Self {
-        Self { buffer: BytesMut::new(), permit: None, declared_len, limits, budget }
+        Self {
+            buffer: BytesMut::new(),
+            permit: None,
+            declared_len,
+            limits,
+            budget,
+        }
     }
 
     async fn push(&mut self, data: &[u8], pace: &mut Pace) -> Result<(), IntakeError> {
         let len = self.buffer.len() as u64 + data.len() as u64;
         // That it is shorter than declared so far is no mistake yet.
-        check_len(len, self.declared_len.filter(|declared| len > *declared), self.limits)?;
+        check_len(
+            len,
+            self.declared_len.filter(|declared| len > *declared),
+            self.limits,
+        )?;
         if len > self.buffer.capacity() as u64 {
             let asked = Instant::now();
             self.grow(len).await?;
@@ -317,7 +351,10 @@ impl<'l> Gathering<'l> {
     /// Replaces the buffer by one for at least `len` bytes, paid for before it is allocated.
     async fn grow(&mut self, len: u64) -> Result<(), IntakeError> {
         let capacity_bytes = capacity_for(len, self.declared_len, self.limits.len_bytes_max);
-        let permit = self.budget.take(capacity_bytes, self.limits.budget_wait).await;
+        let permit = self
+            .budget
+            .take(capacity_bytes, self.limits.budget_wait)
+            .await;
         let permit = permit.ok_or(IntakeError::Busy)?;
         let capacity = usize::try_from(capacity_bytes).map_err(|_| IntakeError::Busy)?;
         let mut buffer = BytesMut::with_capacity(capacity);
@@ -330,8 +367,14 @@ impl<'l> Gathering<'l> {
     fn finish(self) -> Result<Collected, IntakeError> {
         check_len(self.buffer.len() as u64, self.declared_len, self.limits)?;
         // Only a body of empty frames has bought nothing by now.
-        let permit = self.permit.or_else(|| self.budget.try_take(0)).ok_or(IntakeError::Busy)?;
-        Ok(Collected { bytes: self.buffer.freeze(), permit })
+        let permit = self
+            .permit
+            .or_else(|| self.budget.try_take(0))
+            .ok_or(IntakeError::Busy)?;
+        Ok(Collected {
+            bytes: self.buffer.freeze(),
+            permit,
+        })
     }
 }
 
@@ -341,7 +384,10 @@ impl<'l> Gathering<'l> {
 /// quarters, so that the last one fits exactly. Of an unknown one twice what is there.
 fn capacity_for(len: u64, declared_len: Option<u64>, len_bytes_max: u64) -> u64 {
     let Some(declared) = declared_len else {
-        return (2 * len).max(FIRST_BUFFER_BYTES).min(len_bytes_max).max(len);
+        return (2 * len)
+            .max(FIRST_BUFFER_BYTES)
+            .min(len_bytes_max)
+            .max(len);
     };
     let mut capacity = declared.max(len);
     while capacity > FIRST_BUFFER_BYTES && capacity.div_ceil(GROWTH) >= len {

@@ -16,12 +16,19 @@ const NOSNIFF_NAME: HeaderName = header::X_CONTENT_TYPE_OPTIONS;
 /// A value that cannot be written as JSON (a map with keys that are no strings) is a mistake of ours,
 /// and answers 500.
 pub fn json(status: StatusCode, value: &impl Serialize, pretty: bool) -> Response {
-    let text = if pretty { serde_json::to_vec_pretty(value) } else { serde_json::to_vec(value) };
+    let text = if pretty {
+        serde_json::to_vec_pretty(value)
+    } else {
+        serde_json::to_vec(value)
+    };
     match text {
         Ok(text) => with_type(status, text.into()),
         Err(error) => {
             tracing::error!(%error, "an answer could not be written as JSON");
-            error_json(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be written as JSON")
+            error_json(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the answer could not be written as JSON",
+            )
         }
     }
 }
@@ -51,8 +58,13 @@ mod tests {
     use super::*;
 
     fn text(response: Response) -> String {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let body = runtime.block_on(response.into_body().collect()).unwrap().to_bytes();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let body = runtime
+            .block_on(response.into_body().collect())
+            .unwrap()
+            .to_bytes();
         String::from_utf8(body.to_vec()).unwrap()
     }
 

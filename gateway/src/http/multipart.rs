@@ -73,7 +73,11 @@ pub enum MultipartError {
 ///
 /// The parser copies the body once into a buffer of its own, of which the parts are slices; `body` is
 /// dropped at that moment.
-pub fn parse(content_type: Option<&str>, body: Bytes, parts_max: usize) -> Result<Vec<Part>, MultipartError> {
+pub fn parse(
+    content_type: Option<&str>,
+    body: Bytes,
+    parts_max: usize,
+) -> Result<Vec<Part>, MultipartError> {
     let boundary = boundary(content_type)?;
     let mut form = Multipart::new(BodyDataStream::new(Full::new(body)), boundary.as_str());
     let mut parts = Vec::new();
@@ -106,7 +110,8 @@ fn boundary(content_type: Option<&str>) -> Result<String, MultipartError> {
 
 fn read(mut field: Field<'_>) -> multer::Result<Part> {
     let headers = field.headers();
-    let gzip = text(headers, CONTENT_ENCODING.as_str()).is_some_and(|is| is.eq_ignore_ascii_case("gzip"));
+    let gzip =
+        text(headers, CONTENT_ENCODING.as_str()).is_some_and(|is| is.eq_ignore_ascii_case("gzip"));
     let parameter = |name| parameters::find(headers.get(CONTENT_DISPOSITION)?.as_bytes(), name);
     Ok(Part {
         name: parameter("name"),
@@ -128,7 +133,11 @@ fn data(field: &mut Field<'_>) -> multer::Result<Bytes> {
     while let Some(piece) = at_once(field.chunk())? {
         more.push(piece);
     }
-    Ok(if more.is_empty() { first } else { [vec![first], more].concat().concat().into() })
+    Ok(if more.is_empty() {
+        first
+    } else {
+        [vec![first], more].concat().concat().into()
+    })
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
@@ -147,10 +156,13 @@ fn at_once<T>(future: impl Future<Output = multer::Result<T>>) -> multer::Result
 
 fn of_part(part: usize, error: &multer::Error) -> MultipartError {
     match error {
-        multer::Error::IncompleteStream | multer::Error::IncompleteFieldData { .. } | multer::Error::IncompleteHeaders => {
-            MultipartError::Truncated { part }
-        }
-        other => MultipartError::Malformed { part, reason: other.to_string() },
+        multer::Error::IncompleteStream
+        | multer::Error::IncompleteFieldData { .. }
+        | multer::Error::IncompleteHeaders => MultipartError::Truncated { part },
+        other => MultipartError::Malformed {
+            part,
+            reason: other.to_string(),
+        },
     }
 }
 

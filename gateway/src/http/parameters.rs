@@ -15,7 +15,11 @@ pub fn find(value: &[u8], name: &str) -> Option<String> {
     parameters(value)
         .filter(|(given, _)| extended(given))
         .find_map(|(_, text)| decode_extended(&text))
-        .or_else(|| parameters(value).find(|(given, _)| plain(given)).map(|(_, text)| decode(&text)))
+        .or_else(|| {
+            parameters(value)
+                .find(|(given, _)| plain(given))
+                .map(|(_, text)| decode(&text))
+        })
 }
 
 /// The value before the first parameter: `form-data`, `image/png`.
@@ -28,7 +32,10 @@ fn parameters(value: &[u8]) -> impl Iterator<Item = (&[u8], Vec<u8>)> {
     let mut rest = past(value, b';');
     std::iter::from_fn(move || {
         while !rest.is_empty() {
-            let end = rest.iter().position(|byte| matches!(byte, b'=' | b';')).unwrap_or(rest.len());
+            let end = rest
+                .iter()
+                .position(|byte| matches!(byte, b'=' | b';'))
+                .unwrap_or(rest.len());
             let name = rest[..end].trim_ascii();
             if rest.get(end) != Some(&b'=') {
                 rest = past(rest, b';');
@@ -44,7 +51,9 @@ fn parameters(value: &[u8]) -> impl Iterator<Item = (&[u8], Vec<u8>)> {
 
 /// What follows the first `stop`.
 fn past(text: &[u8], stop: u8) -> &[u8] {
-    text.iter().position(|byte| *byte == stop).map_or(&[], |at| &text[at + 1..])
+    text.iter()
+        .position(|byte| *byte == stop)
+        .map_or(&[], |at| &text[at + 1..])
 }
 
 /// Reads a token or a quoted string; returns it and what follows the next semicolon.
@@ -53,7 +62,10 @@ fn read_value(text: &[u8]) -> (Vec<u8>, &[u8]) {
         let (unquoted, after) = read_quoted(quoted);
         return (unquoted, past(after, b';'));
     }
-    let end = text.iter().position(|byte| *byte == b';').unwrap_or(text.len());
+    let end = text
+        .iter()
+        .position(|byte| *byte == b';')
+        .unwrap_or(text.len());
     (text[..end].trim_ascii().to_vec(), past(text, b';'))
 }
 
@@ -109,33 +121,61 @@ mod tests {
     fn tokens_and_quoted_strings() {
         assert_eq!(name(b"a; name=b").as_deref(), Some("b"));
         assert_eq!(name(b"a;NAME = \"b;c\" ; x=y").as_deref(), Some("b;c"));
-        assert_eq!(name(br#"a; x="; name=no"; name="q\"\\u""#).as_deref(), Some(r#"q"\u"#));
-        assert_eq!(name(br#"a; name="C:\dir\x.png""#).as_deref(), Some(r"C:\dir\x.png"));
+        assert_eq!(
+            name(br#"a; x="; name=no"; name="q\"\\u""#).as_deref(),
+            Some(r#"q"\u"#)
+        );
+        assert_eq!(
+            name(br#"a; name="C:\dir\x.png""#).as_deref(),
+            Some(r"C:\dir\x.png")
+        );
         assert_eq!(name(b"a; flag; filename=x; name=").as_deref(), Some(""));
-        assert_eq!(name("a; name=\"图.png\"".as_bytes()).as_deref(), Some("图.png"));
+        assert_eq!(
+            name("a; name=\"图.png\"".as_bytes()).as_deref(),
+            Some("图.png")
+        );
         assert_eq!(name(b"a; name=\"caf\xe9\"").as_deref(), Some("café"));
         assert_eq!(name(b"a; name=\"unclosed").as_deref(), Some("unclosed"));
     }
 
     #[test]
     fn absent() {
-        for value in [&b""[..], b"name=x", b"a; filename=x", b"a; name", b";;;", b"a; name*=b"] {
+        for value in [
+            &b""[..],
+            b"name=x",
+            b"a; filename=x",
+            b"a; name",
+            b";;;",
+            b"a; name*=b",
+        ] {
             assert_eq!(name(value), None, "{value:?}");
         }
     }
 
     #[test]
     fn the_extended_form_wins() {
-        assert_eq!(name(b"a; name=x; name*=utf-8''%E5%9B%BE").as_deref(), Some("图"));
-        assert_eq!(name(b"a; name*=UTF-8'en'b%20c; name=x").as_deref(), Some("b c"));
-        assert_eq!(name(b"a; name*=iso-8859-1''caf%E9").as_deref(), Some("café"));
+        assert_eq!(
+            name(b"a; name=x; name*=utf-8''%E5%9B%BE").as_deref(),
+            Some("图")
+        );
+        assert_eq!(
+            name(b"a; name*=UTF-8'en'b%20c; name=x").as_deref(),
+            Some("b c")
+        );
+        assert_eq!(
+            name(b"a; name*=iso-8859-1''caf%E9").as_deref(),
+            Some("café")
+        );
         assert_eq!(name(b"a; name*=utf-8''%FF; name=x").as_deref(), Some("x"));
         assert_eq!(name(b"a; name*=koi8-r''%FF; name=x").as_deref(), Some("x"));
     }
 
     #[test]
     fn the_essence_is_what_stands_before() {
-        assert_eq!(essence("multipart/form-data ; boundary=x"), "multipart/form-data");
+        assert_eq!(
+            essence("multipart/form-data ; boundary=x"),
+            "multipart/form-data"
+        );
         assert_eq!(essence(""), "");
     }
 

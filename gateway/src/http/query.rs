@@ -16,7 +16,9 @@ impl<'r> Query<'r> {
     /// Reads the query of a URI ([`http::Uri::query`]), by the rules of HTML forms
     /// (`application/x-www-form-urlencoded`, WHATWG URL). Any text is a query: nothing is refused.
     pub fn parse(query: Option<&'r str>) -> Self {
-        let pairs = query.map(|query| pairs(query.as_bytes()).collect()).unwrap_or_default();
+        let pairs = query
+            .map(|query| pairs(query.as_bytes()).collect())
+            .unwrap_or_default();
         Self { pairs }
     }
 
@@ -29,7 +31,9 @@ impl<'r> Query<'r> {
 
     /// The first value of `name`; an empty string for a name without a value.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(given, _)| *given == name).map(|(_, value)| value)
+        self.iter()
+            .find(|(given, _)| *given == name)
+            .map(|(_, value)| value)
     }
 
     /// The first value of `name` unless it is empty: what SeaweedFS takes for a parameter that is set.
@@ -44,7 +48,9 @@ impl<'r> Query<'r> {
 
     /// All parameters, in the order in which they win.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.pairs.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
+        self.pairs
+            .iter()
+            .map(|(name, value)| (name.as_ref(), value.as_ref()))
     }
 
     /// Whether there is no parameter at all.
@@ -86,7 +92,12 @@ mod tests {
         let mut query = Query::parse(Some("collection=url&count=2"));
         query.merge_form(b"collection=form&ttl=1m");
         let all: Vec<_> = query.iter().collect();
-        let wanted = [("collection", "form"), ("ttl", "1m"), ("collection", "url"), ("count", "2")];
+        let wanted = [
+            ("collection", "form"),
+            ("ttl", "1m"),
+            ("collection", "url"),
+            ("count", "2"),
+        ];
         assert_eq!(all, wanted);
         assert_eq!(query.get("collection"), Some("form"));
     }

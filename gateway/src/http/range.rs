@@ -61,7 +61,11 @@ pub fn parse(value: &str, len: u64) -> RangeOutcome {
         return RangeOutcome::Full;
     }
     let ranges: Vec<ByteRange> = specs.iter().filter_map(|spec| spec.within(len)).collect();
-    if ranges.is_empty() { RangeOutcome::Unsatisfiable } else { RangeOutcome::Partial(joined(ranges)) }
+    if ranges.is_empty() {
+        RangeOutcome::Unsatisfiable
+    } else {
+        RangeOutcome::Partial(joined(ranges))
+    }
 }
 
 /// One element of a range-set.
@@ -91,7 +95,10 @@ impl Spec {
             Self::Between(first, last) => (first, last.saturating_add(1).min(len)),
             Self::Suffix(length) => (len.saturating_sub(length), len),
         };
-        (start < end).then(|| ByteRange { start, len: end - start })
+        (start < end).then(|| ByteRange {
+            start,
+            len: end - start,
+        })
     }
 }
 
@@ -102,8 +109,14 @@ fn specs(value: &str) -> Option<Vec<Spec>> {
         return None;
     }
     // Empty elements of a list are allowed (section 5.6.1.2), an empty list is not.
-    let elements = set.split(',').map(|text| text.trim_matches([' ', '\t'])).filter(|text| !text.is_empty());
-    let specs: Vec<Spec> = elements.take(RANGES_MAX + 1).map(Spec::read).collect::<Option<_>>()?;
+    let elements = set
+        .split(',')
+        .map(|text| text.trim_matches([' ', '\t']))
+        .filter(|text| !text.is_empty());
+    let specs: Vec<Spec> = elements
+        .take(RANGES_MAX + 1)
+        .map(Spec::read)
+        .collect::<Option<_>>()?;
     (1..=RANGES_MAX).contains(&specs.len()).then_some(specs)
 }
 
@@ -134,7 +147,11 @@ fn joined(ranges: Vec<ByteRange>) -> Vec<ByteRange> {
             _ => joined.push(range),
         }
     }
-    if joined.len() == ranges.len() { ranges } else { joined }
+    if joined.len() == ranges.len() {
+        ranges
+    } else {
+        joined
+    }
 }
 
 /// The answer to a GET for `content`, according to `outcome`: 200, 206 (one range, or several as
@@ -159,7 +176,11 @@ pub fn respond_range(
         RangeOutcome::Partial(ranges) => match ranges[..] {
             [range] => {
                 insert_text(&mut headers, CONTENT_RANGE, &range.content_range(len));
-                (StatusCode::PARTIAL_CONTENT, content_type, Body::full(slice(&content, range)))
+                (
+                    StatusCode::PARTIAL_CONTENT,
+                    content_type,
+                    Body::full(slice(&content, range)),
+                )
             }
             _ => byteranges(&content, content_type.as_ref(), ranges),
         },
@@ -192,17 +213,29 @@ fn byteranges(
     }
     pieces.push(Bytes::from(format!("\r\n--{boundary}--\r\n")));
     let whole_type = format!("multipart/byteranges; boundary={boundary}");
-    (StatusCode::PARTIAL_CONTENT, HeaderValue::try_from(whole_type).ok(), Body::chunks(pieces))
+    (
+        StatusCode::PARTIAL_CONTENT,
+        HeaderValue::try_from(whole_type).ok(),
+        Body::chunks(pieces),
+    )
 }
 
 /// 48 hex digits, half of them random: nobody stores an image with that in it by chance.
 fn boundary() -> String {
-    format!("{}{:024x}", RequestId::fresh().as_str(), rand::random::<u128>() >> 32)
+    format!(
+        "{}{:024x}",
+        RequestId::fresh().as_str(),
+        rand::random::<u128>() >> 32
+    )
 }
 
 /// The bytes of `range`; fewer if the caller asks for a range of something longer than `content`.
 fn slice(content: &Bytes, range: ByteRange) -> Bytes {
-    let within = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
+    let within = |offset: u64| {
+        usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(content.len())
+    };
     content.slice(within(range.start)..within(range.end()))
 }
 

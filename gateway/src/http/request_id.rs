@@ -24,7 +24,9 @@ pub struct RequestId(HeaderValue);
 impl RequestId {
     /// The id that the client sent, if it is at most 128 visible ASCII characters; else a new one.
     pub fn of(headers: &HeaderMap) -> Self {
-        let given = headers.get(REQUEST_ID).filter(|value| is_sane(value.as_bytes()));
+        let given = headers
+            .get(REQUEST_ID)
+            .filter(|value| is_sane(value.as_bytes()));
         given.cloned().map_or_else(Self::fresh, Self)
     }
 
@@ -70,11 +72,16 @@ mod tests {
 
     #[test]
     fn fresh_ids_are_24_hex_digits_and_differ() {
-        let ids: HashSet<String> = (0..1000).map(|_| RequestId::fresh().as_str().to_owned()).collect();
+        let ids: HashSet<String> = (0..1000)
+            .map(|_| RequestId::fresh().as_str().to_owned())
+            .collect();
         assert_eq!(ids.len(), 1000);
         for id in ids {
             assert_eq!(id.len(), DIGITS);
-            assert!(id.bytes().all(|digit| b"0123456789abcdef".contains(&digit)), "{id}");
+            assert!(
+                id.bytes().all(|digit| b"0123456789abcdef".contains(&digit)),
+                "{id}"
+            );
         }
     }
 

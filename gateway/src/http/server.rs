@@ -111,7 +111,12 @@ pub async fn serve<S, F>(
 {
     let mut connections = JoinSet::new();
     let mut refusals = JoinSet::new();
-    let acceptor = Acceptor { limits, stats, service, shutdown: shutdown.clone() };
+    let acceptor = Acceptor {
+        limits,
+        stats,
+        service,
+        shutdown: shutdown.clone(),
+    };
     loop {
         tokio::select! {
             () = told(&mut shutdown) => break,
@@ -135,7 +140,10 @@ async fn told(shutdown: &mut watch::Receiver<bool>) {
 async fn drain(mut connections: JoinSet<()>, drain_timeout: Duration) {
     let all = async { while connections.join_next().await.is_some() {} };
     if timeout(drain_timeout, all).await.is_err() {
-        tracing::warn!(open = connections.len(), "connections cut: they outlasted the drain");
+        tracing::warn!(
+            open = connections.len(),
+            "connections cut: they outlasted the drain"
+        );
         connections.shutdown().await;
     }
 }
@@ -153,11 +161,20 @@ where
     S: Fn(Request<Incoming>, PeerInfo) -> F + Clone + Send + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
-    fn admit(&self, stream: TcpStream, addr: SocketAddr, connections: &mut JoinSet<()>, refusals: &mut JoinSet<()>) {
+    fn admit(
+        &self,
+        stream: TcpStream,
+        addr: SocketAddr,
+        connections: &mut JoinSet<()>,
+        refusals: &mut JoinSet<()>,
+    ) {
         if self.stats.open.load(Ordering::Relaxed) >= self.limits.connections_max {
             self.stats.refused.fetch_add(1, Ordering::Relaxed);
             if (refusals.len() as u64) < REFUSALS_MAX {
-                refusals.spawn(refuse(GuardedSocket::new(stream, self.limits.write_stall_timeout)));
+                refusals.spawn(refuse(GuardedSocket::new(
+                    stream,
+                    self.limits.write_stall_timeout,
+                )));
             }
             return;
         }
@@ -166,9 +183,17 @@ where
     }
 
     /// One connection, from its first byte to its last.
-    fn connection(&self, stream: TcpStream, peer: PeerInfo) -> impl Future<Output = ()> + use<S, F> {
+    fn connection(
+        &self,
+        stream: TcpStream,
+        peer: PeerInfo,
+    ) -> impl Future<Output = ()> + use<S, F> {
         let open = OpenConnection::count(&self.stats);
-        let (limits, service, mut shutdown) = (self.limits.clone(), self.service.clone(), self.shutdown.clone());
+        let (limits, service, mut shutdown) = (
+            self.limits.clone(),
+            self.service.clone(),
+            self.shutdown.clone(),
+        );
         async move {
             if !speaks_in_time(&stream, limits.header_timeout, &mut shutdown).await {
                 return;
@@ -201,7 +226,10 @@ where
     /// A failed accept concerns one client, or the whole process: then wait for better times.
     async fn recover(&self, error: &io::Error) {
         self.stats.accept_errors.fetch_add(1, Ordering::Relaxed);
-        if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+        if matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+        ) {
             return;
         }
         tracing::warn!(%error, "cannot accept connections for now");
@@ -217,7 +245,9 @@ struct OpenConnection {
 impl OpenConnection {
     fn count(stats: &Arc<ConnectionStats>) -> Self {
         stats.open.fetch_add(1, Ordering::Relaxed);
-        Self { stats: Arc::clone(stats) }
+        Self {
+            stats: Arc::clone(stats),
+        }
     }
 }
 
@@ -229,7 +259,11 @@ impl Drop for OpenConnection {
 
 /// Waits for the first byte, before hyper allocates its buffers: ten thousand silent connections then
 /// cost little more than their sockets.
-async fn speaks_in_time(stream: &TcpStream, header_timeout: Duration, shutdown: &mut watch::Receiver<bool>) -> bool {
+async fn speaks_in_time(
+    stream: &TcpStream,
+    header_timeout: Duration,
+    shutdown: &mut watch::Receiver<bool>,
+) -> bool {
     tokio::select! {
         biased;
         ready = timeout(header_timeout, stream.readable()) => matches!(ready, Ok(Ok(()))),
@@ -251,7 +285,11 @@ fn protocol(limits: &ServerLimits) -> http1::Builder {
 }
 
 /// Runs a service to its answer, which is 500 if it panics (`None`: it did so already).
-async fn answer<F>(running: Option<F>, peer: PeerInfo, stats: &ConnectionStats) -> Result<Response, Infallible>
+async fn answer<F>(
+    running: Option<F>,
+    peer: PeerInfo,
+    stats: &ConnectionStats,
+) -> Result<Response, Infallible>
 where
     F: Future<Output = Response>,
 {
@@ -271,7 +309,9 @@ fn internal_error(peer: PeerInfo, stats: &ConnectionStats) -> Response {
     stats.panics.fetch_add(1, Ordering::Relaxed);
     tracing::error!(peer = %peer.addr, "a service panicked");
     let mut response = error_json(StatusCode::INTERNAL_SERVER_ERROR, "internal error");
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

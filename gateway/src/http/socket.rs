@@ -32,11 +32,21 @@ pub(super) struct GuardedSocket {
 
 impl GuardedSocket {
     pub(super) fn new(stream: TcpStream, write_stall_timeout: Duration) -> Self {
-        Self { stream, write_stall_timeout, write_blocked: false, deadline: None, lingering: false }
+        Self {
+            stream,
+            write_stall_timeout,
+            write_blocked: false,
+            deadline: None,
+            lingering: false,
+        }
     }
 
     /// Passes on what a write came to, and starts or checks the deadline if it has to wait.
-    fn watch_write<T>(&mut self, cx: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn watch_write<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if write.is_ready() {
             self.write_blocked = false;
             return write;
@@ -46,7 +56,10 @@ impl GuardedSocket {
             self.set_deadline(self.write_stall_timeout);
         }
         ready!(self.poll_deadline(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client stopped reading")))
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client stopped reading",
+        )))
     }
 
     fn set_deadline(&mut self, after: Duration) {
@@ -57,7 +70,9 @@ impl GuardedSocket {
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.deadline.as_mut().map_or(Poll::Ready(()), |deadline| deadline.as_mut().poll(cx))
+        self.deadline
+            .as_mut()
+            .map_or(Poll::Ready(()), |deadline| deadline.as_mut().poll(cx))
     }
 
     /// Reads until the client closes its side, the deadline passes, or the connection breaks.
@@ -75,18 +90,30 @@ impl GuardedSocket {
 }
 
 impl AsyncRead for GuardedSocket {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for GuardedSocket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let write = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.watch_write(cx, write)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let write = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
         self.watch_write(cx, write)
     }

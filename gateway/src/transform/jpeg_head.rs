@@ -61,9 +61,21 @@ mod tests {
         let plain = samples::jpeg(8, 8);
         assert_eq!(JpegHead::read(&plain), JpegHead::default());
         let turned = samples::with_exif_orientation(&plain, 6);
-        assert_eq!(JpegHead::read(&turned), JpegHead { has_exif: true, progressive: false });
+        assert_eq!(
+            JpegHead::read(&turned),
+            JpegHead {
+                has_exif: true,
+                progressive: false
+            }
+        );
         let progressive = [0xFF, 0xD8, 0xFF, 0xFF, 0xC2, 0, 3, 8, 0xFF, 0xDA, 0, 2];
-        assert_eq!(JpegHead::read(&progressive), JpegHead { has_exif: false, progressive: true });
+        assert_eq!(
+            JpegHead::read(&progressive),
+            JpegHead {
+                has_exif: false,
+                progressive: true
+            }
+        );
     }
 
     proptest! {

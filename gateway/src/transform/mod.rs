@@ -37,7 +37,10 @@ pub struct TransformLimits {
 
 impl Default for TransformLimits {
     fn default() -> Self {
-        Self { pixels_max: 100_000_000, memory_bytes_max: 512 << 20 }
+        Self {
+            pixels_max: 100_000_000,
+            memory_bytes_max: 512 << 20,
+        }
     }
 }
 
@@ -71,7 +74,9 @@ pub enum TransformError {
         accepted: &'static str,
     },
     /// The stored image, or the asked one, has too many pixels: answer 422 with this text.
-    #[error("the image has {pixels} pixels, and at most {limit} are transformed; read it without width, height and crop")]
+    #[error(
+        "the image has {pixels} pixels, and at most {limit} are transformed; read it without width, height and crop"
+    )]
     TooLarge {
         /// Pixels of the stored image, or of the output.
         pixels: u64,
@@ -79,7 +84,9 @@ pub enum TransformError {
         limit: u64,
     },
     /// Decoding would take too much memory: answer 422 with this text.
-    #[error("transforming this image takes {needed_bytes} bytes of memory, and at most {limit_bytes} are given to one")]
+    #[error(
+        "transforming this image takes {needed_bytes} bytes of memory, and at most {limit_bytes} are given to one"
+    )]
     TooMuchMemory {
         /// What it would take, in bytes.
         needed_bytes: u64,

@@ -31,15 +31,24 @@ impl Transform {
     /// [`TransformError::TooLarge`] and [`TransformError::TooMuchMemory`] before a pixel is decoded,
     /// [`TransformError::Undecodable`] for bytes that are no image, [`TransformError::Parameter`] for an output
     /// with a side longer than an image file can say.
-    pub fn apply(&self, original: &Bytes, kind: ImageKind, limits: &TransformLimits) -> Result<Outcome, TransformError> {
+    pub fn apply(
+        &self,
+        original: &Bytes,
+        kind: ImageKind,
+        limits: &TransformLimits,
+    ) -> Result<Outcome, TransformError> {
         let source = Source::open(original, limits)?;
         let may_crop = kind != ImageKind::Webp;
-        let Some(plan) = Plan::new(self, source.stored.turned(source.orientation), may_crop)? else {
+        let Some(plan) = Plan::new(self, source.stored.turned(source.orientation), may_crop)?
+        else {
             return Ok(Outcome::Original);
         };
         source.check(&plan, limits)?;
         let pixels = source.transform(&plan, limits)?;
-        Ok(Outcome::Changed { bytes: encode(pixels, kind)?, mime: kind.output_mime() })
+        Ok(Outcome::Changed {
+            bytes: encode(pixels, kind)?,
+            mime: kind.output_mime(),
+        })
     }
 }
 
@@ -56,7 +65,9 @@ impl<'a> Source<Box<dyn ImageDecoder + 'a>> {
     fn open(original: &'a Bytes, limits: &TransformLimits) -> Result<Self, TransformError> {
         let format = image::guess_format(original).map_err(undecodable)?;
         let mut reader = ImageReader::with_format(Cursor::new(original.as_ref()), format);
-        reader.limits(decoder_limits(limits.memory_bytes_max.min(HEADER_BYTES_MAX)));
+        reader.limits(decoder_limits(
+            limits.memory_bytes_max.min(HEADER_BYTES_MAX),
+        ));
         let mut decoder = reader.into_decoder().map_err(undecodable)?;
         let jpeg = JpegHead::read(original);
         let orientation = match format {
@@ -73,17 +84,28 @@ impl<'a> Source<Box<dyn ImageDecoder + 'a>> {
         if width == 0 || height == 0 {
             return Err(TransformError::Undecodable("it has no pixels".to_owned()));
         }
-        Ok(Self { decoder: Box::new(decoder), stored: Size { width, height }, orientation, decoder_cost })
+        Ok(Self {
+            decoder: Box::new(decoder),
+            stored: Size { width, height },
+            orientation,
+            decoder_cost,
+        })
     }
 
     fn check(&self, plan: &Plan, limits: &TransformLimits) -> Result<(), TransformError> {
-        let (pixels, limit) = (self.stored.pixels().max(plan.output.pixels()), limits.pixels_max);
+        let (pixels, limit) = (
+            self.stored.pixels().max(plan.output.pixels()),
+            limits.pixels_max,
+        );
         if pixels > limit {
             return Err(TransformError::TooLarge { pixels, limit });
         }
         let (needed_bytes, limit_bytes) = (self.memory_bytes(plan), limits.memory_bytes_max);
         if needed_bytes > limit_bytes {
-            return Err(TransformError::TooMuchMemory { needed_bytes, limit_bytes });
+            return Err(TransformError::TooMuchMemory {
+                needed_bytes,
+                limit_bytes,
+            });
         }
         Ok(())
     }
@@ -92,20 +114,32 @@ impl<'a> Source<Box<dyn ImageDecoder + 'a>> {
     /// alpha multiplied in, the rows made narrow but not yet low, and the output with its turned or encoded copy.
     fn memory_bytes(&self, plan: &Plan) -> u64 {
         let color = self.decoder.color_type();
-        let decoded = self.stored.pixels().saturating_mul(color.bytes_per_pixel().into());
+        let decoded = self
+            .stored
+            .pixels()
+            .saturating_mul(color.bytes_per_pixel().into());
         let alpha_copy = if color.has_alpha() { decoded } else { 0 };
         // Which side of the stored image becomes which is forgotten here: the worse of the two.
-        let half_done =
-            u64::from(plan.output.width.max(plan.output.height)).saturating_mul(self.stored.width.max(self.stored.height).into());
+        let half_done = u64::from(plan.output.width.max(plan.output.height))
+            .saturating_mul(self.stored.width.max(self.stored.height).into());
         let made = half_done.saturating_add(plan.output.pixels().saturating_mul(2));
         let made = made.saturating_mul(color.bytes_per_pixel().into());
-        decoded.saturating_mul(self.decoder_cost).saturating_add(alpha_copy).saturating_add(made)
+        decoded
+            .saturating_mul(self.decoder_cost)
+            .saturating_add(alpha_copy)
+            .saturating_add(made)
     }
 
-    fn transform(mut self, plan: &Plan, limits: &TransformLimits) -> Result<DynamicImage, TransformError> {
+    fn transform(
+        mut self,
+        plan: &Plan,
+        limits: &TransformLimits,
+    ) -> Result<DynamicImage, TransformError> {
         let region = plan.region.before_turn(self.orientation, self.stored);
         let output = plan.output.turned(self.orientation);
-        self.decoder.set_limits(decoder_limits(limits.memory_bytes_max)).map_err(undecodable)?;
+        self.decoder
+            .set_limits(decoder_limits(limits.memory_bytes_max))
+            .map_err(undecodable)?;
         let stored = DynamicImage::from_decoder(self.decoder).map_err(undecodable)?;
         let mut made = resize(&stored, region, output)?;
         drop(stored);
@@ -121,15 +155,18 @@ fn decoder_limits(alloc_bytes_max: u64) -> Limits {
 }
 
 /// Lanczos3, in the image's own depth and channels, colours weighed by their alpha.
-fn resize(from: &DynamicImage, region: Region, output: Size) -> Result<DynamicImage, TransformError> {
+fn resize(
+    from: &DynamicImage,
+    region: Region,
+    output: Size,
+) -> Result<DynamicImage, TransformError> {
     let mut made = DynamicImage::new(output.width, output.height, from.color());
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3)).crop(
-        region.left,
-        region.top,
-        region.width,
-        region.height,
-    );
-    Resizer::new().resize(from, &mut made, &options).map_err(|error| TransformError::Undecodable(error.to_string()))?;
+    let options = ResizeOptions::new()
+        .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
+        .crop(region.left, region.top, region.width, region.height);
+    Resizer::new()
+        .resize(from, &mut made, &options)
+        .map_err(|error| TransformError::Undecodable(error.to_string()))?;
     Ok(made)
 }
 
@@ -137,11 +174,17 @@ fn encode(pixels: DynamicImage, kind: ImageKind) -> Result<Vec<u8>, TransformErr
     let mut bytes = Vec::new();
     let written = match kind {
         ImageKind::Png | ImageKind::Webp => pixels.write_with_encoder(PngEncoder::new(&mut bytes)),
-        ImageKind::Jpeg => for_jpeg(pixels).write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY)),
+        ImageKind::Jpeg => for_jpeg(pixels)
+            .write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY)),
         ImageKind::Gif => {
             let rgba = pixels.into_rgba8();
             let mut encoder = GifEncoder::new_with_speed(&mut bytes, GIF_QUANTIZER_SPEED);
-            encoder.encode(&rgba, rgba.width(), rgba.height(), image::ExtendedColorType::Rgba8)
+            encoder.encode(
+                &rgba,
+                rgba.width(),
+                rgba.height(),
+                image::ExtendedColorType::Rgba8,
+            )
         }
     };
     written.map_err(undecodable)?;
@@ -163,7 +206,9 @@ fn over_white(pixels: DynamicImage) -> image::RgbImage {
     image::RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
         let [red, green, blue, alpha] = rgba.get_pixel(x, y).0.map(u16::from);
         // At most (255 * 255 + 127) / 255 = 255: the cast loses nothing.
-        image::Rgb([red, green, blue].map(|c| ((c * alpha + 255 * (255 - alpha) + 127) / 255) as u8))
+        image::Rgb(
+            [red, green, blue].map(|c| ((c * alpha + 255 * (255 - alpha) + 127) / 255) as u8),
+        )
     })
 }
 

@@ -25,7 +25,14 @@ impl Size {
 
     /// The size after the turn: a quarter turn swaps the sides.
     pub fn turned(self, orientation: Orientation) -> Self {
-        if swaps_sides(orientation) { Self { width: self.height, height: self.width } } else { self }
+        if swaps_sides(orientation) {
+            Self {
+                width: self.height,
+                height: self.width,
+            }
+        } else {
+            self
+        }
     }
 }
 
@@ -40,12 +47,22 @@ pub(super) struct Region {
 
 impl Region {
     fn whole(size: Size) -> Self {
-        Self { left: 0.0, top: 0.0, width: size.width.into(), height: size.height.into() }
+        Self {
+            left: 0.0,
+            top: 0.0,
+            width: size.width.into(),
+            height: size.height.into(),
+        }
     }
 
     fn of_crop(crop: Crop) -> Self {
         let (left, top) = (f64::from(crop.x1), f64::from(crop.y1));
-        Self { left, top, width: f64::from(crop.x2 - crop.x1), height: f64::from(crop.y2 - crop.y1) }
+        Self {
+            left,
+            top,
+            width: f64::from(crop.x2 - crop.x1),
+            height: f64::from(crop.y2 - crop.y1),
+        }
     }
 
     /// The largest centred part with the ratio of `size`.
@@ -55,12 +72,18 @@ impl Region {
         let height = on_grid(self.height.min(self.width / ratio)).max(GRID);
         let left = self.left + on_grid((self.width - width) / 2.0);
         let top = self.top + on_grid((self.height - height) / 2.0);
-        Self { left, top, width, height }
+        Self {
+            left,
+            top,
+            width,
+            height,
+        }
     }
 
     /// The same part, found in the stored image of size `stored`, before the turn that shows it.
     pub fn before_turn(self, orientation: Orientation, stored: Size) -> Self {
-        let (mut left, mut top, mut width, mut height) = (self.left, self.top, self.width, self.height);
+        let (mut left, mut top, mut width, mut height) =
+            (self.left, self.top, self.width, self.height);
         if swaps_sides(orientation) {
             (left, top, width, height) = (top, left, height, width);
         }
@@ -71,7 +94,12 @@ impl Region {
         if mirror_y {
             top = f64::from(stored.height) - top - height;
         }
-        Self { left, top, width, height }
+        Self {
+            left,
+            top,
+            width,
+            height,
+        }
     }
 }
 
@@ -87,21 +115,37 @@ impl Plan {
     ///
     /// # Errors
     /// [`TransformError::Parameter`] where a side would be longer than an image file can say.
-    pub fn new(transform: &Transform, shown: Size, may_crop: bool) -> Result<Option<Self>, TransformError> {
+    pub fn new(
+        transform: &Transform,
+        shown: Size,
+        may_crop: bool,
+    ) -> Result<Option<Self>, TransformError> {
         let inside = |crop: &Crop| may_crop && crop.x2 <= shown.width && crop.y2 <= shown.height;
         let crop = transform.crop.filter(inside);
         let region = crop.map_or(Region::whole(shown), Region::of_crop);
-        let cut = crop.map_or(shown, |crop| Size { width: crop.x2 - crop.x1, height: crop.y2 - crop.y1 });
+        let cut = crop.map_or(shown, |crop| Size {
+            width: crop.x2 - crop.x1,
+            height: crop.y2 - crop.y1,
+        });
         let plan = match resized(transform, cut, region) {
             Some(plan) => plan,
             None if cut == shown => return Ok(None),
-            None => Self { region, output: cut },
+            None => Self {
+                region,
+                output: cut,
+            },
         };
         plan.checked().map(Some)
     }
 
     fn checked(self) -> Result<Self, TransformError> {
-        let refuse = |name, side: u32| Err(parameter(name, &side.to_string(), "at most 65535 pixels on a side"));
+        let refuse = |name, side: u32| {
+            Err(parameter(
+                name,
+                &side.to_string(),
+                "at most 65535 pixels on a side",
+            ))
+        };
         match self.output {
             Size { width, .. } if width > OUTPUT_SIDE_MAX => refuse("width", width),
             Size { height, .. } if height > OUTPUT_SIDE_MAX => refuse("height", height),
@@ -111,16 +155,27 @@ impl Plan {
 }
 
 fn resized(transform: &Transform, cut: Size, region: Region) -> Option<Plan> {
-    let shrinks =
-        transform.width.is_some_and(|width| width < cut.width) || transform.height.is_some_and(|height| height < cut.height);
+    let shrinks = transform.width.is_some_and(|width| width < cut.width)
+        || transform.height.is_some_and(|height| height < cut.height);
     if !shrinks {
         return None;
     }
     let whole = |output| Some(Plan { region, output });
     match (transform.width, transform.height) {
-        (Some(width), Some(height)) => Some(both_sides(transform.mode, Size { width, height }, cut, region)),
-        (Some(width), None) => whole(Size { width, height: ratio_rounded(width, cut.height, cut.width) }),
-        (None, Some(height)) => whole(Size { width: ratio_rounded(height, cut.width, cut.height), height }),
+        (Some(width), Some(height)) => Some(both_sides(
+            transform.mode,
+            Size { width, height },
+            cut,
+            region,
+        )),
+        (Some(width), None) => whole(Size {
+            width,
+            height: ratio_rounded(width, cut.height, cut.width),
+        }),
+        (None, Some(height)) => whole(Size {
+            width: ratio_rounded(height, cut.width, cut.height),
+            height,
+        }),
         (None, None) => None,
     }
 }
@@ -128,9 +183,18 @@ fn resized(transform: &Transform, cut: Size, region: Region) -> Option<Plan> {
 fn both_sides(mode: Mode, asked: Size, cut: Size, region: Region) -> Plan {
     let thumbnail = asked.width == asked.height && cut.width != cut.height;
     match mode {
-        Mode::Fit => Plan { region, output: inside(asked, cut) },
-        Mode::Exact if !thumbnail => Plan { region, output: asked },
-        Mode::Exact | Mode::Fill => Plan { region: region.centre_with_ratio_of(asked), output: asked },
+        Mode::Fit => Plan {
+            region,
+            output: inside(asked, cut),
+        },
+        Mode::Exact if !thumbnail => Plan {
+            region,
+            output: asked,
+        },
+        Mode::Exact | Mode::Fill => Plan {
+            region: region.centre_with_ratio_of(asked),
+            output: asked,
+        },
     }
 }
 
@@ -140,11 +204,18 @@ fn inside(asked: Size, cut: Size) -> Size {
         let scaled = u64::from(side) * u64::from(of) / u64::from(to);
         u32::try_from(scaled).unwrap_or(u32::MAX).max(1)
     };
-    let wider = u64::from(cut.width) * u64::from(asked.height) > u64::from(asked.width) * u64::from(cut.height);
+    let wider = u64::from(cut.width) * u64::from(asked.height)
+        > u64::from(asked.width) * u64::from(cut.height);
     if wider {
-        Size { width: asked.width, height: floor(asked.width, cut.height, cut.width) }
+        Size {
+            width: asked.width,
+            height: floor(asked.width, cut.height, cut.width),
+        }
     } else {
-        Size { width: floor(asked.height, cut.width, cut.height), height: asked.height }
+        Size {
+            width: floor(asked.height, cut.width, cut.height),
+            height: asked.height,
+        }
     }
 }
 
@@ -163,7 +234,10 @@ fn on_grid(pixels: f64) -> f64 {
 
 fn swaps_sides(orientation: Orientation) -> bool {
     use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
-    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
+    matches!(
+        orientation,
+        Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH
+    )
 }
 
 /// Which of the stored image's axes (x, y) run backwards in the shown image.
@@ -184,7 +258,12 @@ mod tests {
 
     fn ask(width: u32, height: u32, mode: Mode) -> Transform {
         let side = |side| Some(side).filter(|&side| side > 0);
-        Transform { width: side(width), height: side(height), mode, crop: None }
+        Transform {
+            width: side(width),
+            height: side(height),
+            mode,
+            crop: None,
+        }
     }
 
     fn output(transform: Transform, width: u32, height: u32) -> Option<(u32, u32)> {
@@ -217,38 +296,145 @@ mod tests {
             ((500, 500, Fit), None),
             ((500, 500, Fill), None),
         ] {
-            assert_eq!(output(ask(asked.0, asked.1, asked.2), 200, 100), expected, "{asked:?}");
+            assert_eq!(
+                output(ask(asked.0, asked.1, asked.2), 200, 100),
+                expected,
+                "{asked:?}"
+            );
         }
         assert_eq!(output(ask(50, 50, Exact), 100, 100), Some((50, 50)));
     }
 
     #[test]
     fn crop_comes_before_resize() {
-        let crop = Some(Crop { x1: 10, y1: 20, x2: 110, y2: 60 });
-        assert_eq!(output(Transform { crop, ..ask(0, 0, Mode::Exact) }, 200, 100), Some((100, 40)));
-        assert_eq!(output(Transform { crop, ..ask(50, 0, Mode::Exact) }, 200, 100), Some((50, 20)));
-        assert_eq!(output(Transform { crop, ..ask(150, 0, Mode::Exact) }, 200, 100), Some((100, 40)));
+        let crop = Some(Crop {
+            x1: 10,
+            y1: 20,
+            x2: 110,
+            y2: 60,
+        });
+        assert_eq!(
+            output(
+                Transform {
+                    crop,
+                    ..ask(0, 0, Mode::Exact)
+                },
+                200,
+                100
+            ),
+            Some((100, 40))
+        );
+        assert_eq!(
+            output(
+                Transform {
+                    crop,
+                    ..ask(50, 0, Mode::Exact)
+                },
+                200,
+                100
+            ),
+            Some((50, 20))
+        );
+        assert_eq!(
+            output(
+                Transform {
+                    crop,
+                    ..ask(150, 0, Mode::Exact)
+                },
+                200,
+                100
+            ),
+            Some((100, 40))
+        );
     }
 
     #[test]
     fn crop_outside_is_as_if_not_asked() {
-        let crop = Some(Crop { x1: 10, y1: 20, x2: 201, y2: 60 });
-        assert_eq!(output(Transform { crop, ..ask(0, 0, Mode::Exact) }, 200, 100), None);
-        assert_eq!(output(Transform { crop, ..ask(50, 0, Mode::Exact) }, 200, 100), Some((50, 25)));
-        let all = Some(Crop { x1: 0, y1: 0, x2: 200, y2: 100 });
-        assert_eq!(output(Transform { crop: all, ..ask(0, 0, Mode::Exact) }, 200, 100), None);
+        let crop = Some(Crop {
+            x1: 10,
+            y1: 20,
+            x2: 201,
+            y2: 60,
+        });
+        assert_eq!(
+            output(
+                Transform {
+                    crop,
+                    ..ask(0, 0, Mode::Exact)
+                },
+                200,
+                100
+            ),
+            None
+        );
+        assert_eq!(
+            output(
+                Transform {
+                    crop,
+                    ..ask(50, 0, Mode::Exact)
+                },
+                200,
+                100
+            ),
+            Some((50, 25))
+        );
+        let all = Some(Crop {
+            x1: 0,
+            y1: 0,
+            x2: 200,
+            y2: 100,
+        });
+        assert_eq!(
+            output(
+                Transform {
+                    crop: all,
+                    ..ask(0, 0, Mode::Exact)
+                },
+                200,
+                100
+            ),
+            None
+        );
     }
 
     #[test]
     fn fill_cuts_evenly_at_the_centre() {
-        let plan = Plan::new(&ask(50, 50, Mode::Fill), Size { width: 200, height: 100 }, true).unwrap().unwrap();
-        assert_eq!(plan.region, Region { left: 50.0, top: 0.0, width: 100.0, height: 100.0 });
+        let plan = Plan::new(
+            &ask(50, 50, Mode::Fill),
+            Size {
+                width: 200,
+                height: 100,
+            },
+            true,
+        )
+        .unwrap()
+        .unwrap();
+        assert_eq!(
+            plan.region,
+            Region {
+                left: 50.0,
+                top: 0.0,
+                width: 100.0,
+                height: 100.0
+            }
+        );
     }
 
     #[test]
     fn sides_no_file_can_say_are_refused() {
-        let error = Plan::new(&ask(5, 65_536, Mode::Exact), Size { width: 9, height: 9 }, true).unwrap_err();
-        assert!(matches!(error, TransformError::Parameter { name: "height", .. }));
+        let error = Plan::new(
+            &ask(5, 65_536, Mode::Exact),
+            Size {
+                width: 9,
+                height: 9,
+            },
+            true,
+        )
+        .unwrap_err();
+        assert!(matches!(
+            error,
+            TransformError::Parameter { name: "height", .. }
+        ));
     }
 
     proptest! {

@@ -23,8 +23,13 @@ impl TransformPool {
     /// A pool that runs `concurrency` transforms at once (at least 1) and lets `queue_max` more wait.
     pub fn new(concurrency: usize, queue_max: usize) -> Self {
         let running = concurrency.clamp(1, Semaphore::MAX_PERMITS);
-        let admitted = running.saturating_add(queue_max).min(Semaphore::MAX_PERMITS);
-        Self { admission: Arc::new(Semaphore::new(admitted)), running: Arc::new(Semaphore::new(running)) }
+        let admitted = running
+            .saturating_add(queue_max)
+            .min(Semaphore::MAX_PERMITS);
+        Self {
+            admission: Arc::new(Semaphore::new(admitted)),
+            running: Arc::new(Semaphore::new(running)),
+        }
     }
 
     /// [`Transform::apply`], in turn.
@@ -42,7 +47,8 @@ impl TransformPool {
         kind: ImageKind,
         limits: TransformLimits,
     ) -> Result<Outcome, TransformError> {
-        self.run_with(move || transform.apply(&original, kind, &limits)).await
+        self.run_with(move || transform.apply(&original, kind, &limits))
+            .await
     }
 
     async fn run_with<F>(&self, work: F) -> Result<Outcome, TransformError>
@@ -58,19 +64,30 @@ impl TransformPool {
     }
 
     async fn enter(&self) -> Result<[OwnedSemaphorePermit; 2], TransformError> {
-        let admitted = Arc::clone(&self.admission).try_acquire_owned().map_err(|_| busy())?;
+        let admitted = Arc::clone(&self.admission)
+            .try_acquire_owned()
+            .map_err(|_| busy())?;
         // The semaphore is never closed; if it ever is, the process is stopping.
-        let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| busy())?;
+        let running = Arc::clone(&self.running)
+            .acquire_owned()
+            .await
+            .map_err(|_| busy())?;
         Ok([running, admitted])
     }
 }
 
 fn busy() -> TransformError {
-    TransformError::Busy { retry_after_secs: RETRY_AFTER_SECS }
+    TransformError::Busy {
+        retry_after_secs: RETRY_AFTER_SECS,
+    }
 }
 
 fn lost(error: &tokio::task::JoinError) -> TransformError {
-    if error.is_panic() { TransformError::Undecodable("the decoder gave up on it".to_owned()) } else { busy() }
+    if error.is_panic() {
+        TransformError::Undecodable("the decoder gave up on it".to_owned())
+    } else {
+        busy()
+    }
 }
 
 #[cfg(test)]
@@ -82,11 +99,22 @@ mod tests {
 
     #[tokio::test]
     async fn runs_a_transform() {
-        let transform = Transform::from_query(|name| (name == "width").then_some("4")).unwrap().unwrap();
+        let transform = Transform::from_query(|name| (name == "width").then_some("4"))
+            .unwrap()
+            .unwrap();
         let pool = TransformPool::new(2, 2);
         let limits = TransformLimits::default();
-        let outcome = pool.run(transform, samples::png(8, 8).into(), ImageKind::Png, limits).await.unwrap();
-        assert!(matches!(outcome, Outcome::Changed { mime: "image/png", .. }));
+        let outcome = pool
+            .run(transform, samples::png(8, 8).into(), ImageKind::Png, limits)
+            .await
+            .unwrap();
+        assert!(matches!(
+            outcome,
+            Outcome::Changed {
+                mime: "image/png",
+                ..
+            }
+        ));
     }
 
     #[tokio::test]
@@ -95,7 +123,10 @@ mod tests {
         let (release, held) = mpsc::channel::<()>();
         let first = tokio::spawn({
             let pool = pool.clone();
-            async move { pool.run_with(move || held.recv().map(|()| Outcome::Original).map_err(|_| busy())).await }
+            async move {
+                pool.run_with(move || held.recv().map(|()| Outcome::Original).map_err(|_| busy()))
+                    .await
+            }
         });
         let second = tokio::spawn({
             let pool = pool.clone();
@@ -108,14 +139,19 @@ mod tests {
         release.send(()).unwrap();
         assert_eq!(first.await.unwrap(), Ok(Outcome::Original));
         assert_eq!(second.await.unwrap(), Ok(Outcome::Original));
-        assert_eq!(pool.run_with(|| Ok(Outcome::Original)).await, Ok(Outcome::Original));
+        assert_eq!(
+            pool.run_with(|| Ok(Outcome::Original)).await,
+            Ok(Outcome::Original)
+        );
     }
 
     #[tokio::test]
     async fn a_panicking_decoder_is_an_error_and_gives_its_place_back() {
         let pool = TransformPool::new(1, 0);
         for _ in 0..3 {
-            let outcome = pool.run_with(|| panic!("as a decoder with a bug would")).await;
+            let outcome = pool
+                .run_with(|| panic!("as a decoder with a bug would"))
+                .await;
             assert!(matches!(outcome, Err(TransformError::Undecodable(_))));
         }
     }

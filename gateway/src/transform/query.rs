@@ -51,14 +51,21 @@ impl Transform {
     /// [`TransformError::Parameter`] for what can be known wrong without the image: a number that is none, an
     /// unknown mode, a crop without `crop_x2` and `crop_y2` or with its corners the wrong way round. Ask
     /// [`ImageKind::detect`](super::ImageKind::detect) first: on other objects these parameters mean nothing.
-    pub fn from_query<V: AsRef<str>>(get: impl Fn(&str) -> Option<V>) -> Result<Option<Self>, TransformError> {
+    pub fn from_query<V: AsRef<str>>(
+        get: impl Fn(&str) -> Option<V>,
+    ) -> Result<Option<Self>, TransformError> {
         let width = number(&get, "width")?;
         let height = number(&get, "height")?;
         let crop = crop(&get)?;
         if width.is_none() && height.is_none() && crop.is_none() {
             return Ok(None);
         }
-        Ok(Some(Self { width, height, mode: mode(&get)?, crop }))
+        Ok(Some(Self {
+            width,
+            height,
+            mode: mode(&get)?,
+            crop,
+        }))
     }
 
     /// A short stable name of this transform, such as `w50h20-fit-c0.0.10.10`: two that differ have different
@@ -84,7 +91,10 @@ impl Transform {
     }
 }
 
-fn number<V: AsRef<str>>(get: impl Fn(&str) -> Option<V>, name: &'static str) -> Result<Option<u32>, TransformError> {
+fn number<V: AsRef<str>>(
+    get: impl Fn(&str) -> Option<V>,
+    name: &'static str,
+) -> Result<Option<u32>, TransformError> {
     let Some(value) = get(name) else {
         return Ok(None);
     };
@@ -95,7 +105,11 @@ fn number<V: AsRef<str>>(get: impl Fn(&str) -> Option<V>, name: &'static str) ->
     // `u32::from_str` takes a leading '+', which in a query is nearly always a mangled space.
     match value.parse::<u32>() {
         Ok(number) if !value.starts_with('+') => Ok(Some(number).filter(|&n| n > 0)),
-        _ => Err(parameter(name, value, "write a whole number of pixels, such as 200")),
+        _ => Err(parameter(
+            name,
+            value,
+            "write a whole number of pixels, such as 200",
+        )),
     }
 }
 
@@ -104,30 +118,48 @@ fn mode<V: AsRef<str>>(get: impl Fn(&str) -> Option<V>) -> Result<Mode, Transfor
         "" => Ok(Mode::Exact),
         "fit" => Ok(Mode::Fit),
         "fill" => Ok(Mode::Fill),
-        other => Err(parameter("mode", other, "write fit or fill, or leave it out")),
+        other => Err(parameter(
+            "mode",
+            other,
+            "write fit or fill, or leave it out",
+        )),
     }
 }
 
 fn crop<V: AsRef<str>>(get: impl Fn(&str) -> Option<V>) -> Result<Option<Crop>, TransformError> {
-    let [x1, y1, x2, y2] = ["crop_x1", "crop_y1", "crop_x2", "crop_y2"].map(|name| number(&get, name));
+    let [x1, y1, x2, y2] =
+        ["crop_x1", "crop_y1", "crop_x2", "crop_y2"].map(|name| number(&get, name));
     let (x1, y1, x2, y2) = (x1?, y1?, x2?, y2?);
     if [x1, y1, x2, y2].iter().all(Option::is_none) {
         return Ok(None);
     }
     let (x1, y1) = (x1.unwrap_or(0), y1.unwrap_or(0));
-    Ok(Some(Crop { x1, y1, x2: beyond(x1, x2, "crop_x2")?, y2: beyond(y1, y2, "crop_y2")? }))
+    Ok(Some(Crop {
+        x1,
+        y1,
+        x2: beyond(x1, x2, "crop_x2")?,
+        y2: beyond(y1, y2, "crop_y2")?,
+    }))
 }
 
 fn beyond(near: u32, far: Option<u32>, name: &'static str) -> Result<u32, TransformError> {
     far.filter(|&far| far > near).ok_or_else(|| {
         let value = far.map_or_else(String::new, |far| far.to_string());
-        parameter(name, &value, "a crop needs crop_x2 more than crop_x1, and crop_y2 more than crop_y1")
+        parameter(
+            name,
+            &value,
+            "a crop needs crop_x2 more than crop_x1, and crop_y2 more than crop_y1",
+        )
     })
 }
 
 pub(super) fn parameter(name: &'static str, value: &str, accepted: &'static str) -> TransformError {
     // A value comes from the network and goes into an answer and perhaps a log line: keep it short.
-    TransformError::Parameter { name, value: value.chars().take(40).collect(), accepted }
+    TransformError::Parameter {
+        name,
+        value: value.chars().take(40).collect(),
+        accepted,
+    }
 }
 
 #[cfg(test)]
@@ -146,8 +178,14 @@ mod tests {
     #[test]
     fn nothing_asked_is_none() {
         assert_eq!(parse(&[]), Ok(None));
-        assert_eq!(parse(&[("width", ""), ("height", "0"), ("mode", "fit")]), Ok(None));
-        assert_eq!(parse(&[("mode", "whatever another feature means by it")]), Ok(None));
+        assert_eq!(
+            parse(&[("width", ""), ("height", "0"), ("mode", "fit")]),
+            Ok(None)
+        );
+        assert_eq!(
+            parse(&[("mode", "whatever another feature means by it")]),
+            Ok(None)
+        );
         assert_eq!(parse(&[("crop_x1", "0"), ("crop_x2", "")]), Ok(None));
     }
 
@@ -156,8 +194,14 @@ mod tests {
         let tag = |pairs| parse(pairs).unwrap().unwrap().canonical();
         assert_eq!(tag(&[("width", "50")]), "w50");
         assert_eq!(tag(&[("height", "050"), ("mode", "fill")]), "h50-fill");
-        assert_eq!(tag(&[("width", "5"), ("height", "6"), ("mode", "fit")]), "w5h6-fit");
-        assert_eq!(tag(&[("crop_x2", "9"), ("crop_y1", "1"), ("crop_y2", "8")]), "-c0.1.9.8");
+        assert_eq!(
+            tag(&[("width", "5"), ("height", "6"), ("mode", "fit")]),
+            "w5h6-fit"
+        );
+        assert_eq!(
+            tag(&[("crop_x2", "9"), ("crop_y1", "1"), ("crop_y2", "8")]),
+            "-c0.1.9.8"
+        );
     }
 
     #[test]
@@ -169,11 +213,20 @@ mod tests {
             (&[("width", "4294967296")], "width"),
             (&[("width", "5"), ("mode", "Fit")], "mode"),
             (&[("crop_x1", "5")], "crop_x2"),
-            (&[("crop_x2", "5"), ("crop_x1", "5"), ("crop_y2", "5")], "crop_x2"),
-            (&[("crop_x2", "5"), ("crop_y1", "9"), ("crop_y2", "5")], "crop_y2"),
+            (
+                &[("crop_x2", "5"), ("crop_x1", "5"), ("crop_y2", "5")],
+                "crop_x2",
+            ),
+            (
+                &[("crop_x2", "5"), ("crop_y1", "9"), ("crop_y2", "5")],
+                "crop_y2",
+            ),
         ] {
             let error = parse(pairs).unwrap_err();
-            assert!(matches!(error, TransformError::Parameter { name, .. } if name == at_fault), "{pairs:?}: {error}");
+            assert!(
+                matches!(error, TransformError::Parameter { name, .. } if name == at_fault),
+                "{pairs:?}: {error}"
+            );
         }
     }
 
@@ -196,12 +249,19 @@ mod tests {
     fn any_transform() -> impl Strategy<Value = Transform> {
         let side = || prop::option::of(1u32..3);
         let mode = prop_oneof![Just(Mode::Exact), Just(Mode::Fit), Just(Mode::Fill)];
-        let crop = (0u32..2, 0u32..2, 2u32..4, 2u32..4).prop_map(|(x1, y1, x2, y2)| Crop { x1, y1, x2, y2 });
-        (side(), side(), mode, prop::option::of(crop)).prop_map(|(width, height, mode, crop)| Transform {
-            width,
-            height,
-            mode,
-            crop,
+        let crop = (0u32..2, 0u32..2, 2u32..4, 2u32..4).prop_map(|(x1, y1, x2, y2)| Crop {
+            x1,
+            y1,
+            x2,
+            y2,
+        });
+        (side(), side(), mode, prop::option::of(crop)).prop_map(|(width, height, mode, crop)| {
+            Transform {
+                width,
+                height,
+                mode,
+                crop,
+            }
         })
     }
 }

@@ -6,11 +6,13 @@ use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 
 /// Four flat quarters: red, green / blue, white. Tells every turn and mirror apart.
 pub fn quarters(width: u32, height: u32) -> DynamicImage {
-    RgbImage::from_fn(width, height, |x, y| match (x < width / 2, y < height / 2) {
-        (true, true) => Rgb([255, 0, 0]),
-        (false, true) => Rgb([0, 255, 0]),
-        (true, false) => Rgb([0, 0, 255]),
-        (false, false) => Rgb([255, 255, 255]),
+    RgbImage::from_fn(width, height, |x, y| {
+        match (x < width / 2, y < height / 2) {
+            (true, true) => Rgb([255, 0, 0]),
+            (false, true) => Rgb([0, 255, 0]),
+            (true, false) => Rgb([0, 0, 255]),
+            (false, false) => Rgb([255, 255, 255]),
+        }
     })
     .into()
 }
@@ -34,8 +36,12 @@ pub fn jpeg(width: u32, height: u32) -> Vec<u8> {
 
 /// The JPEG with an EXIF segment of one tag, the orientation (TIFF 6.0 tag 274), right after its SOI.
 pub fn with_exif_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
-    let tiff: Vec<u8> =
-        [&b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01"[..], &[0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0], &[0, 0, 0, 0]].concat();
+    let tiff: Vec<u8> = [
+        &b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01"[..],
+        &[0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0],
+        &[0, 0, 0, 0],
+    ]
+    .concat();
     let length = u16::try_from(tiff.len() + 2).unwrap().to_be_bytes();
     [&jpeg[..2], &[0xFF, 0xE1], &length, &tiff, &jpeg[2..]].concat()
 }
@@ -53,5 +59,9 @@ pub fn png_bomb(width: u32, height: u32) -> Vec<u8> {
 
 /// CRC-32 as PNG has it (ISO 3309), bit by bit.
 fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0u32, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 * (crc & 1))))
+    !bytes.iter().fold(!0u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            (crc >> 1) ^ (0xEDB8_8320 * (crc & 1))
+        })
+    })
 }

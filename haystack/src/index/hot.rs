@@ -113,7 +113,11 @@ impl Packed {
         let at = self.find(key).ok()?;
         let high = self.offsets_high.get(at).copied().unwrap_or(0);
         let units = u64::from(high) << 32 | u64::from(self.offsets[at]);
-        Some(Entry { offset: units * ALIGNMENT_BYTES, size: self.sizes.get(at), deleted: false })
+        Some(Entry {
+            offset: units * ALIGNMENT_BYTES,
+            size: self.sizes.get(at),
+            deleted: false,
+        })
     }
 
     fn set(&mut self, key: NeedleKey, entry: &Entry) {
@@ -136,11 +140,16 @@ impl Packed {
 
     fn insert(&mut self, at: usize, key: NeedleKey, entry: &Entry) {
         let high = self.high_of(entry);
-        if self.offsets_high.len() == self.keys.len() && (high > 0 || !self.offsets_high.is_empty()) {
+        if self.offsets_high.len() == self.keys.len() && (high > 0 || !self.offsets_high.is_empty())
+        {
             insert(&mut self.offsets_high, at, high);
         }
         insert(&mut self.keys, at, (key.0 % PAGE_KEYS) as u16);
-        insert(&mut self.offsets, at, (entry.offset / ALIGNMENT_BYTES) as u32);
+        insert(
+            &mut self.offsets,
+            at,
+            (entry.offset / ALIGNMENT_BYTES) as u32,
+        );
         self.sizes.insert(at, entry.size);
     }
 
@@ -203,7 +212,13 @@ impl HotIndex {
     pub fn new(store: Arc<dyn IndexStore>, memory_bytes: u64) -> Self {
         let pages_max = (memory_bytes / PAGE_BYTES).max(PAGES_MIN);
         let pages = Cache::new(usize::try_from(pages_max).unwrap_or(usize::MAX));
-        Self { store, pages, pages_max, loading: Mutex::default(), misses: AtomicU64::new(0) }
+        Self {
+            store,
+            pages,
+            pages_max,
+            loading: Mutex::default(),
+            misses: AtomicU64::new(0),
+        }
     }
 
     /// The store below.
@@ -223,7 +238,9 @@ impl HotIndex {
 
     /// Looks a key up in memory only.
     pub fn peek(&self, table: TableId, key: NeedleKey) -> Lookup {
-        let Some(page) = self.pages.get(&page_key(table, key)) else { return Lookup::Unknown };
+        let Some(page) = self.pages.get(&page_key(table, key)) else {
+            return Lookup::Unknown;
+        };
         match &*page.read() {
             Page::Loading(_) => Lookup::Unknown,
             Page::Ready(packed) => packed.get(key).map_or(Lookup::Absent, Lookup::Live),
@@ -250,7 +267,11 @@ impl HotIndex {
     }
 
     /// Where a key stands, also if it is deleted; memory is not asked.
-    pub fn get_with_deleted(&self, table: TableId, key: NeedleKey) -> Result<Option<Entry>, IndexError> {
+    pub fn get_with_deleted(
+        &self,
+        table: TableId,
+        key: NeedleKey,
+    ) -> Result<Option<Entry>, IndexError> {
         self.store.get(table, key)
     }
 
@@ -262,17 +283,24 @@ impl HotIndex {
         let (table, range) = page_key;
         let first = range << PAGE_KEY_BITS;
         let mut packed = Packed::default();
-        let read = self.store.scan(table, NeedleKey(first), NeedleKey(first | (PAGE_KEYS - 1)), &mut |key, entry| {
-            packed.set(key, &entry);
-            ControlFlow::Continue(())
-        });
+        let read = self.store.scan(
+            table,
+            NeedleKey(first),
+            NeedleKey(first | (PAGE_KEYS - 1)),
+            &mut |key, entry| {
+                packed.set(key, &entry);
+                ControlFlow::Continue(())
+            },
+        );
         if let Err(error) = read {
             self.pages.remove(&page_key);
             return Err(error);
         }
         let mut state = page.write();
         if let Page::Loading(changes) = &*state {
-            changes.iter().for_each(|(key, entry)| packed.set(*key, entry));
+            changes
+                .iter()
+                .for_each(|(key, entry)| packed.set(*key, entry));
         }
         packed.shrink();
         *state = Page::Ready(packed);
@@ -311,7 +339,8 @@ impl HotIndex {
         if range_is_new {
             let mut packed = Packed::default();
             packed.set(change.0, &change.1);
-            self.pages.insert(page_key, Arc::new(RwLock::new(Page::Ready(packed))));
+            self.pages
+                .insert(page_key, Arc::new(RwLock::new(Page::Ready(packed))));
         }
     }
 
@@ -344,7 +373,10 @@ mod tests {
     use crate::id::VolumeId;
     use crate::index::mem::MemIndex;
 
-    const TABLE: TableId = TableId { volume: VolumeId(1), revision: 0 };
+    const TABLE: TableId = TableId {
+        volume: VolumeId(1),
+        revision: 0,
+    };
 
     #[derive(Clone, Debug)]
     enum Step {
@@ -361,7 +393,10 @@ mod tests {
         let units = prop_oneof![1u64..1000, (1u64 << 31)..(1u64 << 34)];
         let size = prop_oneof![0u32..100, 60_000u32..200_000];
         let change = (any_key(), units, size, any::<bool>());
-        prop_oneof![proptest::collection::vec(change, 1..6).prop_map(Step::Apply), any_key().prop_map(Step::Get),]
+        prop_oneof![
+            proptest::collection::vec(change, 1..6).prop_map(Step::Apply),
+            any_key().prop_map(Step::Get),
+        ]
     }
 
     proptest! {
@@ -396,10 +431,20 @@ mod tests {
     fn a_page_of_small_needles_takes_about_eight_bytes_each() {
         let mut packed = Packed::default();
         for key in 0..PAGE_KEYS {
-            packed.set(NeedleKey(key), &Entry { offset: key * 5000 / 8 * 8 + 8, size: 5000, deleted: false });
+            packed.set(
+                NeedleKey(key),
+                &Entry {
+                    offset: key * 5000 / 8 * 8 + 8,
+                    size: 5000,
+                    deleted: false,
+                },
+            );
         }
-        let Sizes::Small(sizes) = &packed.sizes else { panic!("small needles keep small sizes") };
-        let bytes = packed.keys.capacity() * 2 + packed.offsets.capacity() * 4 + sizes.capacity() * 2;
+        let Sizes::Small(sizes) = &packed.sizes else {
+            panic!("small needles keep small sizes")
+        };
+        let bytes =
+            packed.keys.capacity() * 2 + packed.offsets.capacity() * 4 + sizes.capacity() * 2;
         assert!(bytes as u64 <= PAGE_KEYS * 10, "{bytes}");
     }
 
@@ -411,8 +456,17 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 for n in 1..2000u64 {
-                    let change = (NeedleKey(n % 7), Entry { offset: n * 8, size: 1, deleted: false });
-                    writer.apply(TABLE, &[change], &Progress::default(), Some(NeedleKey(6))).unwrap();
+                    let change = (
+                        NeedleKey(n % 7),
+                        Entry {
+                            offset: n * 8,
+                            size: 1,
+                            deleted: false,
+                        },
+                    );
+                    writer
+                        .apply(TABLE, &[change], &Progress::default(), Some(NeedleKey(6)))
+                        .unwrap();
                 }
             });
             scope.spawn(|| {

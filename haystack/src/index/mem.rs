@@ -26,7 +26,8 @@ impl State {
     fn take(&mut self, batch: &Batch) {
         match batch {
             Batch::Changes(table, changes, progress) => {
-                self.entries.extend(changes.iter().map(|(key, entry)| ((*table, key.0), *entry)));
+                self.entries
+                    .extend(changes.iter().map(|(key, entry)| ((*table, key.0), *entry)));
                 self.progress.extend(progress.map(|p| (*table, p)));
             }
             Batch::Checkpoint(table, checkpoint) => {
@@ -65,8 +66,18 @@ impl MemIndex {
     pub fn after_power_loss(&self, kept: usize) -> Self {
         let inner = self.inner.lock();
         let mut state = inner.durable.clone();
-        inner.unsynced.iter().take(kept).for_each(|batch| state.take(batch));
-        Self { inner: Mutex::new(Inner { now: state.clone(), durable: state, unsynced: Vec::new() }) }
+        inner
+            .unsynced
+            .iter()
+            .take(kept)
+            .for_each(|batch| state.take(batch));
+        Self {
+            inner: Mutex::new(Inner {
+                now: state.clone(),
+                durable: state,
+                unsynced: Vec::new(),
+            }),
+        }
     }
 
     /// How many batches a power cut could take.
@@ -102,7 +113,12 @@ impl IndexStore for MemIndex {
         Ok(())
     }
 
-    fn apply(&self, table: TableId, changes: &[Change], progress: &Progress) -> Result<(), IndexError> {
+    fn apply(
+        &self,
+        table: TableId,
+        changes: &[Change],
+        progress: &Progress,
+    ) -> Result<(), IndexError> {
         self.push(Batch::Changes(table, changes.to_vec(), Some(*progress)));
         Ok(())
     }

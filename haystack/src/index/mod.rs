@@ -98,7 +98,12 @@ pub trait IndexStore: Send + Sync + std::fmt::Debug {
     ) -> Result<(), IndexError>;
 
     /// Applies changes and the progress that they amount to, at once or not at all.
-    fn apply(&self, table: TableId, changes: &[Change], progress: &Progress) -> Result<(), IndexError>;
+    fn apply(
+        &self,
+        table: TableId,
+        changes: &[Change],
+        progress: &Progress,
+    ) -> Result<(), IndexError>;
 
     /// Fills a table that has no progress yet; what is loaded counts only once a progress is applied.
     fn load(&self, table: TableId, changes: &[Change]) -> Result<(), IndexError>;

@@ -13,7 +13,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, Options, ReadOptions, WriteBatch, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, Options, ReadOptions,
+    WriteBatch, WriteOptions,
 };
 
 use super::{Change, Checkpoint, Entry, IndexError, IndexStore, Progress, TableId};
@@ -67,18 +68,32 @@ impl RocksIndex {
         options.set_max_manifest_file_size(4 << 20);
         let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
         let families = [NEEDLES, PROGRESS, CHECKPOINTS];
-        let families = families.map(|name| ColumnFamilyDescriptor::new(name, family_options(&cache)));
-        Ok(Self { db: DB::open_cf_descriptors(&options, dir, families)? })
+        let families =
+            families.map(|name| ColumnFamilyDescriptor::new(name, family_options(&cache)));
+        Ok(Self {
+            db: DB::open_cf_descriptors(&options, dir, families)?,
+        })
     }
 
     fn family(&self, name: &str) -> Result<&ColumnFamily, IndexError> {
-        self.db
-            .cf_handle(name)
-            .ok_or_else(|| IndexError(format!("column family {name} is missing: run `moongate fsck --repair`")))
+        self.db.cf_handle(name).ok_or_else(|| {
+            IndexError(format!(
+                "column family {name} is missing: run `moongate fsck --repair`"
+            ))
+        })
     }
 
-    fn row<T: serde::de::DeserializeOwned>(&self, family: &str, table: TableId) -> Result<Option<T>, IndexError> {
-        let Some(value) = self.db.get_pinned_cf(self.family(family)?, table_key(table))? else { return Ok(None) };
+    fn row<T: serde::de::DeserializeOwned>(
+        &self,
+        family: &str,
+        table: TableId,
+    ) -> Result<Option<T>, IndexError> {
+        let Some(value) = self
+            .db
+            .get_pinned_cf(self.family(family)?, table_key(table))?
+        else {
+            return Ok(None);
+        };
         // A row that does not parse counts as missing: the table is rebuilt from the `.dat`.
         Ok(serde_json::from_slice(&value).ok())
     }
@@ -120,10 +135,16 @@ fn encode_entry(entry: &Entry) -> [u8; ENTRY_BYTES] {
 }
 
 fn decode_entry(bytes: &[u8]) -> Result<Entry, IndexError> {
-    let bytes: [u8; ENTRY_BYTES] = bytes.try_into().map_err(|_| IndexError("an entry has a wrong length".into()))?;
+    let bytes: [u8; ENTRY_BYTES] = bytes
+        .try_into()
+        .map_err(|_| IndexError("an entry has a wrong length".into()))?;
     let offset = bytes[..5].iter().fold(0, |n, b| n << 8 | u64::from(*b)) * ALIGNMENT_BYTES;
     let size = u32::from_be_bytes([bytes[5], bytes[6], bytes[7], bytes[8]]);
-    Ok(Entry { offset, size: size & !DELETED_BIT, deleted: size & DELETED_BIT != 0 })
+    Ok(Entry {
+        offset,
+        size: size & !DELETED_BIT,
+        deleted: size & DELETED_BIT != 0,
+    })
 }
 
 fn to_json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, IndexError> {
@@ -132,7 +153,9 @@ fn to_json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, IndexError> {
 
 impl IndexStore for RocksIndex {
     fn get(&self, table: TableId, key: NeedleKey) -> Result<Option<Entry>, IndexError> {
-        let value = self.db.get_pinned_cf(self.family(NEEDLES)?, entry_key(table, key))?;
+        let value = self
+            .db
+            .get_pinned_cf(self.family(NEEDLES)?, entry_key(table, key))?;
         value.map(|v| decode_entry(&v)).transpose()
     }
 
@@ -149,7 +172,8 @@ impl IndexStore for RocksIndex {
         let mut rows = self.db.raw_iterator_cf_opt(self.family(NEEDLES)?, options);
         rows.seek(entry_key(table, from));
         while let Some((key, value)) = rows.item() {
-            let key = crate::needle::u64_at(key, TABLE_BYTES).ok_or_else(|| IndexError("a key has a wrong length".into()))?;
+            let key = crate::needle::u64_at(key, TABLE_BYTES)
+                .ok_or_else(|| IndexError("a key has a wrong length".into()))?;
             if visit(NeedleKey(key), decode_entry(value)?).is_break() {
                 return Ok(());
             }
@@ -158,7 +182,12 @@ impl IndexStore for RocksIndex {
         Ok(rows.status()?)
     }
 
-    fn apply(&self, table: TableId, changes: &[Change], progress: &Progress) -> Result<(), IndexError> {
+    fn apply(
+        &self,
+        table: TableId,
+        changes: &[Change],
+        progress: &Progress,
+    ) -> Result<(), IndexError> {
         let needles = self.family(NEEDLES)?;
         let mut batch = WriteBatch::default();
         for (key, entry) in changes {
@@ -188,7 +217,11 @@ impl IndexStore for RocksIndex {
     }
 
     fn set_checkpoint(&self, table: TableId, checkpoint: &Checkpoint) -> Result<(), IndexError> {
-        Ok(self.db.put_cf(self.family(CHECKPOINTS)?, table_key(table), to_json(checkpoint)?)?)
+        Ok(self.db.put_cf(
+            self.family(CHECKPOINTS)?,
+            table_key(table),
+            to_json(checkpoint)?,
+        )?)
     }
 
     fn sync(&self) -> Result<(), IndexError> {
@@ -197,11 +230,18 @@ impl IndexStore for RocksIndex {
 
     fn tables(&self) -> Result<Vec<TableId>, IndexError> {
         let mut tables = Vec::new();
-        for row in self.db.iterator_cf(self.family(PROGRESS)?, rocksdb::IteratorMode::Start) {
+        for row in self
+            .db
+            .iterator_cf(self.family(PROGRESS)?, rocksdb::IteratorMode::Start)
+        {
             let (key, _) = row?;
-            if let (Some(volume), Some(revision)) = (crate::needle::u32_at(&key, 0), key.get(4..6)) {
+            if let (Some(volume), Some(revision)) = (crate::needle::u32_at(&key, 0), key.get(4..6))
+            {
                 let revision = u16::from_be_bytes([revision[0], revision[1]]);
-                tables.push(TableId { volume: VolumeId(volume), revision });
+                tables.push(TableId {
+                    volume: VolumeId(volume),
+                    revision,
+                });
             }
         }
         Ok(tables)
@@ -212,7 +252,11 @@ impl IndexStore for RocksIndex {
         batch.delete_cf(self.family(PROGRESS)?, table_key(table));
         batch.delete_cf(self.family(CHECKPOINTS)?, table_key(table));
         let end = [&entry_key(table, NeedleKey(u64::MAX))[..], &[0]].concat();
-        batch.delete_range_cf(self.family(NEEDLES)?, &entry_key(table, NeedleKey(0))[..], &end[..]);
+        batch.delete_range_cf(
+            self.family(NEEDLES)?,
+            &entry_key(table, NeedleKey(0))[..],
+            &end[..],
+        );
         Ok(self.db.write(batch)?)
     }
 }
@@ -221,22 +265,50 @@ impl IndexStore for RocksIndex {
 mod tests {
     use super::*;
 
-    const TABLE: TableId = TableId { volume: VolumeId(3), revision: 1 };
+    const TABLE: TableId = TableId {
+        volume: VolumeId(3),
+        revision: 1,
+    };
 
     fn entry(offset: u64) -> Entry {
-        Entry { offset, size: 5, deleted: offset == 16 }
+        Entry {
+            offset,
+            size: 5,
+            deleted: offset == 16,
+        }
     }
 
     #[test]
     fn what_is_applied_is_there_after_opening_again() {
         let dir = tempfile::tempdir().unwrap();
-        let progress = Progress { dat_bytes: 99, ..Progress::default() };
+        let progress = Progress {
+            dat_bytes: 99,
+            ..Progress::default()
+        };
         {
             let index = RocksIndex::open(dir.path()).unwrap();
-            index.apply(TABLE, &[(NeedleKey(1), entry(8)), (NeedleKey(u64::MAX), entry(16))], &progress).unwrap();
-            index.set_checkpoint(TABLE, &Checkpoint { dat_bytes: 8, idx_bytes: 0, tail_crc: 7 }).unwrap();
+            index
+                .apply(
+                    TABLE,
+                    &[(NeedleKey(1), entry(8)), (NeedleKey(u64::MAX), entry(16))],
+                    &progress,
+                )
+                .unwrap();
+            index
+                .set_checkpoint(
+                    TABLE,
+                    &Checkpoint {
+                        dat_bytes: 8,
+                        idx_bytes: 0,
+                        tail_crc: 7,
+                    },
+                )
+                .unwrap();
             index.sync().unwrap();
-            assert!(RocksIndex::open(dir.path()).is_err(), "a second process must be refused");
+            assert!(
+                RocksIndex::open(dir.path()).is_err(),
+                "a second process must be refused"
+            );
         }
         let index = RocksIndex::open(dir.path()).unwrap();
         assert_eq!(index.get(TABLE, NeedleKey(1)).unwrap(), Some(entry(8)));

@@ -52,13 +52,32 @@ fn stopped() -> HaystackError {
 
 impl Committer {
     /// Starts the thread over these writers.
-    pub fn start(disk: Arc<dyn Disk>, dir: Weak<DataDir>, writers: Writers, config: &StoreConfig) -> Self {
+    pub fn start(
+        disk: Arc<dyn Disk>,
+        dir: Weak<DataDir>,
+        writers: Writers,
+        config: &StoreConfig,
+    ) -> Self {
         let (sender, receiver) = channel();
         let commit_bytes_max = config.commit_bytes_max;
-        let run =
-            move || Loop { disk, dir, writers, receiver, commit_bytes_max, last_tick: Instant::now(), next_command: None }.run();
-        let thread = std::thread::Builder::new().name("committer".into()).spawn(run);
-        let thread = thread.inspect_err(|error| tracing::error!(%error, "no thread to write with")).ok();
+        let run = move || {
+            Loop {
+                disk,
+                dir,
+                writers,
+                receiver,
+                commit_bytes_max,
+                last_tick: Instant::now(),
+                next_command: None,
+            }
+            .run()
+        };
+        let thread = std::thread::Builder::new()
+            .name("committer".into())
+            .spawn(run);
+        let thread = thread
+            .inspect_err(|error| tracing::error!(%error, "no thread to write with"))
+            .ok();
         Self {
             sender,
             places: Arc::new(Semaphore::new(config.queue_len_max)),
@@ -69,29 +88,48 @@ impl Committer {
 
     /// Queues an op and waits until it is done.
     pub async fn submit(&self, volume: VolumeId, durability: Durability, op: Op) -> Outcome {
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| HaystackError::Busy)?;
+        let place = Arc::clone(&self.places)
+            .acquire_owned()
+            .await
+            .map_err(|_| HaystackError::Busy)?;
         let (reply, outcome) = oneshot::channel();
-        let queued = Box::new(Queued { volume, durability, op, reply, _place: place });
-        self.sender.send(Command::Op(queued)).map_err(|_| stopped())?;
+        let queued = Box::new(Queued {
+            volume,
+            durability,
+            op,
+            reply,
+            _place: place,
+        });
+        self.sender
+            .send(Command::Op(queued))
+            .map_err(|_| stopped())?;
         outcome.await.map_err(|_| stopped())?
     }
 
     /// Runs something between two commits and waits for it. Not for async callers.
-    pub fn control<T: Send + 'static>(&self, work: impl FnOnce(&mut Writers) -> T + Send + 'static) -> Result<T, HaystackError> {
+    pub fn control<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writers) -> T + Send + 'static,
+    ) -> Result<T, HaystackError> {
         let (reply, result) = channel();
         let work = Box::new(move |writers: &mut Writers| drop(reply.send(work(writers))));
-        self.sender.send(Command::Control(work)).map_err(|_| stopped())?;
+        self.sender
+            .send(Command::Control(work))
+            .map_err(|_| stopped())?;
         result.recv().map_err(|_| stopped())
     }
 
     /// Writes that wait.
     pub fn queue_len(&self) -> usize {
-        self.queue_len_max.saturating_sub(self.places.available_permits())
+        self.queue_len_max
+            .saturating_sub(self.places.available_permits())
     }
 
     /// Lets the thread finish what is queued and checkpoint its volumes.
     pub fn stop(&self) -> Result<(), HaystackError> {
-        let Some(thread) = self.thread.lock().take() else { return Ok(()) };
+        let Some(thread) = self.thread.lock().take() else {
+            return Ok(());
+        };
         let _ = self.sender.send(Command::Stop);
         thread.join().map_err(|_| stopped())?
     }
@@ -155,11 +193,20 @@ impl Loop {
         batch.sort_by_key(|queued| (queued.durability == Durability::Fsync, queued.volume));
         while let Some(first) = batch.first() {
             let (volume, durability) = (first.volume, first.durability);
-            let end = batch.iter().position(|queued| queued.volume != volume).unwrap_or(batch.len());
-            let (ops, replies): (Vec<Op>, Vec<_>) = batch.drain(..end).map(|q| (q.op, (q.reply, q._place))).unzip();
+            let end = batch
+                .iter()
+                .position(|queued| queued.volume != volume)
+                .unwrap_or(batch.len());
+            let (ops, replies): (Vec<Op>, Vec<_>) = batch
+                .drain(..end)
+                .map(|q| (q.op, (q.reply, q._place)))
+                .unzip();
             let outcomes = match self.writers.get_mut(&volume) {
                 Some(writer) => writer.commit(&ops, durability, now_ns()),
-                None => ops.iter().map(|_| Err(HaystackError::VolumeNotFound(volume))).collect(),
+                None => ops
+                    .iter()
+                    .map(|_| Err(HaystackError::VolumeNotFound(volume)))
+                    .collect(),
             };
             if let Some(dir) = self.dir.upgrade() {
                 dir.measure(&*self.disk);
@@ -178,7 +225,11 @@ impl Loop {
         }
         let mut checkpoints = 0;
         for writer in self.writers.values_mut().filter(|writer| writer.is_dirty()) {
-            let done = if checkpoints < CHECKPOINTS_PER_TICK { writer.checkpoint() } else { writer.flush() };
+            let done = if checkpoints < CHECKPOINTS_PER_TICK {
+                writer.checkpoint()
+            } else {
+                writer.flush()
+            };
             checkpoints += 1;
             if let Err(error) = done {
                 tracing::warn!(volume = writer.volume().id().0, %error, "checkpoint failed; it is tried again");

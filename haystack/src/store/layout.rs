@@ -61,7 +61,9 @@ pub enum AssignError {
         placement: ReplicaPlacement,
     },
     /// Every disk is full or has all the volumes it may have: delete, vacuum or add a disk.
-    #[error("No writable volumes and no free volumes left: every disk is full or has as many volumes as it may")]
+    #[error(
+        "No writable volumes and no free volumes left: every disk is full or has as many volumes as it may"
+    )]
     NoRoom,
     /// More volumes were asked for than there is room for.
     #[error("only {left} volumes left, not enough for {wanted}")]
@@ -93,12 +95,18 @@ impl Choice {
     fn of(store: &Store, layout: &Layout) -> Self {
         let volumes = store.volumes();
         let of_dir = |dir: &Arc<DataDir>| {
-            let mut volumes: Vec<Mounted> =
-                volumes.values().filter(|m| Arc::ptr_eq(&m.dir, dir) && layout.holds(m)).cloned().collect();
+            let mut volumes: Vec<Mounted> = volumes
+                .values()
+                .filter(|m| Arc::ptr_eq(&m.dir, dir) && layout.holds(m))
+                .cloned()
+                .collect();
             volumes.sort_by_key(|m| m.volume.id());
             volumes
         };
-        Self { by_dir: store.dirs().iter().map(of_dir).collect(), next_dir: 0 }
+        Self {
+            by_dir: store.dirs().iter().map(of_dir).collect(),
+            next_dir: 0,
+        }
     }
 
     /// Folders take turns; in a folder, the volume that has had the fewest turns.
@@ -106,8 +114,13 @@ impl Choice {
         for _ in 0..self.by_dir.len() {
             let at = self.next_dir % self.by_dir.len();
             self.next_dir = at + 1;
-            let turn = |m: &Mounted| m.volume.dat_bytes() / (m.dir.volume_bytes_max() / TURNS_PER_VOLUME).max(1);
-            let volume = self.by_dir[at].iter().filter(|m| m.takes_new_keys()).min_by_key(|m| (turn(m), m.volume.id()));
+            let turn = |m: &Mounted| {
+                m.volume.dat_bytes() / (m.dir.volume_bytes_max() / TURNS_PER_VOLUME).max(1)
+            };
+            let volume = self.by_dir[at]
+                .iter()
+                .filter(|m| m.takes_new_keys())
+                .min_by_key(|m| (turn(m), m.volume.id()));
             if let Some(mounted) = volume {
                 return Some(mounted.volume.id());
             }
@@ -119,7 +132,9 @@ impl Choice {
 impl Layout {
     fn holds(&self, mounted: &Mounted) -> bool {
         let block = mounted.volume.generation().block;
-        mounted.volume.files.collection == self.collection && block.placement == self.placement && block.ttl == self.ttl
+        mounted.volume.files.collection == self.collection
+            && block.placement == self.placement
+            && block.ttl == self.ttl
     }
 }
 
@@ -132,32 +147,56 @@ impl Store {
             return Err(AssignError::UnknownRack(wish.rack.clone()));
         }
         let placement = wish.layout.placement;
-        if placement.copies() > 1 { Err(AssignError::TooFewServers { placement }) } else { Ok(()) }
+        if placement.copies() > 1 {
+            Err(AssignError::TooFewServers { placement })
+        } else {
+            Ok(())
+        }
     }
 
     /// Hands out keys from memory; `None` if that takes a disk: then call [`Self::assign`] where waiting is allowed.
     pub fn assign_now(&self, wish: &Wish) -> Result<Option<Assigned>, AssignError> {
         self.check(wish)?;
-        let Some(volume) = self.layouts.lock().get_mut(&wish.layout).and_then(Choice::pick) else { return Ok(None) };
+        let Some(volume) = self
+            .layouts
+            .lock()
+            .get_mut(&wish.layout)
+            .and_then(Choice::pick)
+        else {
+            return Ok(None);
+        };
         let mut sequence = self.sequence.lock();
         if !sequence.has(wish.count) {
             return Ok(None);
         }
         let first = sequence.keys(&*self.disk, wish.count)?;
-        self.next_key.store(sequence.next_key().0, Ordering::Release);
+        self.next_key
+            .store(sequence.next_key().0, Ordering::Release);
         Ok(Some(assigned(volume, first, wish.count)))
     }
 
     /// Hands out keys, and makes volumes for them where there are none.
     pub fn assign(&self, wish: &Wish) -> Result<Assigned, AssignError> {
         self.check(wish)?;
-        if self.layouts.lock().get_mut(&wish.layout).and_then(Choice::pick).is_none() {
+        if self
+            .layouts
+            .lock()
+            .get_mut(&wish.layout)
+            .and_then(Choice::pick)
+            .is_none()
+        {
             self.find_or_grow(&wish.layout)?;
         }
-        let volume = self.layouts.lock().get_mut(&wish.layout).and_then(Choice::pick).ok_or(AssignError::NoRoom)?;
+        let volume = self
+            .layouts
+            .lock()
+            .get_mut(&wish.layout)
+            .and_then(Choice::pick)
+            .ok_or(AssignError::NoRoom)?;
         let mut sequence = self.sequence.lock();
         let first = sequence.keys(&*self.disk, wish.count)?;
-        self.next_key.store(sequence.next_key().0, Ordering::Release);
+        self.next_key
+            .store(sequence.next_key().0, Ordering::Release);
         Ok(assigned(volume, first, wish.count))
     }
 
@@ -167,7 +206,11 @@ impl Store {
             return Ok(());
         }
         self.grow_locked(layout, self.config.volumes_per_growth)?;
-        if self.refresh(layout) { Ok(()) } else { Err(AssignError::NoRoom) }
+        if self.refresh(layout) {
+            Ok(())
+        } else {
+            Err(AssignError::NoRoom)
+        }
     }
 
     /// Looks up the volumes of a kind; whether one of them is writable.
@@ -182,8 +225,15 @@ impl Store {
     pub fn volumes_left(&self) -> u64 {
         let volumes = self.volumes();
         let left = |dir: &Arc<DataDir>| {
-            let used = volumes.values().filter(|m| Arc::ptr_eq(&m.dir, dir)).count() as u64;
-            if dir.is_full() { 0 } else { u64::from(self.config.volumes_max).saturating_sub(used) }
+            let used = volumes
+                .values()
+                .filter(|m| Arc::ptr_eq(&m.dir, dir))
+                .count() as u64;
+            if dir.is_full() {
+                0
+            } else {
+                u64::from(self.config.volumes_max).saturating_sub(used)
+            }
         };
         self.dirs().iter().map(left).sum()
     }
@@ -193,7 +243,10 @@ impl Store {
         self.check(wish)?;
         let left = self.volumes_left();
         if wish.count > left {
-            return Err(AssignError::TooMany { left, wanted: wish.count });
+            return Err(AssignError::TooMany {
+                left,
+                wanted: wish.count,
+            });
         }
         let _one_at_a_time = self.growing.lock();
         self.grow_locked(&wish.layout, u32::try_from(wish.count).unwrap_or(u32::MAX))
@@ -203,9 +256,21 @@ impl Store {
         let mut made = 0;
         for _ in 0..count {
             let volumes = self.volumes();
-            let used = |dir: &Arc<DataDir>| volumes.values().filter(|m| Arc::ptr_eq(&m.dir, dir)).count();
-            let open = self.dirs().iter().filter(|dir| !dir.is_full() && used(dir) < self.config.volumes_max as usize);
-            let Some(dir) = open.min_by_key(|dir| (used(dir), std::cmp::Reverse(dir.space().free_bytes))) else { break };
+            let used = |dir: &Arc<DataDir>| {
+                volumes
+                    .values()
+                    .filter(|m| Arc::ptr_eq(&m.dir, dir))
+                    .count()
+            };
+            let open = self
+                .dirs()
+                .iter()
+                .filter(|dir| !dir.is_full() && used(dir) < self.config.volumes_max as usize);
+            let Some(dir) =
+                open.min_by_key(|dir| (used(dir), std::cmp::Reverse(dir.space().free_bytes)))
+            else {
+                break;
+            };
             match self.make_volume(dir, layout) {
                 Ok(()) => made += 1,
                 Err(error) if made == 0 => return Err(error.into()),
@@ -215,24 +280,46 @@ impl Store {
                 }
             }
         }
-        if made == 0 { Err(AssignError::NoRoom) } else { Ok(made) }
+        if made == 0 {
+            Err(AssignError::NoRoom)
+        } else {
+            Ok(made)
+        }
     }
 
     fn make_volume(&self, dir: &Arc<DataDir>, layout: &Layout) -> Result<(), HaystackError> {
         let id = self.sequence.lock().volume(&*self.disk)?;
-        let files = VolumeFiles { dir: dir.path.clone(), collection: layout.collection.clone(), id };
+        let files = VolumeFiles {
+            dir: dir.path.clone(),
+            collection: layout.collection.clone(),
+            id,
+        };
         let disk = &*self.disk;
-        let made = open::create(disk, &files, layout.placement, layout.ttl)
-            .and_then(|()| open::open(disk, &dir.index, files.clone()).map_err(|e| HaystackError::Storage(e.to_string().into())));
+        let made = open::create(disk, &files, layout.placement, layout.ttl).and_then(|()| {
+            open::open(disk, &dir.index, files.clone())
+                .map_err(|e| HaystackError::Storage(e.to_string().into()))
+        });
         let opened = made.inspect_err(|_| drop(open::remove(disk, &files)))?;
         let durability = self.config.durability_of(&layout.collection);
-        let mounted = Mounted { volume: Arc::clone(&opened.volume), dir: Arc::clone(dir), durability };
-        dir.committer.control(move |writers| drop(writers.insert(id, opened.writer)))?;
+        let mounted = Mounted {
+            volume: Arc::clone(&opened.volume),
+            dir: Arc::clone(dir),
+            durability,
+        };
+        dir.committer
+            .control(move |writers| drop(writers.insert(id, opened.writer)))?;
         self.change_volumes(|volumes| drop(volumes.insert(id, mounted)));
         Ok(())
     }
 }
 
 fn assigned(volume: VolumeId, key: NeedleKey, count: u64) -> Assigned {
-    Assigned { fid: FileId { volume, key, cookie: Cookie(rand::random()) }, count: count.max(1) }
+    Assigned {
+        fid: FileId {
+            volume,
+            key,
+            cookie: Cookie(rand::random()),
+        },
+        count: count.max(1),
+    }
 }

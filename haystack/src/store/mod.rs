@@ -92,7 +92,10 @@ impl StoreConfig {
     }
 
     fn durability_of(&self, collection: &str) -> Durability {
-        self.collection_durability.get(collection).copied().unwrap_or(self.durability)
+        self.collection_durability
+            .get(collection)
+            .copied()
+            .unwrap_or(self.durability)
     }
 }
 
@@ -118,7 +121,10 @@ pub struct DataDir {
 impl DataDir {
     /// The disk's size and what is free of it, as of the last write or tick.
     pub fn space(&self) -> Space {
-        Space { total_bytes: self.total_bytes.load(Ordering::Relaxed), free_bytes: self.free_bytes.load(Ordering::Relaxed) }
+        Space {
+            total_bytes: self.total_bytes.load(Ordering::Relaxed),
+            free_bytes: self.free_bytes.load(Ordering::Relaxed),
+        }
     }
 
     /// Length from which a volume here takes no new keys: what is configured, or a 32nd of the disk.
@@ -164,7 +170,9 @@ pub struct Mounted {
 impl Mounted {
     /// Whether new keys may be put here.
     pub fn takes_new_keys(&self) -> bool {
-        self.volume.read_only().is_none() && self.volume.dat_bytes() < self.dir.volume_bytes_max() && !self.dir.is_full()
+        self.volume.read_only().is_none()
+            && self.volume.dat_bytes() < self.dir.volume_bytes_max()
+            && !self.dir.is_full()
     }
 }
 
@@ -192,7 +200,9 @@ pub struct Store {
 
 /// Unix time in nanoseconds.
 pub fn now_ns() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -209,7 +219,11 @@ impl Store {
             for volume in opened {
                 let id = volume.id();
                 let durability = config.durability_of(&volume.files.collection);
-                let mounted = Mounted { volume, dir: Arc::clone(&dir), durability };
+                let mounted = Mounted {
+                    volume,
+                    dir: Arc::clone(&dir),
+                    durability,
+                };
                 if let Some(other) = volumes.insert(id, mounted) {
                     let text = format!(
                         "volume {id} is in {} and in {}: move one of them away",
@@ -221,7 +235,11 @@ impl Store {
             }
             dirs.push(dir);
         }
-        let key_max = volumes.values().map(|m| m.volume.key_max()).max().unwrap_or(0);
+        let key_max = volumes
+            .values()
+            .map(|m| m.volume.key_max())
+            .max()
+            .unwrap_or(0);
         let volume_max = volumes.keys().map(|id| id.0).max().unwrap_or(0);
         let sequence = Sequence::open(&*disk, &config.dirs, key_max, volume_max)?;
         let store = Arc::new(Self {
@@ -259,7 +277,10 @@ impl Store {
 
     /// A volume by its number; the hot path of a read.
     pub fn volume(&self, id: VolumeId) -> Option<Arc<Volume>> {
-        self.volumes.load().get(&id).map(|mounted| Arc::clone(&mounted.volume))
+        self.volumes
+            .load()
+            .get(&id)
+            .map(|mounted| Arc::clone(&mounted.volume))
     }
 
     /// The first key that no client knows.
@@ -273,11 +294,20 @@ impl Store {
     }
 
     fn mounted(&self, id: VolumeId) -> Result<Mounted, HaystackError> {
-        self.volumes.load().get(&id).cloned().ok_or(HaystackError::VolumeNotFound(id))
+        self.volumes
+            .load()
+            .get(&id)
+            .cloned()
+            .ok_or(HaystackError::VolumeNotFound(id))
     }
 
     /// Stores a needle. When this returns, it is as durable as its collection asks.
-    pub async fn put(&self, fid: FileId, mut draft: Draft, precondition: Option<Precondition>) -> Result<Done, HaystackError> {
+    pub async fn put(
+        &self,
+        fid: FileId,
+        mut draft: Draft,
+        precondition: Option<Precondition>,
+    ) -> Result<Done, HaystackError> {
         let mounted = self.mounted(fid.volume)?;
         if mounted.dir.is_full() {
             return Err(HaystackError::NoSpace(fid.volume));
@@ -289,20 +319,47 @@ impl Store {
             draft.ttl = mounted.volume.generation().block.ttl;
         }
         let must_exist = !sequence::is_ours(fid.key) || fid.key >= self.next_key();
-        let op = Op::Put { key: fid.key, cookie: fid.cookie, draft, precondition, must_exist };
-        mounted.dir.committer.submit(fid.volume, mounted.durability, op).await
+        let op = Op::Put {
+            key: fid.key,
+            cookie: fid.cookie,
+            draft,
+            precondition,
+            must_exist,
+        };
+        mounted
+            .dir
+            .committer
+            .submit(fid.volume, mounted.durability, op)
+            .await
     }
 
     /// Deletes a needle; durable as a put is.
-    pub async fn delete(&self, fid: FileId, precondition: Option<Precondition>) -> Result<Done, HaystackError> {
+    pub async fn delete(
+        &self,
+        fid: FileId,
+        precondition: Option<Precondition>,
+    ) -> Result<Done, HaystackError> {
         let mounted = self.mounted(fid.volume)?;
-        let op = Op::Delete { key: fid.key, cookie: fid.cookie, precondition };
-        mounted.dir.committer.submit(fid.volume, mounted.durability, op).await
+        let op = Op::Delete {
+            key: fid.key,
+            cookie: fid.cookie,
+            precondition,
+        };
+        mounted
+            .dir
+            .committer
+            .submit(fid.volume, mounted.durability, op)
+            .await
     }
 
     /// Removes every volume of a collection; false if it has none.
     pub fn delete_collection(&self, name: &str) -> Result<bool, HaystackError> {
-        let doomed: Vec<Mounted> = self.volumes().values().filter(|m| m.volume.files.collection == name).cloned().collect();
+        let doomed: Vec<Mounted> = self
+            .volumes()
+            .values()
+            .filter(|m| m.volume.files.collection == name)
+            .cloned()
+            .collect();
         for mounted in &doomed {
             self.remove_volume(mounted)?;
         }
@@ -353,16 +410,27 @@ fn open_dir(
     index_memory_bytes: u64,
     config: &StoreConfig,
 ) -> Result<(Arc<DataDir>, Vec<Arc<Volume>>), HaystackError> {
-    let failed = |e: std::io::Error| HaystackError::Storage(format!("data folder {}: {e}", path.display()).into());
+    let failed = |e: std::io::Error| {
+        HaystackError::Storage(format!("data folder {}: {e}", path.display()).into())
+    };
     disk.create_dir_all(path).map_err(failed)?;
     let rocks = RocksIndex::open(&path.join(INDEX_DIR)).map_err(|e| {
-        HaystackError::Storage(format!("data folder {} (is another moongate using it?): {e}", path.display()).into())
+        HaystackError::Storage(
+            format!(
+                "data folder {} (is another moongate using it?): {e}",
+                path.display()
+            )
+            .into(),
+        )
     })?;
     let index = Arc::new(HotIndex::new(Arc::new(rocks), index_memory_bytes));
     let space = disk.space(path).map_err(failed)?;
     let opened = open_volumes(&**disk, &index, path)?;
     let volumes = opened.iter().map(|o| Arc::clone(&o.volume)).collect();
-    let writers: HashMap<VolumeId, Writer> = opened.into_iter().map(|o| (o.volume.id(), o.writer)).collect();
+    let writers: HashMap<VolumeId, Writer> = opened
+        .into_iter()
+        .map(|o| (o.volume.id(), o.writer))
+        .collect();
     let dir = Arc::new_cyclic(|dir| DataDir {
         path: path.clone(),
         index,
@@ -375,24 +443,41 @@ fn open_dir(
 }
 
 /// Opens every `.dat` in a folder; removes those whose making was interrupted, and index tables without a volume.
-fn open_volumes(disk: &dyn Disk, index: &Arc<HotIndex>, path: &PathBuf) -> Result<Vec<Opened>, HaystackError> {
-    let names = disk.list(path).map_err(|e| HaystackError::Storage(format!("data folder {}: {e}", path.display()).into()))?;
+fn open_volumes(
+    disk: &dyn Disk,
+    index: &Arc<HotIndex>,
+    path: &PathBuf,
+) -> Result<Vec<Opened>, HaystackError> {
+    let names = disk.list(path).map_err(|e| {
+        HaystackError::Storage(format!("data folder {}: {e}", path.display()).into())
+    })?;
     let mut opened = Vec::new();
-    for files in names.iter().filter_map(|name| VolumeFiles::from_dat_name(path, name)) {
+    for files in names
+        .iter()
+        .filter_map(|name| VolumeFiles::from_dat_name(path, name))
+    {
         match open::open(disk, index, files.clone()) {
             Ok(volume) => {
                 report(&volume);
                 opened.push(volume);
             }
             Err(OpenError::HalfMade(id)) => {
-                tracing::info!(volume = id.0, "removing a volume whose making was interrupted");
+                tracing::info!(
+                    volume = id.0,
+                    "removing a volume whose making was interrupted"
+                );
                 open::remove(disk, &files).map_err(|e| HaystackError::from_io(id, &e))?;
             }
             Err(error) => tracing::error!(volume = files.id.0, %error, "volume not served"),
         }
     }
     let live: Vec<TableId> = opened.iter().map(|o| o.volume.generation().table).collect();
-    for stale in index.store().tables()?.into_iter().filter(|table| !live.contains(table)) {
+    for stale in index
+        .store()
+        .tables()?
+        .into_iter()
+        .filter(|table| !live.contains(table))
+    {
         index.drop_table(stale)?;
     }
     Ok(opened)
@@ -401,7 +486,11 @@ fn open_volumes(disk: &dyn Disk, index: &Arc<HotIndex>, path: &PathBuf) -> Resul
 fn report(opened: &Opened) {
     let (volume, recovery) = (opened.volume.id().0, &opened.recovery);
     if recovery.damaged_bytes > 0 {
-        tracing::error!(volume, ?recovery, "part of the volume cannot be read: run moongate fsck");
+        tracing::error!(
+            volume,
+            ?recovery,
+            "part of the volume cannot be read: run moongate fsck"
+        );
     } else if recovery.walked_bytes > 0 || recovery.rebuilt {
         tracing::info!(volume, ?recovery, "volume recovered");
     }

@@ -14,7 +14,11 @@ pub struct Pace {
 impl Pace {
     /// No faster than this; 0 for no limit.
     pub fn new(bytes_per_sec: u64) -> Self {
-        Self { bytes_per_sec, started: Instant::now(), bytes: 0 }
+        Self {
+            bytes_per_sec,
+            started: Instant::now(),
+            bytes: 0,
+        }
     }
 
     /// After reading `bytes`: waits until they were allowed, or `stop` says to give up.

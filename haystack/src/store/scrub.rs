@@ -19,16 +19,23 @@ pub fn start(store: &Arc<Store>) {
     }
     let store = Arc::downgrade(store);
     let run = move || while round(&store) {};
-    if let Err(error) = std::thread::Builder::new().name("scrubber".into()).spawn(run) {
+    if let Err(error) = std::thread::Builder::new()
+        .name("scrubber".into())
+        .spawn(run)
+    {
         tracing::error!(%error, "no scrubber");
     }
 }
 
 /// Reads every volume once; false when the store is gone.
 fn round(store: &Weak<Store>) -> bool {
-    let Some(volumes) = store.upgrade().map(|s| s.volumes()) else { return false };
+    let Some(volumes) = store.upgrade().map(|s| s.volumes()) else {
+        return false;
+    };
     for mounted in volumes.values() {
-        let Some(store) = store.upgrade().filter(|s| !s.is_stopping()) else { return false };
+        let Some(store) = store.upgrade().filter(|s| !s.is_stopping()) else {
+            return false;
+        };
         if let Err(error) = scrub(&store, &mounted.volume) {
             tracing::warn!(volume = mounted.volume.id().0, %error, "scrubbing stopped");
         }
@@ -47,15 +54,26 @@ fn scrub(store: &Store, volume: &Arc<Volume>) -> std::io::Result<()> {
     let generation = volume.generation();
     let end = volume.durable_bytes();
     let mut pace = Pace::new(store.config.scrub_bytes_per_sec);
-    let mut scan = Scan::new(&*generation.dat, generation.version(), generation.block.first_record(), end, &[]);
+    let mut scan = Scan::new(
+        &*generation.dat,
+        generation.version(),
+        generation.block.first_record(),
+        end,
+        &[],
+    );
     let mut at = scan.position();
     while let Some(event) = scan.next_event()? {
         match event {
-            Event::Commit { records, .. } | Event::Loose(records) => {
-                records.iter().for_each(|found| check(store, volume, found, generation.sealed_from))
-            }
+            Event::Commit { records, .. } | Event::Loose(records) => records
+                .iter()
+                .for_each(|found| check(store, volume, found, generation.sealed_from)),
             Event::Damage { start, end } => {
-                tracing::error!(volume = volume.id().0, start, end, "bytes that cannot be read: run moongate fsck")
+                tracing::error!(
+                    volume = volume.id().0,
+                    start,
+                    end,
+                    "bytes that cannot be read: run moongate fsck"
+                )
             }
         }
         pace.wait(scan.position() - at, || store.is_stopping());
@@ -70,10 +88,14 @@ fn scrub(store: &Store, volume: &Arc<Volume>) -> std::io::Result<()> {
 /// Reports a record that is damaged, if it is still what its key stands for.
 fn check(store: &Store, volume: &Volume, found: &Found, sealed_from: u64) {
     let broken_seal = (!found.sealed && found.offset >= sealed_from).then_some(NeedleError::Seal);
-    let Some(fault) = found.fault.or(broken_seal) else { return };
+    let Some(fault) = found.fault.or(broken_seal) else {
+        return;
+    };
     let live = matches!(volume.locate(found.header.key), Located::Here(_, entry) if entry.offset == found.offset);
     let unknown = matches!(volume.locate(found.header.key), Located::Unknown);
     if live || unknown {
-        store.bad_needles().report(volume.id(), found.header.key, &fault);
+        store
+            .bad_needles()
+            .report(volume.id(), found.header.key, &fault);
     }
 }

@@ -106,7 +106,10 @@ impl Store {
     fn remove_expired_volumes(&self) {
         let now_secs = now_ns() / 1_000_000_000;
         for mounted in self.volumes().values() {
-            let (ttl, modified) = (mounted.volume.generation().block.ttl, mounted.volume.modified_secs());
+            let (ttl, modified) = (
+                mounted.volume.generation().block.ttl,
+                mounted.volume.modified_secs(),
+            );
             let grace = ttl.secs() / TTL_GRACE_SHARE;
             if modified > 0 && ttl.expired(modified.saturating_add(grace), now_secs) {
                 tracing::info!(volume = mounted.volume.id().0, %ttl, "removing a volume whose life is over");
@@ -119,11 +122,23 @@ impl Store {
 
     /// Vacuums what has enough garbage, the volume with the least to copy first: each makes room for the next.
     fn vacuum_round(&self, ratio: Option<f64>) {
-        let ratio_for =
-            |m: &Mounted| if m.dir.is_full() { Some(ratio.unwrap_or(1.0).min(FULL_DISK_GARBAGE_RATIO)) } else { ratio };
-        let wanted = |m: &&Mounted| ratio_for(m).is_some_and(|r| m.volume.garbage_ratio() > r) && m.volume.read_only().is_none();
+        let ratio_for = |m: &Mounted| {
+            if m.dir.is_full() {
+                Some(ratio.unwrap_or(1.0).min(FULL_DISK_GARBAGE_RATIO))
+            } else {
+                ratio
+            }
+        };
+        let wanted = |m: &&Mounted| {
+            ratio_for(m).is_some_and(|r| m.volume.garbage_ratio() > r)
+                && m.volume.read_only().is_none()
+        };
         let mut todo: Vec<Mounted> = self.volumes().values().filter(wanted).cloned().collect();
-        todo.sort_by_key(|m| m.volume.dat_bytes().saturating_sub(m.volume.counters().deleted_bytes));
+        todo.sort_by_key(|m| {
+            m.volume
+                .dat_bytes()
+                .saturating_sub(m.volume.counters().deleted_bytes)
+        });
         for mounted in todo {
             if self.is_stopping() {
                 return;
@@ -149,8 +164,12 @@ impl Store {
 
     fn vacuum_volume(&self, mounted: &Mounted) -> Result<(), HaystackError> {
         let volume = &mounted.volume;
-        *self.upkeep.progress.lock() =
-            Progress { volume: Some(volume.id()), read_bytes: 0, total_bytes: volume.dat_bytes(), ..self.vacuum_progress() };
+        *self.upkeep.progress.lock() = Progress {
+            volume: Some(volume.id()),
+            read_bytes: 0,
+            total_bytes: volume.dat_bytes(),
+            ..self.vacuum_progress()
+        };
         let mut vacuum = Vacuum::begin(&*self.disk, volume, now_ns() / 1_000_000_000)?;
         match self.copy_live(&mut vacuum) {
             Ok(true) => {}
@@ -164,13 +183,16 @@ impl Store {
             }
         }
         let (disk, id) = (Arc::clone(&self.disk), volume.id());
-        mounted.dir.committer.control(move |writers| match writers.get_mut(&id) {
-            Some(writer) => vacuum.finish(&*disk, writer),
-            None => {
-                vacuum.abandon(&*disk);
-                Err(HaystackError::VolumeNotFound(id))
-            }
-        })?
+        mounted
+            .dir
+            .committer
+            .control(move |writers| match writers.get_mut(&id) {
+                Some(writer) => vacuum.finish(&*disk, writer),
+                None => {
+                    vacuum.abandon(&*disk);
+                    Err(HaystackError::VolumeNotFound(id))
+                }
+            })?
     }
 
     /// Copies, at the configured pace, until little is left; false if the store is stopping.

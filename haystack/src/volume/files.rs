@@ -31,12 +31,20 @@ impl VolumeFiles {
         let (collection, id) = base.rsplit_once('_').unwrap_or(("", base));
         let digits_only = !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit());
         let id = id.parse().ok().filter(|_| digits_only)?;
-        Some(Self { dir: dir.to_owned(), collection: collection.to_owned(), id: VolumeId(id) })
+        Some(Self {
+            dir: dir.to_owned(),
+            collection: collection.to_owned(),
+            id: VolumeId(id),
+        })
     }
 
     /// The file with this extension.
     pub fn path(&self, extension: &str) -> PathBuf {
-        let base = if self.collection.is_empty() { self.id.to_string() } else { format!("{}_{}", self.collection, self.id) };
+        let base = if self.collection.is_empty() {
+            self.id.to_string()
+        } else {
+            format!("{}_{}", self.collection, self.id)
+        };
         self.dir.join(format!("{base}.{extension}"))
     }
 
@@ -74,13 +82,30 @@ mod tests {
     fn names() {
         let dir = Path::new("/d");
         let files = VolumeFiles::from_dat_name(dir, "my_pics_12.dat").unwrap();
-        assert_eq!((files.collection.as_str(), files.id), ("my_pics", VolumeId(12)));
+        assert_eq!(
+            (files.collection.as_str(), files.id),
+            ("my_pics", VolumeId(12))
+        );
         assert_eq!(files.idx(), dir.join("my_pics_12.idx"));
-        assert_eq!(VolumeFiles::from_dat_name(dir, "3.dat").unwrap().dat(), dir.join("3.dat"));
-        for other in ["3.idx", "x.dat", "_.dat", "a_+3.dat", "a_.dat", "99999999999.dat"] {
+        assert_eq!(
+            VolumeFiles::from_dat_name(dir, "3.dat").unwrap().dat(),
+            dir.join("3.dat")
+        );
+        for other in [
+            "3.idx",
+            "x.dat",
+            "_.dat",
+            "a_+3.dat",
+            "a_.dat",
+            "99999999999.dat",
+        ] {
             assert_eq!(VolumeFiles::from_dat_name(dir, other), None, "{other}");
         }
         assert!(collection_is_valid("фото-1_b.c"));
-        assert!(!collection_is_valid("../x") && !collection_is_valid("a/b") && !collection_is_valid("a\0"));
+        assert!(
+            !collection_is_valid("../x")
+                && !collection_is_valid("a/b")
+                && !collection_is_valid("a\0")
+        );
     }
 }

@@ -60,12 +60,25 @@ impl Generation {
     }
 
     /// Parses and verifies the record of an entry; does not look at cookie and TTL.
-    pub fn decode(&self, key: NeedleKey, entry: &Entry, record: Bytes) -> Result<Needle, HaystackError> {
+    pub fn decode(
+        &self,
+        key: NeedleKey,
+        entry: &Entry,
+        record: Bytes,
+    ) -> Result<Needle, HaystackError> {
         let sealed_at = (entry.offset >= self.sealed_from).then_some(entry.offset);
-        let damaged = |fault| HaystackError::Damaged { volume: self.table.volume, key, fault };
+        let damaged = |fault| HaystackError::Damaged {
+            volume: self.table.volume,
+            key,
+            fault,
+        };
         let needle = Needle::decode(record, self.version(), sealed_at).map_err(damaged)?;
         let as_indexed = needle.header.key == key && needle.header.size == entry.size;
-        if as_indexed { Ok(needle) } else { Err(damaged(crate::needle::NeedleError::Malformed)) }
+        if as_indexed {
+            Ok(needle)
+        } else {
+            Err(damaged(crate::needle::NeedleError::Malformed))
+        }
     }
 }
 
@@ -138,12 +151,18 @@ impl Volume {
 
     /// Why it takes no writes, if so.
     pub fn read_only(&self) -> Option<Arc<str>> {
-        self.read_only.load().as_ref().map(|reason| Arc::clone(&reason.text))
+        self.read_only
+            .load()
+            .as_ref()
+            .map(|reason| Arc::clone(&reason.text))
     }
 
     /// Lets no more writes in.
     pub fn set_read_only(&self, text: &str, deletes_allowed: bool) {
-        self.read_only.store(Some(Arc::new(ReadOnly { text: text.into(), deletes_allowed })));
+        self.read_only.store(Some(Arc::new(ReadOnly {
+            text: text.into(),
+            deletes_allowed,
+        })));
     }
 
     fn writable(&self, is_delete: bool) -> Result<(), HaystackError> {
@@ -180,7 +199,11 @@ impl Volume {
     fn locate_in(&self, generation: &Arc<Generation>, key: NeedleKey) -> Located {
         let generation = Arc::clone(generation);
         if let Some(entry) = self.pending_entry(key) {
-            return if entry.deleted { Located::Absent } else { Located::Here(generation, entry) };
+            return if entry.deleted {
+                Located::Absent
+            } else {
+                Located::Here(generation, entry)
+            };
         }
         match self.index.peek(generation.table, key) {
             Lookup::Live(entry) => Located::Here(generation, entry),
@@ -190,7 +213,11 @@ impl Volume {
     }
 
     /// Finds a needle's place; may read a disk.
-    pub fn locate_slow(&self, key: NeedleKey, with_deleted: bool) -> Result<Option<(Arc<Generation>, Entry)>, HaystackError> {
+    pub fn locate_slow(
+        &self,
+        key: NeedleKey,
+        with_deleted: bool,
+    ) -> Result<Option<(Arc<Generation>, Entry)>, HaystackError> {
         loop {
             let generation = self.generation();
             let entry = match self.pending_entry(key) {
@@ -214,7 +241,9 @@ impl Volume {
     /// Reads and verifies a needle by its key on the calling thread. For writers, vacuum and tests; the gateway reads by
     /// [`Self::locate`] and its own read path.
     pub fn read(&self, key: NeedleKey) -> Result<Needle, HaystackError> {
-        let (generation, entry) = self.locate_slow(key, false)?.ok_or(HaystackError::NotFound)?;
+        let (generation, entry) = self
+            .locate_slow(key, false)?
+            .ok_or(HaystackError::NotFound)?;
         let len = usize::try_from(generation.record_bytes(&entry)).unwrap_or(usize::MAX);
         let record = moongate_disk::read_exact_at(&*generation.dat, entry.offset, len);
         let record = record.map_err(|e| HaystackError::from_io(self.id(), &e))?;
@@ -222,9 +251,18 @@ impl Volume {
     }
 
     /// As [`Self::read`], for a client: the cookie must match and the TTL must not have passed.
-    pub fn read_for(&self, key: NeedleKey, cookie: Cookie, now_secs: u64) -> Result<Needle, HaystackError> {
+    pub fn read_for(
+        &self,
+        key: NeedleKey,
+        cookie: Cookie,
+        now_secs: u64,
+    ) -> Result<Needle, HaystackError> {
         let needle = self.read(key)?;
-        if needle.header.cookie != cookie || needle.expired(now_secs) { Err(HaystackError::NotFound) } else { Ok(needle) }
+        if needle.header.cookie != cookie || needle.expired(now_secs) {
+            Err(HaystackError::NotFound)
+        } else {
+            Ok(needle)
+        }
     }
 }
 

@@ -83,20 +83,43 @@ pub(super) fn tail_crc(dat: &dyn DiskFile, end: u64) -> io::Result<u32> {
 }
 
 /// Makes an empty volume; when this returns it survives a power cut.
-pub fn create(disk: &dyn Disk, files: &VolumeFiles, placement: ReplicaPlacement, ttl: Ttl) -> Result<(), HaystackError> {
+pub fn create(
+    disk: &dyn Disk,
+    files: &VolumeFiles,
+    placement: ReplicaPlacement,
+    ttl: Ttl,
+) -> Result<(), HaystackError> {
     let failed = |e: io::Error| HaystackError::from_io(files.id, &e);
     let block = SuperBlock::new(placement, ttl).encode();
     // The `.dat` comes last: a volume without one does not exist.
-    for (path, bytes) in [(files.vif(), &VolumeInfo::new_volume().encode()[..]), (files.idx(), &[]), (files.dat(), &block)] {
-        let file = disk.open(&path, OpenMode::CreateOrTruncate).map_err(failed)?;
-        file.write_all_at(bytes, 0).and_then(|()| file.sync_data()).map_err(failed)?;
+    for (path, bytes) in [
+        (files.vif(), &VolumeInfo::new_volume().encode()[..]),
+        (files.idx(), &[]),
+        (files.dat(), &block),
+    ] {
+        let file = disk
+            .open(&path, OpenMode::CreateOrTruncate)
+            .map_err(failed)?;
+        file.write_all_at(bytes, 0)
+            .and_then(|()| file.sync_data())
+            .map_err(failed)?;
     }
-    if mutant::is(Mutant::SkipFolderSync) { Ok(()) } else { disk.sync_dir(&files.dir).map_err(failed) }
+    if mutant::is(Mutant::SkipFolderSync) {
+        Ok(())
+    } else {
+        disk.sync_dir(&files.dir).map_err(failed)
+    }
 }
 
 /// Removes the files of a volume, the `.dat` first.
 pub fn remove(disk: &dyn Disk, files: &VolumeFiles) -> io::Result<()> {
-    for path in [files.dat(), files.idx(), files.vif(), files.compact_idx(), files.compact_dat()] {
+    for path in [
+        files.dat(),
+        files.idx(),
+        files.vif(),
+        files.compact_idx(),
+        files.compact_dat(),
+    ] {
         if disk.exists(&path)? {
             disk.remove(&path)?;
         }
@@ -105,13 +128,22 @@ pub fn remove(disk: &dyn Disk, files: &VolumeFiles) -> io::Result<()> {
 }
 
 /// Opens a volume and brings index and `.idx` up to its `.dat`.
-pub fn open(disk: &dyn Disk, index: &Arc<HotIndex>, files: VolumeFiles) -> Result<Opened, OpenError> {
+pub fn open(
+    disk: &dyn Disk,
+    index: &Arc<HotIndex>,
+    files: VolumeFiles,
+) -> Result<Opened, OpenError> {
     let failed = |e: io::Error| HaystackError::from_io(files.id, &e);
     super::vacuum::finish_or_drop(disk, &files).map_err(failed)?;
     let info = read_info(disk, &files)?;
-    let dat = disk.open(&files.dat(), OpenMode::ReadWrite).map_err(failed)?;
+    let dat = disk
+        .open(&files.dat(), OpenMode::ReadWrite)
+        .map_err(failed)?;
     let block = read_block(&*dat, &info, files.id)?;
-    let table = TableId { volume: files.id, revision: block.revision };
+    let table = TableId {
+        volume: files.id,
+        revision: block.revision,
+    };
     let mut opening = Opening {
         disk,
         index,
@@ -129,7 +161,12 @@ pub fn open(disk: &dyn Disk, index: &Arc<HotIndex>, files: VolumeFiles) -> Resul
         None => opening.take_over()?,
     };
     let (recovery, refused, width) = (opening.recovery, opening.refused.take(), opening.width);
-    let generation = Generation { table, dat: Arc::clone(&dat), block, sealed_from: ready.progress.sealed_from };
+    let generation = Generation {
+        table,
+        dat: Arc::clone(&dat),
+        block,
+        sealed_from: ready.progress.sealed_from,
+    };
     let volume = Arc::new(Volume {
         files,
         width,
@@ -149,9 +186,24 @@ pub fn open(disk: &dyn Disk, index: &Arc<HotIndex>, files: VolumeFiles) -> Resul
     } else if block.version == Version::V1 {
         volume.set_read_only("version 1 volumes hold no metadata", true);
     }
-    let Ready { idx, idx_bytes, progress, checkpoint } = ready;
-    let writer = Writer::new(Start { volume: Arc::clone(&volume), idx, idx_bytes, progress, checkpoint });
-    Ok(Opened { volume, writer, recovery })
+    let Ready {
+        idx,
+        idx_bytes,
+        progress,
+        checkpoint,
+    } = ready;
+    let writer = Writer::new(Start {
+        volume: Arc::clone(&volume),
+        idx,
+        idx_bytes,
+        progress,
+        checkpoint,
+    });
+    Ok(Opened {
+        volume,
+        writer,
+        recovery,
+    })
 }
 
 fn read_info(disk: &dyn Disk, files: &VolumeFiles) -> Result<VolumeInfo, OpenError> {
@@ -162,25 +214,43 @@ fn read_info(disk: &dyn Disk, files: &VolumeFiles) -> Result<VolumeInfo, OpenErr
     let file = disk.open(&files.vif(), OpenMode::Read).map_err(failed)?;
     let len = file.len().map_err(failed)?.min(1 << 20);
     let bytes = moongate_disk::read_exact_at(&*file, 0, len as usize).map_err(failed)?;
-    let info = VolumeInfo::decode(&bytes).map_err(|e| OpenError::Unsupported(format!("{}: {e}", files.vif().display())))?;
+    let info = VolumeInfo::decode(&bytes)
+        .map_err(|e| OpenError::Unsupported(format!("{}: {e}", files.vif().display())))?;
     let info = info.unwrap_or_default();
-    if info.files.is_empty() { Ok(info) } else { Err(OpenError::Unsupported(format!("volume {} is on a remote tier", files.id))) }
+    if info.files.is_empty() {
+        Ok(info)
+    } else {
+        Err(OpenError::Unsupported(format!(
+            "volume {} is on a remote tier",
+            files.id
+        )))
+    }
 }
 
-fn read_block(dat: &dyn DiskFile, info: &VolumeInfo, id: crate::id::VolumeId) -> Result<SuperBlock, OpenError> {
+fn read_block(
+    dat: &dyn DiskFile,
+    info: &VolumeInfo,
+    id: crate::id::VolumeId,
+) -> Result<SuperBlock, OpenError> {
     let mut bytes = [0; SUPER_BLOCK_BYTES];
-    let read = dat.read_at(&mut bytes, 0).map_err(|e| HaystackError::from_io(id, &e))?;
+    let read = dat
+        .read_at(&mut bytes, 0)
+        .map_err(|e| HaystackError::from_io(id, &e))?;
     let never_written = read < SUPER_BLOCK_BYTES
-        || (bytes == [0; SUPER_BLOCK_BYTES] && dat.len().is_ok_and(|len| len <= SUPER_BLOCK_BYTES as u64));
+        || (bytes == [0; SUPER_BLOCK_BYTES]
+            && dat.len().is_ok_and(|len| len <= SUPER_BLOCK_BYTES as u64));
     if never_written {
         return Err(OpenError::HalfMade(id));
     }
-    let mut block =
-        SuperBlock::decode(&bytes).map_err(|e: SuperBlockError| OpenError::Unsupported(format!("volume {id}: {e}")))?;
+    let mut block = SuperBlock::decode(&bytes)
+        .map_err(|e: SuperBlockError| OpenError::Unsupported(format!("volume {id}: {e}")))?;
     if let Some(version) = u8::try_from(info.version).ok().and_then(Version::from_byte) {
         block.version = version;
     }
-    if let (false, Ok(placement)) = (info.replication.is_empty(), ReplicaPlacement::parse(&info.replication)) {
+    if let (false, Ok(placement)) = (
+        info.replication.is_empty(),
+        ReplicaPlacement::parse(&info.replication),
+    ) {
         block.placement = placement;
     }
     Ok(block)
@@ -219,31 +289,60 @@ impl Opening<'_> {
     /// What the index knows, if it is of this very file.
     fn known(&self) -> Result<Option<(Progress, Checkpoint)>, HaystackError> {
         let store = self.index.store();
-        let (Some(progress), Some(checkpoint)) = (store.progress(self.table)?, store.checkpoint(self.table)?) else {
+        let (Some(progress), Some(checkpoint)) =
+            (store.progress(self.table)?, store.checkpoint(self.table)?)
+        else {
             return Ok(None);
         };
-        let fits = checkpoint.dat_bytes <= progress.dat_bytes && progress.dat_bytes <= self.dat_bytes;
-        let idx_bytes = self.disk.open(&self.files.idx(), OpenMode::Read).and_then(|idx| idx.len()).unwrap_or(0);
+        let fits =
+            checkpoint.dat_bytes <= progress.dat_bytes && progress.dat_bytes <= self.dat_bytes;
+        let idx_bytes = self
+            .disk
+            .open(&self.files.idx(), OpenMode::Read)
+            .and_then(|idx| idx.len())
+            .unwrap_or(0);
         let same = fits
             && idx_bytes >= checkpoint.idx_bytes
-            && tail_crc(self.dat, checkpoint.dat_bytes).map_err(|e| self.failed(e))? == checkpoint.tail_crc;
+            && tail_crc(self.dat, checkpoint.dat_bytes).map_err(|e| self.failed(e))?
+                == checkpoint.tail_crc;
         Ok(same.then_some((progress, checkpoint)))
     }
 
     /// Reads on from the last checkpoint.
-    fn resume(&mut self, progress: Progress, checkpoint: Checkpoint) -> Result<Ready, HaystackError> {
-        let idx = self.disk.open(&self.files.idx(), OpenMode::ReadWrite).map_err(|e| self.failed(e))?;
+    fn resume(
+        &mut self,
+        progress: Progress,
+        checkpoint: Checkpoint,
+    ) -> Result<Ready, HaystackError> {
+        let idx = self
+            .disk
+            .open(&self.files.idx(), OpenMode::ReadWrite)
+            .map_err(|e| self.failed(e))?;
         let idx_len = idx.len().map_err(|e| self.failed(e))?;
         let clean = self.dat_bytes == checkpoint.dat_bytes
             && idx_len == checkpoint.idx_bytes
             && progress.dat_bytes == checkpoint.dat_bytes;
         if clean {
-            return Ok(Ready { idx, idx_bytes: checkpoint.idx_bytes, progress, checkpoint });
+            return Ok(Ready {
+                idx,
+                idx_bytes: checkpoint.idx_bytes,
+                progress,
+                checkpoint,
+            });
         }
         let entries = self.read_idx(&*idx, checkpoint.idx_bytes)?;
-        idx.set_len(checkpoint.idx_bytes).map_err(|e| self.failed(e))?;
+        idx.set_len(checkpoint.idx_bytes)
+            .map_err(|e| self.failed(e))?;
         let index = self.index;
-        let replay = Replay::new(index, self.table, self.block.version, self.width, progress, &idx, checkpoint.idx_bytes);
+        let replay = Replay::new(
+            index,
+            self.table,
+            self.block.version,
+            self.width,
+            progress,
+            &idx,
+            checkpoint.idx_bytes,
+        );
         let named = named(&entries);
         let walk = Walk {
             replay,
@@ -262,8 +361,15 @@ impl Opening<'_> {
         self.recovery.rebuilt = true;
         self.index.drop_table(self.table)?;
         let first = self.block.first_record();
-        if self.disk.exists(&self.files.idx()).map_err(|e| self.failed(e))? {
-            let idx = self.disk.open(&self.files.idx(), OpenMode::ReadWrite).map_err(|e| self.failed(e))?;
+        if self
+            .disk
+            .exists(&self.files.idx())
+            .map_err(|e| self.failed(e))?
+        {
+            let idx = self
+                .disk
+                .open(&self.files.idx(), OpenMode::ReadWrite)
+                .map_err(|e| self.failed(e))?;
             let entries = self.read_idx(&*idx, 0)?;
             let (covered, used) = covered(&entries, first, self.block.version, self.dat_bytes);
             let whole = used == entries.len() && used > 0;
@@ -276,18 +382,28 @@ impl Opening<'_> {
     }
 
     /// Whether the record of the last `.idx` entry is in the `.dat`.
-    fn tail_is_as_indexed(&self, last: Option<&IdxEntry>, covered: u64) -> Result<bool, HaystackError> {
+    fn tail_is_as_indexed(
+        &self,
+        last: Option<&IdxEntry>,
+        covered: u64,
+    ) -> Result<bool, HaystackError> {
         let (Some(IdxEntry::Put { key, offset, .. } | IdxEntry::Delete { key, offset }), true) =
             (last, covered <= self.dat_bytes)
         else {
             return Ok(false);
         };
-        let bytes = moongate_disk::read_exact_at(self.dat, *offset, crate::needle::HEADER_BYTES).map_err(|e| self.failed(e))?;
+        let bytes = moongate_disk::read_exact_at(self.dat, *offset, crate::needle::HEADER_BYTES)
+            .map_err(|e| self.failed(e))?;
         Ok(crate::needle::Header::decode(&bytes).is_some_and(|header| header.key == *key))
     }
 
     /// The `.idx` covers the `.dat` record by record: take it as it is.
-    fn take_over_idx(&mut self, idx: Arc<dyn DiskFile>, entries: &[IdxEntry], covered: u64) -> Result<Ready, HaystackError> {
+    fn take_over_idx(
+        &mut self,
+        idx: Arc<dyn DiskFile>,
+        entries: &[IdxEntry],
+        covered: u64,
+    ) -> Result<Ready, HaystackError> {
         let (changes, mut progress) = fold(entries);
         for batch in changes.chunks(4096) {
             self.index.store().load(self.table, batch)?;
@@ -295,7 +411,15 @@ impl Opening<'_> {
         progress.dat_bytes = covered;
         progress.sealed_from = covered;
         let idx_bytes = (entries.len() * self.width.entry_bytes()) as u64;
-        let replay = Replay::new(self.index, self.table, self.block.version, self.width, progress, &idx, idx_bytes);
+        let replay = Replay::new(
+            self.index,
+            self.table,
+            self.block.version,
+            self.width,
+            progress,
+            &idx,
+            idx_bytes,
+        );
         let walk = Walk {
             replay,
             acknowledged_to: covered,
@@ -312,7 +436,10 @@ impl Opening<'_> {
     fn rebuild(&mut self, entries: &[IdxEntry]) -> Result<Ready, HaystackError> {
         let first = self.block.first_record();
         let new_path = self.files.path("idx.new");
-        let idx = self.disk.open(&new_path, OpenMode::CreateOrTruncate).map_err(|e| self.failed(e))?;
+        let idx = self
+            .disk
+            .open(&new_path, OpenMode::CreateOrTruncate)
+            .map_err(|e| self.failed(e))?;
         let mut anchors: Vec<u64> = entries
             .iter()
             .map(|e| match e {
@@ -325,7 +452,10 @@ impl Opening<'_> {
             self.table,
             self.block.version,
             self.width,
-            Progress { dat_bytes: first, ..Progress::default() },
+            Progress {
+                dat_bytes: first,
+                ..Progress::default()
+            },
             &idx,
             0,
         );
@@ -355,17 +485,30 @@ impl Opening<'_> {
         while at < len {
             let take = (len - at).min((entry_bytes as u64) << 16) as usize;
             let bytes = moongate_disk::read_exact_at(idx, at, take).map_err(|e| self.failed(e))?;
-            entries.extend(bytes.chunks_exact(entry_bytes).filter_map(|b| self.width.decode(b)));
+            entries.extend(
+                bytes
+                    .chunks_exact(entry_bytes)
+                    .filter_map(|b| self.width.decode(b)),
+            );
             at += take as u64;
         }
         Ok(entries)
     }
 
     /// Walks the `.dat` to its end, and deals with what is behind the last whole commit. Returns progress and `.idx` length.
-    fn walk(&mut self, mut walk: Walk, from: u64, anchors: &[u64]) -> Result<(Progress, u64), HaystackError> {
+    fn walk(
+        &mut self,
+        mut walk: Walk,
+        from: u64,
+        anchors: &[u64],
+    ) -> Result<(Progress, u64), HaystackError> {
         self.recovery.walked_bytes = self.dat_bytes - from;
         let acknowledged = [walk.acknowledged_to];
-        let anchors = if anchors.is_empty() { &acknowledged[..] } else { anchors };
+        let anchors = if anchors.is_empty() {
+            &acknowledged[..]
+        } else {
+            anchors
+        };
         let mut scan = Scan::new(self.dat, self.block.version, from, self.dat_bytes, anchors);
         while let Some(event) = scan.next_event().map_err(|e| self.failed(e))? {
             self.recovery.damaged_bytes += walk.event(event)?;
@@ -393,16 +536,23 @@ impl Opening<'_> {
             return Ok(());
         }
         let version = self.block.version;
-        let whole: Vec<Found> = walk.held_records().filter(|r| r.sealed && r.fault.is_none()).collect();
+        let whole: Vec<Found> = walk
+            .held_records()
+            .filter(|r| r.sealed && r.fault.is_none())
+            .collect();
         let commit = self.salvage(&whole, walk.settled_to)?;
-        self.dat.set_len(walk.settled_to).map_err(|e| self.failed(e))?;
+        self.dat
+            .set_len(walk.settled_to)
+            .map_err(|e| self.failed(e))?;
         self.recovery.cut_bytes = cut_bytes;
         self.recovery.salvaged = whole.len() as u64;
         self.dat_bytes = walk.settled_to + commit.len() as u64;
         if whole.is_empty() {
             return Ok(());
         }
-        self.dat.write_all_at(&commit, walk.settled_to).map_err(|e| self.failed(e))?;
+        self.dat
+            .write_all_at(&commit, walk.settled_to)
+            .map_err(|e| self.failed(e))?;
         let mut offset = walk.settled_to;
         for found in whole {
             walk.replay.record(&Found { offset, ..found }, None)?;
@@ -418,12 +568,19 @@ impl Opening<'_> {
         let mut commit = Vec::new();
         for found in whole {
             let len = record_bytes(found.header.size, version) as usize;
-            let record = moongate_disk::read_exact_at(self.dat, found.offset, len).map_err(|e| self.failed(e))?;
+            let record = moongate_disk::read_exact_at(self.dat, found.offset, len)
+                .map_err(|e| self.failed(e))?;
             let offset = start + commit.len() as u64;
-            let stamp =
-                Stamp { key: found.header.key, cookie: found.header.cookie, appended_at_ns: found.appended_at_ns, offset };
+            let stamp = Stamp {
+                key: found.header.key,
+                cookie: found.header.cookie,
+                appended_at_ns: found.appended_at_ns,
+                offset,
+            };
             match Needle::decode(record.into(), version, None) {
-                Ok(needle) if found.header.size > 0 => needle.to_draft().encode(&stamp, version, &mut commit),
+                Ok(needle) if found.header.size > 0 => {
+                    needle.to_draft().encode(&stamp, version, &mut commit)
+                }
                 _ => encode_marker(&stamp, found.checksum, version, &mut commit),
             }
         }
@@ -435,17 +592,35 @@ impl Opening<'_> {
 
     /// Makes what was found durable, and notes it. Bytes since `from` may be in the page cache only, marked clean by a sync
     /// that failed: they are written again before they are trusted.
-    fn settle(&mut self, idx: Arc<dyn DiskFile>, idx_bytes: u64, progress: Progress, from: u64) -> Result<Ready, HaystackError> {
+    fn settle(
+        &mut self,
+        idx: Arc<dyn DiskFile>,
+        idx_bytes: u64,
+        progress: Progress,
+        from: u64,
+    ) -> Result<Ready, HaystackError> {
         let end = progress.dat_bytes;
         if self.refused.is_none() && !mutant::is(Mutant::SkipTailRewrite) {
             self.write_again(from, end)?;
         }
         idx.set_len(idx_bytes).map_err(|e| self.failed(e))?;
-        self.dat.sync_data().and_then(|()| idx.sync_data()).map_err(|e| self.failed(e))?;
-        let checkpoint = Checkpoint { dat_bytes: end, idx_bytes, tail_crc: tail_crc(self.dat, end).map_err(|e| self.failed(e))? };
+        self.dat
+            .sync_data()
+            .and_then(|()| idx.sync_data())
+            .map_err(|e| self.failed(e))?;
+        let checkpoint = Checkpoint {
+            dat_bytes: end,
+            idx_bytes,
+            tail_crc: tail_crc(self.dat, end).map_err(|e| self.failed(e))?,
+        };
         self.index.store().sync()?;
         self.index.store().set_checkpoint(self.table, &checkpoint)?;
-        Ok(Ready { idx, idx_bytes, progress, checkpoint })
+        Ok(Ready {
+            idx,
+            idx_bytes,
+            progress,
+            checkpoint,
+        })
     }
 
     fn write_again(&self, from: u64, end: u64) -> Result<(), HaystackError> {
@@ -453,8 +628,11 @@ impl Opening<'_> {
         let mut at = ours;
         while at < end {
             let len = (end - at).min(COPY_BYTES) as usize;
-            let bytes = moongate_disk::read_exact_at(self.dat, at, len).map_err(|e| self.failed(e))?;
-            self.dat.write_all_at(&bytes, at).map_err(|e| self.failed(e))?;
+            let bytes =
+                moongate_disk::read_exact_at(self.dat, at, len).map_err(|e| self.failed(e))?;
+            self.dat
+                .write_all_at(&bytes, at)
+                .map_err(|e| self.failed(e))?;
             at += len as u64;
         }
         Ok(())
@@ -505,7 +683,11 @@ fn fold(entries: &[IdxEntry]) -> (Vec<Change>, Progress) {
             last = match entries[*n as usize] {
                 IdxEntry::Put { offset, size, .. } => {
                     progress.counters.puts += 1;
-                    Some(Entry { offset, size, deleted: false })
+                    Some(Entry {
+                        offset,
+                        size,
+                        deleted: false,
+                    })
                 }
                 IdxEntry::Delete { .. } => last.map(|e| Entry { deleted: true, ..e }),
             };
@@ -513,7 +695,11 @@ fn fold(entries: &[IdxEntry]) -> (Vec<Change>, Progress) {
         if let Some(entry) = last {
             let key = key(group[0]);
             changes.push((key, entry));
-            progress.key_max = if sequence::is_ours(key) { progress.key_max.max(key.0) } else { progress.key_max };
+            progress.key_max = if sequence::is_ours(key) {
+                progress.key_max.max(key.0)
+            } else {
+                progress.key_max
+            };
         }
     }
     (changes, progress)
@@ -541,7 +727,12 @@ impl Walk {
     /// Takes an event; returns how many bytes it could not read.
     fn event(&mut self, event: Event) -> Result<u64, HaystackError> {
         match event {
-            Event::Commit { records, sound, end, .. } if sound || end <= self.acknowledged_to => {
+            Event::Commit {
+                records,
+                sound,
+                end,
+                ..
+            } if sound || end <= self.acknowledged_to => {
                 self.accept_held()?;
                 records.iter().try_for_each(|found| self.accept(found))?;
                 self.accept_commit(end)?;
@@ -562,7 +753,9 @@ impl Walk {
     }
 
     fn loose(&mut self, found: &Found) -> Result<(), HaystackError> {
-        let by_others = !found.sealed && (self.named.contains_key(&found.offset) || (self.trust_loose && found.fault.is_none()));
+        let by_others = !found.sealed
+            && (self.named.contains_key(&found.offset)
+                || (self.trust_loose && found.fault.is_none()));
         if found.offset < self.acknowledged_to || by_others {
             self.accept_held()?;
             self.accept(found)
@@ -573,7 +766,8 @@ impl Walk {
     }
 
     fn accept(&mut self, found: &Found) -> Result<(), HaystackError> {
-        self.replay.record(found, self.named.get(&found.offset).copied())?;
+        self.replay
+            .record(found, self.named.get(&found.offset).copied())?;
         self.settled_to = found.end(self.replay.version);
         if !found.sealed && found.fault.is_none() {
             self.replay.progress.sealed_from = self.settled_to;

@@ -56,7 +56,19 @@ impl Replay {
     ) -> Self {
         let (index, idx) = (Arc::clone(index), Arc::clone(idx));
         let (changes, recent, idx_out) = (Vec::new(), HashMap::new(), Vec::new());
-        Self { index, table, version, width, progress, idx, idx_bytes, indexed_to: progress.dat_bytes, changes, recent, idx_out }
+        Self {
+            index,
+            table,
+            version,
+            width,
+            progress,
+            idx,
+            idx_bytes,
+            indexed_to: progress.dat_bytes,
+            changes,
+            recent,
+            idx_out,
+        }
     }
 
     fn volume(&self) -> VolumeId {
@@ -77,8 +89,14 @@ impl Replay {
             (0, true, _) | (0, _, Some(false)) => Meaning::DeleteMarker,
             (0, _, Some(true)) => Meaning::EmptyObject,
             (0, false, None) => {
-                let live = self.known(found.header.key)?.is_some_and(|entry| !entry.deleted);
-                if live || found.checksum != 0 { Meaning::DeleteMarker } else { Meaning::EmptyObject }
+                let live = self
+                    .known(found.header.key)?
+                    .is_some_and(|entry| !entry.deleted);
+                if live || found.checksum != 0 {
+                    Meaning::DeleteMarker
+                } else {
+                    Meaning::EmptyObject
+                }
             }
         })
     }
@@ -96,7 +114,15 @@ impl Replay {
             let before = self.known(key)?.filter(|entry| !entry.deleted);
             match meaning {
                 Meaning::DeleteMarker => self.deleted(key, before),
-                Meaning::Needle | Meaning::EmptyObject => self.put(key, Entry { offset, size, deleted: false }, before),
+                Meaning::Needle | Meaning::EmptyObject => self.put(
+                    key,
+                    Entry {
+                        offset,
+                        size,
+                        deleted: false,
+                    },
+                    before,
+                ),
             }
             self.progress.appended_at_ns = self.progress.appended_at_ns.max(found.appended_at_ns);
         }
@@ -116,7 +142,13 @@ impl Replay {
     fn deleted(&mut self, key: NeedleKey, before: Option<Entry>) {
         self.count_deleted(before);
         if let Some(entry) = before {
-            self.change(key, Entry { deleted: true, ..entry });
+            self.change(
+                key,
+                Entry {
+                    deleted: true,
+                    ..entry
+                },
+            );
         }
     }
 
@@ -135,23 +167,37 @@ impl Replay {
     /// Enters a commit record, which ends at `end`.
     pub fn commit_record(&mut self, end: u64) {
         let offset = end - crate::commit::commit_record_bytes(self.version);
-        self.width.encode(&IdxEntry::Delete { key: COMMIT_KEY, offset }, &mut self.idx_out);
+        self.width.encode(
+            &IdxEntry::Delete {
+                key: COMMIT_KEY,
+                offset,
+            },
+            &mut self.idx_out,
+        );
         self.progress.dat_bytes = self.progress.dat_bytes.max(end);
     }
 
     /// Writes out what waits if it is much. To be called only where a walk could start again: between commits.
     pub fn settle(&mut self) -> Result<(), HaystackError> {
-        let much = self.changes.len() >= BATCH_CHANGES || self.idx_out.len() >= BATCH_CHANGES * self.width.entry_bytes();
+        let much = self.changes.len() >= BATCH_CHANGES
+            || self.idx_out.len() >= BATCH_CHANGES * self.width.entry_bytes();
         if much { self.flush() } else { Ok(()) }
     }
 
     /// Writes out what waits.
     pub fn flush(&mut self) -> Result<(), HaystackError> {
         let volume = self.volume();
-        self.idx.write_all_at(&self.idx_out, self.idx_bytes).map_err(|e| HaystackError::from_io(volume, &e))?;
+        self.idx
+            .write_all_at(&self.idx_out, self.idx_bytes)
+            .map_err(|e| HaystackError::from_io(volume, &e))?;
         self.idx_bytes += self.idx_out.len() as u64;
         self.idx_out.clear();
-        self.index.apply(self.table, &self.changes, &self.progress, Some(NeedleKey(u64::MAX)))?;
+        self.index.apply(
+            self.table,
+            &self.changes,
+            &self.progress,
+            Some(NeedleKey(u64::MAX)),
+        )?;
         self.changes.clear();
         self.recent.clear();
         Ok(())

@@ -64,25 +64,53 @@ pub struct Vacuum {
 
 impl Vacuum {
     /// Starts to vacuum a volume, if the disk has room for its live needles.
-    pub fn begin(disk: &dyn Disk, volume: &Arc<Volume>, now_secs: u64) -> Result<Self, HaystackError> {
+    pub fn begin(
+        disk: &dyn Disk,
+        volume: &Arc<Volume>,
+        now_secs: u64,
+    ) -> Result<Self, HaystackError> {
         let failed = |e: io::Error| HaystackError::from_io(volume.id(), &e);
         if let Some(text) = volume.read_only() {
             return Err(HaystackError::ReadOnly(volume.id(), text));
         }
         let old = volume.generation();
-        let live_bytes = volume.dat_bytes().saturating_sub(volume.counters().deleted_bytes);
+        let live_bytes = volume
+            .dat_bytes()
+            .saturating_sub(volume.counters().deleted_bytes);
         if disk.space(&volume.files.dir).map_err(failed)?.free_bytes < live_bytes + MARGIN_BYTES {
             return Err(HaystackError::NoSpace(volume.id()));
         }
-        let block = SuperBlock { revision: old.block.revision.wrapping_add(1), extra_bytes: 0, ..old.block };
-        let table = TableId { revision: block.revision, ..old.table };
+        let block = SuperBlock {
+            revision: old.block.revision.wrapping_add(1),
+            extra_bytes: 0,
+            ..old.block
+        };
+        let table = TableId {
+            revision: block.revision,
+            ..old.table
+        };
         volume.index.drop_table(table)?;
-        let dat = disk.open(&volume.files.compact_dat(), OpenMode::CreateOrTruncate).map_err(failed)?;
-        let idx = disk.open(&volume.files.compact_idx(), OpenMode::CreateOrTruncate).map_err(failed)?;
+        let dat = disk
+            .open(&volume.files.compact_dat(), OpenMode::CreateOrTruncate)
+            .map_err(failed)?;
+        let idx = disk
+            .open(&volume.files.compact_idx(), OpenMode::CreateOrTruncate)
+            .map_err(failed)?;
         dat.write_all_at(&block.encode(), 0).map_err(failed)?;
         let first = block.first_record();
-        let progress = Progress { dat_bytes: first, ..Progress::default() };
-        let replay = Replay::new(&volume.index, table, block.version, volume.width, progress, &idx, 0);
+        let progress = Progress {
+            dat_bytes: first,
+            ..Progress::default()
+        };
+        let replay = Replay::new(
+            &volume.index,
+            table,
+            block.version,
+            volume.width,
+            progress,
+            &idx,
+            0,
+        );
         let snapshot_end = volume.progress.read().dat_bytes;
         Ok(Self {
             volume: Arc::clone(volume),
@@ -111,7 +139,9 @@ impl Vacuum {
 
     /// Copies about `bytes_max` more bytes. Returns how many were read; 0 when all live needles are copied.
     pub fn step(&mut self, bytes_max: u64) -> Result<u64, HaystackError> {
-        let Some(from) = self.next_key else { return Ok(0) };
+        let Some(from) = self.next_key else {
+            return Ok(0);
+        };
         let mut wanted: Vec<(NeedleKey, Entry)> = Vec::new();
         let mut bytes = 0;
         let mut visit = |key: NeedleKey, entry: Entry| {
@@ -125,9 +155,16 @@ impl Vacuum {
                 ControlFlow::Continue(())
             }
         };
-        self.volume.index.store().scan(self.old.table, from, NeedleKey(u64::MAX), &mut visit)?;
+        self.volume
+            .index
+            .store()
+            .scan(self.old.table, from, NeedleKey(u64::MAX), &mut visit)?;
         let full = bytes >= bytes_max || wanted.len() >= CHUNK_ENTRIES_MAX;
-        self.next_key = wanted.last().filter(|_| full).and_then(|(key, _)| key.0.checked_add(1)).map(NeedleKey);
+        self.next_key = wanted
+            .last()
+            .filter(|_| full)
+            .and_then(|(key, _)| key.0.checked_add(1))
+            .map(NeedleKey);
         for (key, entry) in &wanted {
             self.copy(*key, entry, true)?;
         }
@@ -141,7 +178,12 @@ impl Vacuum {
     }
 
     /// Copies a record, unless it is dropped for its age.
-    fn copy(&mut self, key: NeedleKey, entry: &Entry, drop_expired: bool) -> Result<(), HaystackError> {
+    fn copy(
+        &mut self,
+        key: NeedleKey,
+        entry: &Entry,
+        drop_expired: bool,
+    ) -> Result<(), HaystackError> {
         let record = self.read_old(entry.offset, entry.size)?;
         match self.old.decode(key, entry, record.clone().into()) {
             Ok(needle) if drop_expired && needle.expired(self.now_secs) => {}
@@ -156,7 +198,14 @@ impl Vacuum {
     }
 
     fn found(&self, header: Header, appended_at_ns: u64, checksum: u32) -> Found {
-        Found { offset: self.offset(), header, appended_at_ns, checksum, fault: None, sealed: true }
+        Found {
+            offset: self.offset(),
+            header,
+            appended_at_ns,
+            checksum,
+            fault: None,
+            sealed: true,
+        }
     }
 
     fn put(&mut self, needle: &Needle) {
@@ -168,10 +217,20 @@ impl Vacuum {
         };
         let draft = needle.to_draft();
         let (version, size) = (self.block.version, draft.size(self.block.version));
-        let found = self.found(Header { size, ..needle.header }, needle.appended_at_ns, needle.checksum);
+        let found = self.found(
+            Header {
+                size,
+                ..needle.header
+            },
+            needle.appended_at_ns,
+            needle.checksum,
+        );
         if size == 0 {
             encode_marker(&stamp, 0, version, &mut self.chunk);
-            self.chunk_records.push(Found { sealed: false, ..found });
+            self.chunk_records.push(Found {
+                sealed: false,
+                ..found
+            });
         } else {
             draft.encode(&stamp, version, &mut self.chunk);
             self.chunk_records.push(found);
@@ -181,10 +240,18 @@ impl Vacuum {
     /// A damaged record goes along as it is, with a header that can be walked over, so that it is still answered with an error and
     /// not silently gone.
     fn keep_damaged(&mut self, key: NeedleKey, entry: &Entry, mut record: Vec<u8>) {
-        tracing::warn!(volume = self.volume.id().0, key = key.0, "vacuum keeps a damaged needle");
+        tracing::warn!(
+            volume = self.volume.id().0,
+            key = key.0,
+            "vacuum keeps a damaged needle"
+        );
         record[4..12].copy_from_slice(&key.0.to_be_bytes());
         record[12..HEADER_BYTES].copy_from_slice(&entry.size.to_be_bytes());
-        let header = Header { cookie: crate::id::Cookie(0), key, size: entry.size };
+        let header = Header {
+            cookie: crate::id::Cookie(0),
+            key,
+            size: entry.size,
+        };
         self.chunk_records.push(self.found(header, 0, 0));
         self.chunk.extend_from_slice(&record);
     }
@@ -194,9 +261,21 @@ impl Vacuum {
         if self.chunk.is_empty() {
             return Ok(());
         }
-        let newest = self.chunk_records.iter().map(|r| r.appended_at_ns).max().unwrap_or(0);
-        commit::seal_commit(&mut self.chunk, self.chunk_start, newest, self.block.version);
-        self.dat.write_all_at(&self.chunk, self.chunk_start).map_err(|e| self.failed(&e))?;
+        let newest = self
+            .chunk_records
+            .iter()
+            .map(|r| r.appended_at_ns)
+            .max()
+            .unwrap_or(0);
+        commit::seal_commit(
+            &mut self.chunk,
+            self.chunk_start,
+            newest,
+            self.block.version,
+        );
+        self.dat
+            .write_all_at(&self.chunk, self.chunk_start)
+            .map_err(|e| self.failed(&e))?;
         for found in std::mem::take(&mut self.chunk_records) {
             let empty_object = found.header.size == 0 && !found.sealed;
             self.replay.record(&found, empty_object.then_some(true))?;
@@ -219,7 +298,11 @@ impl Vacuum {
                 }
                 Event::Damage { start, .. } => {
                     return Err(HaystackError::Storage(
-                        format!("volume {}: damage at offset {start}: not vacuumed", self.volume.id()).into(),
+                        format!(
+                            "volume {}: damage at offset {start}: not vacuumed",
+                            self.volume.id()
+                        )
+                        .into(),
                     ));
                 }
             }
@@ -230,7 +313,11 @@ impl Vacuum {
     }
 
     fn follow(&mut self, found: &Found) -> Result<(), HaystackError> {
-        let entry = Entry { offset: found.offset, size: found.header.size, deleted: false };
+        let entry = Entry {
+            offset: found.offset,
+            size: found.header.size,
+            deleted: false,
+        };
         if found.header.size > 0 {
             // Expired or not: it replaces what was copied of its key before.
             self.copy(found.header.key, &entry, false)?;
@@ -241,11 +328,20 @@ impl Vacuum {
                 appended_at_ns: found.appended_at_ns,
                 offset: self.offset(),
             };
-            let marker = Found { offset: stamp.offset, sealed: true, fault: None, ..*found };
+            let marker = Found {
+                offset: stamp.offset,
+                sealed: true,
+                fault: None,
+                ..*found
+            };
             encode_marker(&stamp, found.checksum, self.block.version, &mut self.chunk);
             self.chunk_records.push(marker);
         }
-        if self.chunk_records.len() >= CHUNK_ENTRIES_MAX { self.end_chunk() } else { Ok(()) }
+        if self.chunk_records.len() >= CHUNK_ENTRIES_MAX {
+            self.end_chunk()
+        } else {
+            Ok(())
+        }
     }
 
     /// Copies what was appended so far, and makes the new files durable, so that little is left for [`Self::finish`].
@@ -269,7 +365,9 @@ impl Vacuum {
     fn switch(&mut self, disk: &dyn Disk, writer: &mut Writer) -> Result<(), HaystackError> {
         writer.flush()?;
         if self.volume.read_only().is_some() {
-            return Err(HaystackError::Storage("the volume turned read-only during its vacuum".into()));
+            return Err(HaystackError::Storage(
+                "the volume turned read-only during its vacuum".into(),
+            ));
         }
         if !mutant::is(Mutant::ForgetWritesDuringVacuum) {
             self.catch_up_to(writer.tail())?;
@@ -278,16 +376,30 @@ impl Vacuum {
         self.replay.flush()?;
         let checkpoint = self.make_durable()?;
         let files = &self.volume.files;
-        disk.rename(&files.compact_dat(), &files.dat()).map_err(|e| self.failed(&e))?;
+        disk.rename(&files.compact_dat(), &files.dat())
+            .map_err(|e| self.failed(&e))?;
         // From here on the new `.dat` is the volume: what fails now is for the next opening to finish.
         let settled = disk
             .sync_dir(&files.dir)
             .and_then(|()| disk.rename(&files.compact_idx(), &files.idx()))
             .and_then(|()| disk.sync_dir(&files.dir));
-        let generation = Generation { table: self.replay.table, dat: Arc::clone(&self.dat), block: self.block, sealed_from: 0 };
-        writer.switch(generation, &self.replay.idx, self.replay.progress, checkpoint);
+        let generation = Generation {
+            table: self.replay.table,
+            dat: Arc::clone(&self.dat),
+            block: self.block,
+            sealed_from: 0,
+        };
+        writer.switch(
+            generation,
+            &self.replay.idx,
+            self.replay.progress,
+            checkpoint,
+        );
         if let Err(error) = settled {
-            self.volume.set_read_only(&format!("vacuum's renames failed ({error}): restart to recover"), false);
+            self.volume.set_read_only(
+                &format!("vacuum's renames failed ({error}): restart to recover"),
+                false,
+            );
         } else if let Err(error) = self.volume.index.drop_table(self.old.table) {
             tracing::warn!(volume = self.volume.id().0, %error, "index rows of before the vacuum left behind");
         }
@@ -296,11 +408,18 @@ impl Vacuum {
 
     fn make_durable(&self) -> Result<Checkpoint, HaystackError> {
         if !mutant::is(Mutant::RenameBeforeSync) {
-            self.dat.sync_data().and_then(|()| self.replay.idx.sync_data()).map_err(|e| self.failed(&e))?;
+            self.dat
+                .sync_data()
+                .and_then(|()| self.replay.idx.sync_data())
+                .map_err(|e| self.failed(&e))?;
         }
         let dat_bytes = self.replay.progress.dat_bytes;
         let tail_crc = super::open::tail_crc(&*self.dat, dat_bytes).map_err(|e| self.failed(&e))?;
-        let checkpoint = Checkpoint { dat_bytes, idx_bytes: self.replay.idx_bytes, tail_crc };
+        let checkpoint = Checkpoint {
+            dat_bytes,
+            idx_bytes: self.replay.idx_bytes,
+            tail_crc,
+        };
         let store = self.volume.index.store();
         store.set_checkpoint(self.replay.table, &checkpoint)?;
         store.sync()?;

@@ -135,7 +135,13 @@ pub(super) struct Start {
 
 impl Writer {
     pub(super) fn new(start: Start) -> Self {
-        let Start { volume, idx, idx_bytes, progress, checkpoint } = start;
+        let Start {
+            volume,
+            idx,
+            idx_bytes,
+            progress,
+            checkpoint,
+        } = start;
         let generation = volume.generation();
         volume.publish(&progress);
         Self {
@@ -147,7 +153,10 @@ impl Writer {
             reserved_to: progress.dat_bytes,
             appended_at_ns: progress.appended_at_ns,
             unsynced: Unsynced {
-                counted: Counted { counters: progress.counters, key_max: progress.key_max },
+                counted: Counted {
+                    counters: progress.counters,
+                    key_max: progress.key_max,
+                },
                 ..Unsynced::default()
             },
             poisoned: false,
@@ -179,7 +188,10 @@ impl Writer {
         if let Err(error) = self.write_batch(durability, now_ns) {
             self.unsynced.counted = counted;
             let staged = |o: &Outcome| matches!(o, Ok(Done::Stored { .. } | Done::Deleted { .. }));
-            outcomes.iter_mut().filter(|o| staged(o)).for_each(|o| *o = Err(error.clone()));
+            outcomes
+                .iter_mut()
+                .filter(|o| staged(o))
+                .for_each(|o| *o = Err(error.clone()));
         }
         outcomes
     }
@@ -188,11 +200,23 @@ impl Writer {
         let is_delete = matches!(op, Op::Delete { .. });
         self.volume.writable(is_delete)?;
         match op {
-            Op::Put { key, must_exist: true, .. } if self.existing(*key)?.is_none() => Err(HaystackError::KeyNeverAssigned(*key)),
-            Op::Put { key, cookie, draft, precondition, .. } => {
-                self.stage_put(*key, *cookie, draft, precondition.as_ref(), now_ns)
-            }
-            Op::Delete { key, cookie, precondition } => self.stage_delete(*key, *cookie, precondition.as_ref(), now_ns),
+            Op::Put {
+                key,
+                must_exist: true,
+                ..
+            } if self.existing(*key)?.is_none() => Err(HaystackError::KeyNeverAssigned(*key)),
+            Op::Put {
+                key,
+                cookie,
+                draft,
+                precondition,
+                ..
+            } => self.stage_put(*key, *cookie, draft, precondition.as_ref(), now_ns),
+            Op::Delete {
+                key,
+                cookie,
+                precondition,
+            } => self.stage_delete(*key, *cookie, precondition.as_ref(), now_ns),
         }
     }
 
@@ -213,34 +237,82 @@ impl Writer {
                 return Ok(Done::Unchanged);
             }
         }
-        self.check(precondition, existing.as_ref().map(|(entry, _)| entry), key, now_ns)?;
+        self.check(
+            precondition,
+            existing.as_ref().map(|(entry, _)| entry),
+            key,
+            now_ns,
+        )?;
         let version = self.generation.version();
         let offset = self.next_offset();
         let size = draft.size(version);
-        if offset + record_bytes(size, version) + commit::commit_record_bytes(version) > self.volume.width.volume_bytes_max() {
+        if offset + record_bytes(size, version) + commit::commit_record_bytes(version)
+            > self.volume.width.volume_bytes_max()
+        {
             return Err(HaystackError::VolumeFull(self.volume.id()));
         }
-        let stamp = Stamp { key, cookie, appended_at_ns: self.tick(now_ns), offset };
+        let stamp = Stamp {
+            key,
+            cookie,
+            appended_at_ns: self.tick(now_ns),
+            offset,
+        };
         draft.encode(&stamp, version, &mut self.batch.bytes);
-        self.enter(key, Entry { offset, size, deleted: false }, IdxEntry::Put { key, offset, size });
-        self.unsynced.counted.put(key, existing.as_ref().map(|(entry, _)| entry));
+        self.enter(
+            key,
+            Entry {
+                offset,
+                size,
+                deleted: false,
+            },
+            IdxEntry::Put { key, offset, size },
+        );
+        self.unsynced
+            .counted
+            .put(key, existing.as_ref().map(|(entry, _)| entry));
         Ok(Done::Stored { offset })
     }
 
-    fn stage_delete(&mut self, key: NeedleKey, cookie: Cookie, precondition: Option<&Precondition>, now_ns: u64) -> Outcome {
+    fn stage_delete(
+        &mut self,
+        key: NeedleKey,
+        cookie: Cookie,
+        precondition: Option<&Precondition>,
+        now_ns: u64,
+    ) -> Outcome {
         let (entry, header) = self.existing(key)?.ok_or(HaystackError::NotFound)?;
         if header.cookie != cookie {
             return Err(HaystackError::CookieMismatch(cookie));
         }
         self.check(precondition, Some(&entry), key, now_ns)?;
         let offset = self.next_offset();
-        let checksum = self.bytes_at(entry.offset + HEADER_BYTES as u64 + u64::from(entry.size), 4)?;
+        let checksum = self.bytes_at(
+            entry.offset + HEADER_BYTES as u64 + u64::from(entry.size),
+            4,
+        )?;
         let checksum = needle::u32_at(&checksum, 0).unwrap_or(0);
-        let stamp = Stamp { key, cookie, appended_at_ns: self.tick(now_ns), offset };
+        let stamp = Stamp {
+            key,
+            cookie,
+            appended_at_ns: self.tick(now_ns),
+            offset,
+        };
         if !mutant::is(Mutant::DeleteInIndexOnly) {
-            needle::encode_marker(&stamp, checksum, self.generation.version(), &mut self.batch.bytes);
+            needle::encode_marker(
+                &stamp,
+                checksum,
+                self.generation.version(),
+                &mut self.batch.bytes,
+            );
         }
-        self.enter(key, Entry { deleted: true, ..entry }, IdxEntry::Delete { key, offset });
+        self.enter(
+            key,
+            Entry {
+                deleted: true,
+                ..entry
+            },
+            IdxEntry::Delete { key, offset },
+        );
         self.unsynced.counted.delete(&entry);
         Ok(Done::Deleted { size: entry.size })
     }
@@ -271,7 +343,11 @@ impl Writer {
         let Some(entry) = entry else { return Ok(None) };
         let bytes = self.bytes_at(entry.offset, HEADER_BYTES)?;
         let header = Header::decode(&bytes).filter(|h| h.key == key);
-        let damaged = HaystackError::Damaged { volume: self.volume.id(), key, fault: needle::NeedleError::Malformed };
+        let damaged = HaystackError::Damaged {
+            volume: self.volume.id(),
+            key,
+            fault: needle::NeedleError::Malformed,
+        };
         header.map(|header| Some((entry, header))).ok_or(damaged)
     }
 
@@ -280,24 +356,35 @@ impl Writer {
         if let Some(at) = offset.checked_sub(self.tail) {
             let at = usize::try_from(at).unwrap_or(usize::MAX);
             let bytes = self.batch.bytes.get(at..at.saturating_add(len));
-            return bytes.map(<[u8]>::to_vec).ok_or_else(|| HaystackError::Storage("an entry points behind the file".into()));
+            return bytes
+                .map(<[u8]>::to_vec)
+                .ok_or_else(|| HaystackError::Storage("an entry points behind the file".into()));
         }
-        moongate_disk::read_exact_at(&*self.generation.dat, offset, len).map_err(|e| HaystackError::from_io(self.volume.id(), &e))
+        moongate_disk::read_exact_at(&*self.generation.dat, offset, len)
+            .map_err(|e| HaystackError::from_io(self.volume.id(), &e))
     }
 
     fn needle(&self, key: NeedleKey, entry: &Entry) -> Result<Needle, HaystackError> {
         let len = usize::try_from(self.generation.record_bytes(entry)).unwrap_or(usize::MAX);
-        self.generation.decode(key, entry, self.bytes_at(entry.offset, len)?.into())
+        self.generation
+            .decode(key, entry, self.bytes_at(entry.offset, len)?.into())
     }
 
     /// Whether a put would change nothing. Where a TTL runs, writing again renews it.
     fn is_unchanged(&self, entry: &Entry, draft: &Draft) -> bool {
-        if !draft.ttl.is_none() || !self.generation.block.ttl.is_none() || entry.size != draft.size(self.generation.version()) {
+        if !draft.ttl.is_none()
+            || !self.generation.block.ttl.is_none()
+            || entry.size != draft.size(self.generation.version())
+        {
             return false;
         }
-        let Ok(header) = self.bytes_at(entry.offset + 4, 8) else { return false };
+        let Ok(header) = self.bytes_at(entry.offset + 4, 8) else {
+            return false;
+        };
         let key = NeedleKey(needle::u64_at(&header, 0).unwrap_or(0));
-        self.needle(key, entry).is_ok_and(|old| old.ttl.is_none() && old.checksum == draft.checksum && old.data() == draft.data)
+        self.needle(key, entry).is_ok_and(|old| {
+            old.ttl.is_none() && old.checksum == draft.checksum && old.data() == draft.data
+        })
     }
 
     fn check(
@@ -307,10 +394,16 @@ impl Writer {
         key: NeedleKey,
         now_ns: u64,
     ) -> Result<(), HaystackError> {
-        let Some(precondition) = precondition else { return Ok(()) };
+        let Some(precondition) = precondition else {
+            return Ok(());
+        };
         let present = entry.map(|entry| self.needle(key, entry)).transpose()?;
         let present = present.filter(|needle| !needle.expired(now_ns / 1_000_000_000));
-        if precondition(present.as_ref()) { Ok(()) } else { Err(HaystackError::PreconditionFailed) }
+        if precondition(present.as_ref()) {
+            Ok(())
+        } else {
+            Err(HaystackError::PreconditionFailed)
+        }
     }
 
     /// Writes and publishes what was staged; on an error nothing of it counts.
@@ -319,16 +412,29 @@ impl Writer {
         let commit_at = self.next_offset();
         let stamp_ns = self.tick(now_ns);
         commit::seal_commit(&mut self.batch.bytes, self.tail, stamp_ns, version);
-        self.volume.width.encode(&IdxEntry::Delete { key: COMMIT_KEY, offset: commit_at }, &mut self.batch.idx);
+        self.volume.width.encode(
+            &IdxEntry::Delete {
+                key: COMMIT_KEY,
+                offset: commit_at,
+            },
+            &mut self.batch.idx,
+        );
         if mutant::is(Mutant::IndexBeforeData) {
             let _ = self.volume.index.store().apply(
                 self.generation.table,
                 &self.batch.changes,
-                &Progress { dat_bytes: self.next_offset(), ..self.progress },
+                &Progress {
+                    dat_bytes: self.next_offset(),
+                    ..self.progress
+                },
             );
         }
         self.reserve();
-        if let Err(error) = self.generation.dat.write_all_at(&self.batch.bytes, self.tail) {
+        if let Err(error) = self
+            .generation
+            .dat
+            .write_all_at(&self.batch.bytes, self.tail)
+        {
             self.roll_back();
             return Err(self.fail(&error));
         }
@@ -336,13 +442,19 @@ impl Writer {
         self.unsynced.changes.append(&mut self.batch.changes);
         self.unsynced.idx.append(&mut self.batch.idx);
         self.batch.bytes.clear();
-        self.volume.modified_secs.store(now_ns / 1_000_000_000, Ordering::Relaxed);
+        self.volume
+            .modified_secs
+            .store(now_ns / 1_000_000_000, Ordering::Relaxed);
         match durability {
             Durability::Fsync => self.flush(),
             Durability::Os => {
                 self.volume.show_pending(&self.unsynced.changes);
                 self.volume.dat_bytes.store(self.tail, Ordering::Relaxed);
-                if self.tail - self.progress.dat_bytes > UNSYNCED_BYTES_MAX { self.flush() } else { Ok(()) }
+                if self.tail - self.progress.dat_bytes > UNSYNCED_BYTES_MAX {
+                    self.flush()
+                } else {
+                    Ok(())
+                }
             }
         }
     }
@@ -356,7 +468,12 @@ impl Writer {
         }
         let step = (self.tail / 4).clamp(RESERVE_STEP_BYTES_MIN, RESERVE_STEP_BYTES_MAX);
         // Without room ahead the write itself will tell.
-        if self.generation.dat.reserve(self.tail, end - self.tail + step).is_ok() {
+        if self
+            .generation
+            .dat
+            .reserve(self.tail, end - self.tail + step)
+            .is_ok()
+        {
             self.reserved_to = end + step;
         } else {
             self.reserved_to = end;
@@ -366,7 +483,10 @@ impl Writer {
     /// Takes back a write that failed, so that nothing torn stands before the next commit.
     fn roll_back(&mut self) {
         if let Err(error) = self.generation.dat.set_len(self.tail) {
-            self.volume.set_read_only(&format!("a failed write could not be taken back: {error}"), false);
+            self.volume.set_read_only(
+                &format!("a failed write could not be taken back: {error}"),
+                false,
+            );
         }
         self.reserved_to = self.tail;
     }
@@ -390,7 +510,10 @@ impl Writer {
         {
             self.poisoned = true;
             // What the kernel dropped cannot be told from what it kept: no more writes until the volume is opened again.
-            self.volume.set_read_only(&format!("fdatasync failed ({error}): restart to recover"), false);
+            self.volume.set_read_only(
+                &format!("fdatasync failed ({error}): restart to recover"),
+                false,
+            );
             return Err(self.fail(&error));
         }
         self.append_idx();
@@ -402,20 +525,32 @@ impl Writer {
             sealed_from: self.progress.sealed_from,
         };
         let key_max = Some(NeedleKey(self.progress.key_max)).filter(|k| k.0 > 0);
-        let applied = self.volume.index.apply(self.generation.table, &self.unsynced.changes, &progress, key_max);
+        let applied = self.volume.index.apply(
+            self.generation.table,
+            &self.unsynced.changes,
+            &progress,
+            key_max,
+        );
         if let Err(error) = applied {
             self.poisoned = true;
             // The data is durable: serve it from memory, and let opening the volume again repair the index.
             tracing::error!(volume = self.volume.id().0, %error, "index write failed");
             self.volume.show_pending(&self.unsynced.changes);
-            self.volume.set_read_only(&format!("the index failed ({error}): restart to recover"), false);
+            self.volume.set_read_only(
+                &format!("the index failed ({error}): restart to recover"),
+                false,
+            );
             return Ok(());
         }
         self.volume.hide_pending();
         self.unsynced.changes.clear();
         self.progress = progress;
         self.volume.publish(&progress);
-        if self.tail - self.checkpoint.dat_bytes >= CHECKPOINT_EVERY_BYTES { self.checkpoint() } else { Ok(()) }
+        if self.tail - self.checkpoint.dat_bytes >= CHECKPOINT_EVERY_BYTES {
+            self.checkpoint()
+        } else {
+            Ok(())
+        }
     }
 
     /// The `.idx` is derived: where the disk does not take it now, it is tried again with the next commit.
@@ -427,7 +562,8 @@ impl Writer {
                 self.idx_backlog.clear();
             }
             Err(error) if self.idx_backlog.len() > IDX_BACKLOG_BYTES_MAX => {
-                self.volume.set_read_only(&format!("its .idx cannot be written: {error}"), false);
+                self.volume
+                    .set_read_only(&format!("its .idx cannot be written: {error}"), false);
             }
             Err(_) => {}
         }
@@ -448,14 +584,27 @@ impl Writer {
         self.idx.sync_data().map_err(failed)?;
         self.volume.index.store().sync()?;
         let tail_crc = super::open::tail_crc(&*self.generation.dat, self.tail).map_err(failed)?;
-        let checkpoint = Checkpoint { dat_bytes: self.tail, idx_bytes: self.idx_bytes, tail_crc };
-        self.volume.index.store().set_checkpoint(self.generation.table, &checkpoint)?;
+        let checkpoint = Checkpoint {
+            dat_bytes: self.tail,
+            idx_bytes: self.idx_bytes,
+            tail_crc,
+        };
+        self.volume
+            .index
+            .store()
+            .set_checkpoint(self.generation.table, &checkpoint)?;
         self.checkpoint = checkpoint;
         Ok(())
     }
 
     /// Goes on with what vacuum made.
-    pub(super) fn switch(&mut self, generation: Generation, idx: &Arc<dyn DiskFile>, progress: Progress, checkpoint: Checkpoint) {
+    pub(super) fn switch(
+        &mut self,
+        generation: Generation,
+        idx: &Arc<dyn DiskFile>,
+        progress: Progress,
+        checkpoint: Checkpoint,
+    ) {
         let generation = Arc::new(generation);
         self.volume.current.store(Arc::clone(&generation));
         self.volume.publish(&progress);
@@ -465,7 +614,10 @@ impl Writer {
         self.idx_backlog.clear();
         self.tail = progress.dat_bytes;
         self.reserved_to = progress.dat_bytes;
-        self.unsynced.counted = Counted { counters: progress.counters, key_max: progress.key_max };
+        self.unsynced.counted = Counted {
+            counters: progress.counters,
+            key_max: progress.key_max,
+        };
         self.appended_at_ns = self.appended_at_ns.max(progress.appended_at_ns);
         self.progress = progress;
         self.checkpoint = checkpoint;
@@ -479,7 +631,10 @@ impl Writer {
         if read_only {
             Ok(())
         } else {
-            self.generation.dat.set_len(self.tail).map_err(|e| HaystackError::from_io(self.volume.id(), &e))
+            self.generation
+                .dat
+                .set_len(self.tail)
+                .map_err(|e| HaystackError::from_io(self.volume.id(), &e))
         }
     }
 }
@@ -528,6 +683,7 @@ impl Volume {
     pub(super) fn publish(&self, progress: &Progress) {
         *self.progress.write() = *progress;
         self.dat_bytes.store(progress.dat_bytes, Ordering::Relaxed);
-        self.modified_secs.store(progress.appended_at_ns / 1_000_000_000, Ordering::Relaxed);
+        self.modified_secs
+            .store(progress.appended_at_ns / 1_000_000_000, Ordering::Relaxed);
     }
 }

@@ -14,7 +14,9 @@ pub(in crate::engine) struct Doorbell {
 impl Doorbell {
     pub(super) fn new() -> io::Result<Self> {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-        Ok(Self { event: eventfd(0, flags)? })
+        Ok(Self {
+            event: eventfd(0, flags)?,
+        })
     }
 
     pub(in crate::engine) fn ring(&self) -> io::Result<()> {

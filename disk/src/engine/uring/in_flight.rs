@@ -29,7 +29,11 @@ pub(super) struct Read {
 
 impl Read {
     pub(super) fn new(request: Request, buffer: Vec<u8>) -> Self {
-        Self { request, buffer, interruptions: 0 }
+        Self {
+            request,
+            buffer,
+            interruptions: 0,
+        }
     }
 
     fn missing(&self) -> usize {
@@ -43,7 +47,9 @@ impl Read {
         // `raw_fd` was Some when the request was made; -1 is answered with EBADF.
         let fd: RawFd = self.request.file.raw_fd().unwrap_or(-1);
         let target = self.buffer.spare_capacity_mut().as_mut_ptr();
-        opcode::Read::new(types::Fd(fd), target.cast(), chunk).offset(offset).build()
+        opcode::Read::new(types::Fd(fd), target.cast(), chunk)
+            .offset(offset)
+            .build()
     }
 
     /// Takes the kernel's answer.
@@ -58,14 +64,21 @@ impl Read {
                 // SAFETY: the kernel has written `result` bytes after the first `len`, within the capacity.
                 unsafe { self.buffer.set_len(filled) };
                 self.interruptions = 0;
-                if self.missing() == 0 { Progress::Done(Ok(())) } else { Progress::Again }
+                if self.missing() == 0 {
+                    Progress::Done(Ok(()))
+                } else {
+                    Progress::Again
+                }
             }
             _ => self.refused(io::Error::from_raw_os_error(-result)),
         }
     }
 
     fn refused(&mut self, error: io::Error) -> Progress {
-        let interrupted = matches!(Errno::from_io_error(&error), Some(Errno::INTR | Errno::AGAIN));
+        let interrupted = matches!(
+            Errno::from_io_error(&error),
+            Some(Errno::INTR | Errno::AGAIN)
+        );
         if interrupted && self.interruptions < INTERRUPTIONS_MAX {
             self.interruptions += 1;
             return Progress::Again;
@@ -82,7 +95,10 @@ pub(super) struct InFlight {
 
 impl InFlight {
     pub(super) fn new(reads_max: usize) -> Self {
-        Self { slots: (0..reads_max).map(|_| None).collect(), free: (0..reads_max).rev().collect() }
+        Self {
+            slots: (0..reads_max).map(|_| None).collect(),
+            free: (0..reads_max).rev().collect(),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -106,7 +122,9 @@ impl InFlight {
     pub(super) fn finish(&mut self, slot: usize, outcome: io::Result<()>) {
         if let Some(read) = self.slots.get_mut(slot).and_then(Option::take) {
             self.free.push(slot);
-            let Read { request, buffer, .. } = read;
+            let Read {
+                request, buffer, ..
+            } = read;
             request.answer(outcome.map(|()| buffer));
         }
     }
@@ -117,7 +135,9 @@ impl InFlight {
     /// therefore leaked, never freed.
     pub(super) fn abandon(&mut self) {
         for read in self.slots.drain(..).flatten() {
-            let Read { request, buffer, .. } = read;
+            let Read {
+                request, buffer, ..
+            } = read;
             std::mem::forget(buffer);
             request.answer(Err(stopped()));
         }

@@ -41,7 +41,9 @@ pub(super) fn start(queue: Arc<Queue>) -> io::Result<(Arc<Doorbell>, JoinHandle<
     let doorbell = Arc::new(Doorbell::new()?);
     let mut worker = Worker::new(ring, Arc::clone(&doorbell), queue);
     worker.probe().map_err(explain)?;
-    let thread = Builder::new().name("disk-io-uring".to_owned()).spawn(move || worker.serve())?;
+    let thread = Builder::new()
+        .name("disk-io-uring".to_owned())
+        .spawn(move || worker.serve())?;
     Ok((doorbell, thread))
 }
 
@@ -63,7 +65,13 @@ impl Drop for Worker {
 
 impl Worker {
     fn new(ring: IoUring, doorbell: Arc<Doorbell>, queue: Arc<Queue>) -> Self {
-        Self { in_flight: InFlight::new(READS_IN_FLIGHT_MAX), ring, doorbell, doorbell_is_polled: false, queue }
+        Self {
+            in_flight: InFlight::new(READS_IN_FLIGHT_MAX),
+            ring,
+            doorbell,
+            doorbell_is_polled: false,
+            queue,
+        }
     }
 
     /// One real read: a ring that can be set up may still be forbidden to do anything.
@@ -228,7 +236,9 @@ mod tests {
             return;
         };
         let dir = tempfile::TempDir::new().unwrap();
-        let file = RealDisk.open(&dir.path().join("f"), OpenMode::CreateNew).unwrap();
+        let file = RealDisk
+            .open(&dir.path().join("f"), OpenMode::CreateNew)
+            .unwrap();
         file.write_all_at(b"content", 0).unwrap();
         let queue = Arc::new(Queue::new());
         let mut worker = Worker::new(ring, Arc::new(Doorbell::new().unwrap()), Arc::clone(&queue));
@@ -236,7 +246,15 @@ mod tests {
         for _ in 0..2 {
             let (reply, answer) = oneshot::channel();
             let (file, place) = (Arc::clone(&file), queue.place().await.unwrap());
-            queue.push(Request { file, offset: 0, len: 7, reply, place }).unwrap();
+            queue
+                .push(Request {
+                    file,
+                    offset: 0,
+                    len: 7,
+                    reply,
+                    place,
+                })
+                .unwrap();
             answers.push(answer);
             if answers.len() == 1 {
                 worker.take_requests().unwrap();

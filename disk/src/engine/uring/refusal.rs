@@ -15,10 +15,15 @@ pub(super) fn explain(error: io::Error) -> io::Error {
         }
         Some(Errno::NOMEM) => "raise the limit of locked memory (ulimit -l, LimitMEMLOCK=)",
         Some(Errno::INVAL) => "it needs Linux 5.6 or later",
-        Some(Errno::MFILE | Errno::NFILE) => "raise the limit of open files (ulimit -n, LimitNOFILE=)",
+        Some(Errno::MFILE | Errno::NFILE) => {
+            "raise the limit of open files (ulimit -n, LimitNOFILE=)"
+        }
         _ => "see the kernel's log",
     };
-    io::Error::new(error.kind(), format!("io_uring does not work here ({error}): {advice}; or choose the engine of threads"))
+    io::Error::new(
+        error.kind(),
+        format!("io_uring does not work here ({error}): {advice}; or choose the engine of threads"),
+    )
 }
 
 #[cfg(test)]

@@ -55,7 +55,10 @@ fn a_full_disk_takes_part_of_a_write_and_no_new_file() {
     let file = durable(&disk, "a", &[1; 600]);
     disk.set_capacity(1000);
     let root = Path::new("");
-    let space = |free_bytes| Space { total_bytes: 1000, free_bytes };
+    let space = |free_bytes| Space {
+        total_bytes: 1000,
+        free_bytes,
+    };
     assert_eq!(disk.space(root).unwrap(), space(400));
     let error = file.write_all_at(&[2; 500], 600).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);

@@ -95,7 +95,11 @@ fn replaces_safely(replace: Replace) -> bool {
 
 #[test]
 fn replace_file_survives_every_crash() {
-    assert!(replaces_safely(|disk, bytes| replace_file(disk, Path::new("f"), bytes)));
+    assert!(replaces_safely(|disk, bytes| replace_file(
+        disk,
+        Path::new("f"),
+        bytes
+    )));
 }
 
 /// The simulation catches each step that is left out.

@@ -56,7 +56,11 @@ fn a_seed_is_replayed_exactly() {
     }
     states.sort();
     states.dedup();
-    assert!(states.len() > 25, "seeds make a difference: {}", states.len());
+    assert!(
+        states.len() > 25,
+        "seeds make a difference: {}",
+        states.len()
+    );
 }
 
 #[test]
@@ -86,7 +90,10 @@ fn reads_are_exact_and_immediate() {
     let file = durable(&disk, "a", b"0123456789");
     assert_eq!(read_exact_at(&*file, 2, 3).unwrap(), b"234");
     assert_eq!(file.try_read_now(8, 5).unwrap().unwrap(), b"89");
-    assert_eq!(file.try_read_now(u64::MAX, usize::MAX).unwrap().unwrap(), b"");
+    assert_eq!(
+        file.try_read_now(u64::MAX, usize::MAX).unwrap().unwrap(),
+        b""
+    );
     assert!(file.raw_fd().is_none());
 }
 

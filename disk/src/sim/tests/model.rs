@@ -25,7 +25,12 @@ enum Action {
 
 fn action() -> impl Strategy<Value = Action> {
     let path = || 0..PATHS.len();
-    let mode = prop::sample::select(vec![OpenMode::Read, OpenMode::ReadWrite, OpenMode::CreateNew, OpenMode::CreateOrTruncate]);
+    let mode = prop::sample::select(vec![
+        OpenMode::Read,
+        OpenMode::ReadWrite,
+        OpenMode::CreateNew,
+        OpenMode::CreateOrTruncate,
+    ]);
     let write = (0..3000_u16, 0..3000_u16, any::<u8>());
     prop_oneof![
         3 => (path(), mode).prop_map(|(path, mode)| Action::Open(path, mode)),
@@ -75,7 +80,9 @@ impl Side<'_> {
             return Ok(String::new());
         };
         match *action {
-            Action::Write { offset, len, byte } => file.write_all_at(&vec![byte; len.into()], offset.into())?,
+            Action::Write { offset, len, byte } => {
+                file.write_all_at(&vec![byte; len.into()], offset.into())?
+            }
             Action::SetLen(len) => file.set_len(len.into())?,
             Action::Sync => file.sync_data()?,
             Action::Reserve => file.reserve(0, 10_000)?,

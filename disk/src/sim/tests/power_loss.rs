@@ -9,7 +9,10 @@ const BYTES: usize = SECTORS * SECTOR_BYTES;
 /// The first byte of each sector, having checked that no sector is torn.
 fn sectors(bytes: &[u8]) -> Vec<u8> {
     let whole = bytes.chunks(SECTOR_BYTES).inspect(|sector| {
-        assert!(sector.iter().all(|byte| *byte == sector[0]), "a torn sector");
+        assert!(
+            sector.iter().all(|byte| *byte == sector[0]),
+            "a torn sector"
+        );
     });
     whole.map(|sector| sector[0]).collect()
 }
@@ -49,7 +52,8 @@ fn unsynced_writes_are_reordered() {
         let disk = SimDisk::new(*seed);
         let file = durable(&disk, "a", &[0; BYTES]);
         file.write_all_at(&[1; SECTOR_BYTES], 0).unwrap();
-        file.write_all_at(&[2; SECTOR_BYTES], SECTOR_BYTES as u64).unwrap();
+        file.write_all_at(&[2; SECTOR_BYTES], SECTOR_BYTES as u64)
+            .unwrap();
         sectors(&content(&disk.crash(Crash::PowerLoss), "a"))[..2] == [0, 2]
     });
     assert!(reordered.count() > 20);
@@ -76,7 +80,8 @@ fn an_append_may_leave_its_length_and_lose_its_bytes() {
     for seed in 0..SEEDS {
         let disk = SimDisk::new(seed);
         let file = durable(&disk, "a", &[1; SECTOR_BYTES]);
-        file.write_all_at(&[2; SECTOR_BYTES], SECTOR_BYTES as u64).unwrap();
+        file.write_all_at(&[2; SECTOR_BYTES], SECTOR_BYTES as u64)
+            .unwrap();
         match sectors(&content(&disk.crash(Crash::PowerLoss), "a"))[..] {
             [1] => shorter += 1,
             [1, 0] => zeros += 1,
@@ -84,7 +89,10 @@ fn an_append_may_leave_its_length_and_lose_its_bytes() {
             ref other => panic!("impossible: {other:?}"),
         }
     }
-    assert!(shorter > 20 && zeros > 20 && whole > 20, "{shorter} {zeros} {whole}");
+    assert!(
+        shorter > 20 && zeros > 20 && whole > 20,
+        "{shorter} {zeros} {whole}"
+    );
 }
 
 #[test]
@@ -104,7 +112,10 @@ fn a_cut_length_may_come_back_until_it_is_synced() {
     file.set_len(2000).unwrap();
     file.sync_data().unwrap();
     let after = content(&disk.crash(Crash::PowerLoss), "a");
-    assert_eq!((&after[..600], &after[600..]), (&[1; 600][..], &[0; 1400][..]));
+    assert_eq!(
+        (&after[..600], &after[600..]),
+        (&[1; 600][..], &[0; 1400][..])
+    );
 }
 
 #[test]
@@ -131,7 +142,12 @@ fn names_are_kept_up_to_some_point_in_order() {
         create(&disk, "b");
         disk.rename(Path::new("a"), Path::new("c")).unwrap();
         disk.remove(Path::new("b")).unwrap();
-        seen.insert(disk.crash(Crash::PowerLoss).list(Path::new("")).unwrap().concat());
+        seen.insert(
+            disk.crash(Crash::PowerLoss)
+                .list(Path::new(""))
+                .unwrap()
+                .concat(),
+        );
     }
     assert_eq!(seen, ["a", "ab", "bc", "c"].map(str::to_owned).into());
 }
@@ -192,7 +208,9 @@ fn a_process_kill_loses_nothing_but_makes_nothing_durable() {
     let mut lost = 0;
     for seed in 0..SEEDS {
         let disk = SimDisk::new(seed);
-        durable(&disk, "a", &[1; BYTES]).write_all_at(&[2; BYTES], 0).unwrap();
+        durable(&disk, "a", &[1; BYTES])
+            .write_all_at(&[2; BYTES], 0)
+            .unwrap();
         create(&disk, "b");
         let disk = disk.crash(Crash::ProcessKill);
         assert_eq!(content(&disk, "a"), [2; BYTES]);

@@ -7,7 +7,10 @@ const MODIFIED_SECS: u64 = 784_903_526;
 const SAME: &str = "Tue, 15 Nov 1994 12:45:26 GMT";
 const BEFORE: &str = "Tue, 15 Nov 1994 12:45:25 GMT";
 const AFTER: &str = "Tue, 15 Nov 1994 12:45:27 GMT";
-const CURRENT: Validators<'static> = Validators { etag: "\"abc\"", last_modified_secs: Some(MODIFIED_SECS) };
+const CURRENT: Validators<'static> = Validators {
+    etag: "\"abc\"",
+    last_modified_secs: Some(MODIFIED_SECS),
+};
 
 fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -40,18 +43,36 @@ fn without_conditions_everything_proceeds() {
 
 #[test]
 fn if_none_match_compares_weakly_in_lists() {
-    for hit in ["\"abc\"", "W/\"abc\"", "\"x\", \"abc\"", ",, \"x,y\"\t,W/\"abc\" ,", "*", " * "] {
+    for hit in [
+        "\"abc\"",
+        "W/\"abc\"",
+        "\"x\", \"abc\"",
+        ",, \"x,y\"\t,W/\"abc\" ,",
+        "*",
+        " * ",
+    ] {
         assert_eq!(get(&[("if-none-match", hit)]), NotModified, "{hit}");
         assert_eq!(put(&[("if-none-match", hit)]), PreconditionFailed, "{hit}");
     }
-    for miss in ["\"abd\"", "abc", "\"abc", "\"x\" junk, \"abc\"", "", "\"a,\"abc\"\"", "w/\"abc\""] {
+    for miss in [
+        "\"abd\"",
+        "abc",
+        "\"abc",
+        "\"x\" junk, \"abc\"",
+        "",
+        "\"a,\"abc\"\"",
+        "w/\"abc\"",
+    ] {
         assert_eq!(get(&[("if-none-match", miss)]), Proceed, "{miss}");
     }
 }
 
 #[test]
 fn if_none_match_counts_over_several_lines() {
-    assert_eq!(get(&[("if-none-match", "\"x\""), ("if-none-match", "\"abc\"")]), NotModified);
+    assert_eq!(
+        get(&[("if-none-match", "\"x\""), ("if-none-match", "\"abc\"")]),
+        NotModified
+    );
 }
 
 #[test]
@@ -82,7 +103,11 @@ fn if_modified_since_is_for_reads() {
 
 #[test]
 fn all_three_date_formats_are_dates() {
-    for date in [SAME, "Tuesday, 15-Nov-94 12:45:26 GMT", "Tue Nov 15 12:45:26 1994"] {
+    for date in [
+        SAME,
+        "Tuesday, 15-Nov-94 12:45:26 GMT",
+        "Tue Nov 15 12:45:26 1994",
+    ] {
         assert_eq!(get(&[("if-modified-since", date)]), NotModified, "{date}");
     }
 }
@@ -98,29 +123,53 @@ fn if_unmodified_since_is_for_all_methods() {
 
 #[test]
 fn tags_outrank_dates() {
-    assert_eq!(get(&[("if-none-match", "\"x\""), ("if-modified-since", AFTER)]), Proceed);
-    assert_eq!(get(&[("if-none-match", "\"abc\""), ("if-modified-since", BEFORE)]), NotModified);
-    assert_eq!(put(&[("if-match", "\"abc\""), ("if-unmodified-since", BEFORE)]), Proceed);
-    assert_eq!(put(&[("if-match", "\"x\""), ("if-unmodified-since", AFTER)]), PreconditionFailed);
+    assert_eq!(
+        get(&[("if-none-match", "\"x\""), ("if-modified-since", AFTER)]),
+        Proceed
+    );
+    assert_eq!(
+        get(&[("if-none-match", "\"abc\""), ("if-modified-since", BEFORE)]),
+        NotModified
+    );
+    assert_eq!(
+        put(&[("if-match", "\"abc\""), ("if-unmodified-since", BEFORE)]),
+        Proceed
+    );
+    assert_eq!(
+        put(&[("if-match", "\"x\""), ("if-unmodified-since", AFTER)]),
+        PreconditionFailed
+    );
 }
 
 #[test]
 fn a_failed_if_match_outranks_if_none_match() {
     let both = [("if-match", "\"x\""), ("if-none-match", "\"abc\"")];
     assert_eq!(get(&both), PreconditionFailed);
-    assert_eq!(get(&[("if-match", "\"abc\""), ("if-none-match", "\"abc\"")]), NotModified);
+    assert_eq!(
+        get(&[("if-match", "\"abc\""), ("if-none-match", "\"abc\"")]),
+        NotModified
+    );
 }
 
 #[test]
 fn options_ignores_preconditions() {
     let headers = headers(&[("if-match", "\"x\"")]);
-    assert_eq!(evaluate(&Method::OPTIONS, &headers, Some(&CURRENT)), Proceed);
+    assert_eq!(
+        evaluate(&Method::OPTIONS, &headers, Some(&CURRENT)),
+        Proceed
+    );
 }
 
 #[test]
 fn dates_are_ignored_when_the_modification_is_unknown() {
-    let undated = Validators { last_modified_secs: None, ..CURRENT };
-    let headers = headers(&[("if-modified-since", AFTER), ("if-unmodified-since", BEFORE)]);
+    let undated = Validators {
+        last_modified_secs: None,
+        ..CURRENT
+    };
+    let headers = headers(&[
+        ("if-modified-since", AFTER),
+        ("if-unmodified-since", BEFORE),
+    ]);
     assert_eq!(evaluate(&Method::GET, &headers, Some(&undated)), Proceed);
 }
 
@@ -130,11 +179,26 @@ fn if_range_wants_the_very_same() {
     assert!(if_range_allows(&HeaderMap::new(), &CURRENT));
     assert!(allows("\"abc\""));
     assert!(allows(SAME));
-    for refused in ["W/\"abc\"", "\"x\"", "\"abc\", \"x\"", BEFORE, AFTER, "nonsense", "", "*"] {
+    for refused in [
+        "W/\"abc\"",
+        "\"x\"",
+        "\"abc\", \"x\"",
+        BEFORE,
+        AFTER,
+        "nonsense",
+        "",
+        "*",
+    ] {
         assert!(!allows(refused), "{refused}");
     }
-    let undated = Validators { last_modified_secs: None, ..CURRENT };
-    assert!(!if_range_allows(&headers(&[("if-range", "nonsense")]), &undated));
+    let undated = Validators {
+        last_modified_secs: None,
+        ..CURRENT
+    };
+    assert!(!if_range_allows(
+        &headers(&[("if-range", "nonsense")]),
+        &undated
+    ));
 }
 
 proptest! {

@@ -9,7 +9,9 @@ fn parse_text(body: &[u8]) -> Result<Vec<Part>, MultipartError> {
 }
 
 fn error(content_type: Option<&str>, body: &[u8]) -> String {
-    parse(content_type, Bytes::copy_from_slice(body), 2).unwrap_err().to_string()
+    parse(content_type, Bytes::copy_from_slice(body), 2)
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -39,7 +41,10 @@ fn fields_and_files_in_order() {
     )
     .unwrap();
     assert_eq!(parts.len(), 2);
-    assert_eq!((parts[0].name.as_deref(), parts[0].file_name.as_deref()), (Some("a"), None));
+    assert_eq!(
+        (parts[0].name.as_deref(), parts[0].file_name.as_deref()),
+        (Some("a"), None)
+    );
     assert_eq!(parts[0].data, "1");
     assert_eq!(parts[1].file_name.as_deref(), Some("图.png"));
     assert!(parts[1].data.is_empty() && !parts[1].gzip);
@@ -47,13 +52,18 @@ fn fields_and_files_in_order() {
 
 #[test]
 fn raw_names_that_are_not_ascii() {
-    let body = "--XX\r\nContent-Disposition: form-data; filename=\"目录/图.png\"\r\n\r\nx\r\n--XX--";
-    assert_eq!(parse_text(body.as_bytes()).unwrap()[0].file_name.as_deref(), Some("图.png"));
+    let body =
+        "--XX\r\nContent-Disposition: form-data; filename=\"目录/图.png\"\r\n\r\nx\r\n--XX--";
+    assert_eq!(
+        parse_text(body.as_bytes()).unwrap()[0].file_name.as_deref(),
+        Some("图.png")
+    );
 }
 
 #[test]
 fn parts_share_one_buffer() {
-    let parts = parse_text(b"--XX\r\nA: b\r\n\r\nfirst\r\n--XX\r\nA: b\r\n\r\nsecond\r\n--XX--").unwrap();
+    let parts =
+        parse_text(b"--XX\r\nA: b\r\n\r\nfirst\r\n--XX\r\nA: b\r\n\r\nsecond\r\n--XX--").unwrap();
     let between = parts[1].data.as_ptr() as usize - parts[0].data.as_ptr() as usize;
     assert_eq!(between, "first\r\n--XX\r\nA: b\r\n\r\n".len());
 }
@@ -66,7 +76,12 @@ fn no_parts_at_all() {
 #[test]
 fn quoted_boundaries() {
     let quoted = Some("Multipart/Form-Data; charset=utf-8; Boundary=\"a b\"");
-    let parts = parse(quoted, Bytes::from_static(b"--a b\r\nA: b\r\n\r\nx\r\n--a b--"), 1).unwrap();
+    let parts = parse(
+        quoted,
+        Bytes::from_static(b"--a b\r\nA: b\r\n\r\nx\r\n--a b--"),
+        1,
+    )
+    .unwrap();
     assert_eq!(parts[0].data, "x");
 }
 
@@ -84,7 +99,10 @@ fn errors_say_what_is_wrong() {
     assert!(error(FORM, b"--YY\r\n").contains("does not contain its boundary \"XX\""));
     assert!(error(FORM, b"--XX\r\nA: b\r\n\r\nhalf a f").contains("truncated: part 1"));
     assert!(error(FORM, b"--XX\r\nA: b\r\n\r\n1\r\n--XX\r\nA: ").contains("truncated: part 2"));
-    assert!(error(FORM, b"--XX\r\nbad header\r\n\r\nx\r\n--XX--").contains("part 1 of the multipart body is malformed"));
+    assert!(
+        error(FORM, b"--XX\r\nbad header\r\n\r\nx\r\n--XX--")
+            .contains("part 1 of the multipart body is malformed")
+    );
     let three = b"--XX\r\nA: b\r\n\r\n\r\n--XX\r\nA: b\r\n\r\n\r\n--XX\r\nA: b\r\n\r\n\r\n--XX--";
     assert!(error(FORM, three).contains("more than 2 parts"));
 }

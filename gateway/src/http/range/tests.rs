@@ -6,7 +6,12 @@ use super::*;
 use crate::http::multipart;
 
 fn partial(ranges: &[(u64, u64)]) -> RangeOutcome {
-    Partial(ranges.iter().map(|&(start, len)| ByteRange { start, len }).collect())
+    Partial(
+        ranges
+            .iter()
+            .map(|&(start, len)| ByteRange { start, len })
+            .collect(),
+    )
 }
 
 #[test]
@@ -56,7 +61,12 @@ fn what_is_not_understood_is_ignored() {
 
 #[test]
 fn what_is_not_there_is_unsatisfiable() {
-    for value in ["bytes=100-", "bytes=100-200", "bytes=-0", "bytes=99999999999999999999999-"] {
+    for value in [
+        "bytes=100-",
+        "bytes=100-200",
+        "bytes=-0",
+        "bytes=99999999999999999999999-",
+    ] {
         assert_eq!(parse(value, 100), Unsatisfiable, "{value}");
     }
     assert_eq!(parse("bytes=0-", 0), Unsatisfiable);
@@ -78,7 +88,10 @@ fn ranges_apart_keep_their_order() {
 fn ranges_that_touch_are_joined() {
     assert_eq!(parse("bytes=0-,0-", 100), partial(&[(0, 100)]));
     assert_eq!(parse("bytes=10-19,0-9", 100), partial(&[(0, 20)]));
-    assert_eq!(parse("bytes=0-50,10-20,90-", 100), partial(&[(0, 51), (90, 10)]));
+    assert_eq!(
+        parse("bytes=0-50,10-20,90-", 100),
+        partial(&[(0, 51), (90, 10)])
+    );
 }
 
 #[test]
@@ -137,7 +150,9 @@ async fn several_ranges_answer_a_multipart() {
     assert_eq!(parts.status, 206);
     assert!(!parts.headers.contains_key("content-range"));
     let whole_type = parts.headers["content-type"].to_str().unwrap();
-    let boundary = whole_type.strip_prefix("multipart/byteranges; boundary=").unwrap();
+    let boundary = whole_type
+        .strip_prefix("multipart/byteranges; boundary=")
+        .unwrap();
     let wanted = format!(
         "--{boundary}\r\nContent-Type: image/png\r\nContent-Range: bytes 19-19/20\r\n\r\nj\r\n\
          --{boundary}\r\nContent-Type: image/png\r\nContent-Range: bytes 0-1/20\r\n\r\n01\r\n--{boundary}--\r\n"
@@ -148,7 +163,10 @@ async fn several_ranges_answer_a_multipart() {
 #[tokio::test]
 async fn a_multipart_answer_reads_as_one() {
     let (parts, body) = answer("bytes=3-5,10-").await;
-    let form = parts.headers["content-type"].to_str().unwrap().replace("byteranges", "form-data");
+    let form = parts.headers["content-type"]
+        .to_str()
+        .unwrap()
+        .replace("byteranges", "form-data");
     let read = multipart::parse(Some(&form), body, 10).unwrap();
     let data: Vec<&[u8]> = read.iter().map(|part| &part.data[..]).collect();
     assert_eq!(data, [&b"345"[..], b"abcdefghij"]);
@@ -157,7 +175,12 @@ async fn a_multipart_answer_reads_as_one() {
 #[test]
 fn ranges_of_something_longer_do_not_panic() {
     let outcome = partial(&[(10, 500), (900, 5)]);
-    respond_range(HeaderMap::new(), Bytes::from_static(b"short"), None, &outcome);
+    respond_range(
+        HeaderMap::new(),
+        Bytes::from_static(b"short"),
+        None,
+        &outcome,
+    );
 }
 
 proptest! {

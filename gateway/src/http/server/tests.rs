@@ -50,8 +50,22 @@ async fn start_draining(limits: ServerLimits, drain_timeout: Duration) -> Runnin
             respond(request, Arc::clone(&go))
         }
     };
-    let task = tokio::spawn(serve(listener, limits, Arc::clone(&stats), service, shutdown, drain_timeout));
-    Running { addr, stats, stop, task, go, started }
+    let task = tokio::spawn(serve(
+        listener,
+        limits,
+        Arc::clone(&stats),
+        service,
+        shutdown,
+        drain_timeout,
+    ));
+    Running {
+        addr,
+        stats,
+        stop,
+        task,
+        go,
+        started,
+    }
 }
 
 async fn respond(request: Request<Incoming>, go: Arc<Notify>) -> Response {
@@ -67,8 +81,12 @@ async fn respond(request: Request<Incoming>, go: Arc<Notify>) -> Response {
         _ => {}
     }
     let mut response = Response::new(Body::full("hello"));
-    response.headers_mut().insert("etag", HeaderValue::from_static("\"d4a26623\""));
-    response.headers_mut().insert("content-md5", HeaderValue::from_static(""));
+    response
+        .headers_mut()
+        .insert("etag", HeaderValue::from_static("\"d4a26623\""));
+    response
+        .headers_mut()
+        .insert("content-md5", HeaderValue::from_static(""));
     response
 }
 
@@ -86,7 +104,14 @@ async fn store(request: Request<Incoming>) -> Response {
     let declared = request.headers().get("content-length");
     let declared = declared.map(|value| value.to_str().unwrap().parse().unwrap());
     let limits = IntakeLimits::new(1 << 20, SHORT);
-    match collect(request.into_body(), declared, &limits, &ByteBudget::new(1 << 30)).await {
+    match collect(
+        request.into_body(),
+        declared,
+        &limits,
+        &ByteBudget::new(1 << 30),
+    )
+    .await
+    {
         Ok(body) => Response::new(Body::from(format!("stored {}", body.bytes.len()))),
         Err(IntakeError::Stalled { .. }) => error_json(StatusCode::REQUEST_TIMEOUT, "stalled"),
         Err(IntakeError::TooLarge { .. }) => error_json(StatusCode::PAYLOAD_TOO_LARGE, "too large"),
@@ -107,7 +132,10 @@ impl Running {
     }
 
     async fn get(&self, path: &str) -> String {
-        self.exchange(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await
+        self.exchange(format!(
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        ))
+        .await
     }
 
     async fn until_open(&self, connections: u64) {
@@ -136,7 +164,9 @@ async fn until(condition: impl Fn() -> bool) {
 /// All that comes until the server closes the connection, or resets it.
 async fn until_closed(client: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    let _ = timeout(PATIENCE, client.read_to_end(&mut bytes)).await.unwrap();
+    let _ = timeout(PATIENCE, client.read_to_end(&mut bytes))
+        .await
+        .unwrap();
     String::from_utf8(bytes).unwrap()
 }
 
@@ -145,7 +175,10 @@ async fn hello(client: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\nhello") {
         let mut more = [0; 1024];
-        let len = timeout(PATIENCE, client.read(&mut more)).await.unwrap().unwrap();
+        let len = timeout(PATIENCE, client.read(&mut more))
+            .await
+            .unwrap()
+            .unwrap();
         assert_ne!(len, 0, "closed after {:?}", String::from_utf8_lossy(&bytes));
         bytes.extend_from_slice(&more[..len]);
     }
@@ -155,7 +188,10 @@ async fn hello(client: &mut TcpStream) -> String {
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
 fn short_header() -> ServerLimits {
-    ServerLimits { header_timeout: SHORT, ..ServerLimits::default() }
+    ServerLimits {
+        header_timeout: SHORT,
+        ..ServerLimits::default()
+    }
 }
 
 #[tokio::test]
@@ -166,7 +202,12 @@ async fn requests_are_answered_on_one_connection_with_headers_spelled_as_go_does
         client.write_all(GET).await.unwrap();
         let answer = hello(&mut client).await;
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-        for line in ["Etag: \"d4a26623\"", "Content-Md5: ", "Content-Length: 5", "Date: "] {
+        for line in [
+            "Etag: \"d4a26623\"",
+            "Content-Md5: ",
+            "Content-Length: 5",
+            "Date: ",
+        ] {
             assert!(answer.contains(&format!("\r\n{line}")), "{answer}");
         }
     }
@@ -177,8 +218,13 @@ async fn requests_are_answered_on_one_connection_with_headers_spelled_as_go_does
 #[tokio::test]
 async fn head_answers_the_length_without_the_body() {
     let server = start(ServerLimits::default()).await;
-    let answer = server.exchange("HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
-    assert!(answer.contains("\r\nContent-Length: 5\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+    let answer = server
+        .exchange("HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await;
+    assert!(
+        answer.contains("\r\nContent-Length: 5\r\n") && answer.ends_with("\r\n\r\n"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -195,8 +241,14 @@ async fn pipelined_requests_are_answered_in_order() {
 #[tokio::test]
 async fn header_bombs_get_431() {
     let server = start(ServerLimits::default()).await;
-    let long = format!("GET / HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n", "a".repeat(1 << 20));
-    let many = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(200));
+    let long = format!(
+        "GET / HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n",
+        "a".repeat(1 << 20)
+    );
+    let many = format!(
+        "GET / HTTP/1.1\r\nHost: x\r\n{}\r\n",
+        "A: b\r\n".repeat(200)
+    );
     for bomb in [long, many] {
         let mut client = server.connect().await;
         // The answer may come, and the connection close, before all is written.
@@ -210,14 +262,22 @@ async fn header_bombs_get_431() {
 #[tokio::test]
 async fn a_head_within_its_limit_is_served() {
     let server = start(ServerLimits::default()).await;
-    let request = format!("GET / HTTP/1.1\r\nConnection: close\r\nA: {}\r\n\r\n", "a".repeat(60_000));
+    let request = format!(
+        "GET / HTTP/1.1\r\nConnection: close\r\nA: {}\r\n\r\n",
+        "a".repeat(60_000)
+    );
     assert!(server.exchange(request).await.ends_with("hello"));
 }
 
 #[tokio::test]
 async fn what_is_no_http_gets_400() {
     let server = start(ServerLimits::default()).await;
-    assert!(server.exchange("\x16\x03\x01 hello tls\r\n\r\n").await.starts_with("HTTP/1.1 400 "));
+    assert!(
+        server
+            .exchange("\x16\x03\x01 hello tls\r\n\r\n")
+            .await
+            .starts_with("HTTP/1.1 400 ")
+    );
 }
 
 #[tokio::test]
@@ -227,7 +287,10 @@ async fn a_head_byte_by_byte_is_cut() {
     let mut client = server.connect().await;
     // Never finishes; each byte comes well within the time that the whole head has.
     while client.write_all(b"G").await.is_ok() {
-        assert!(began.elapsed() < PATIENCE, "a drip of header bytes was never cut");
+        assert!(
+            began.elapsed() < PATIENCE,
+            "a drip of header bytes was never cut"
+        );
         sleep(Duration::from_millis(5)).await;
     }
     assert!(began.elapsed() >= SHORT);
@@ -267,13 +330,19 @@ async fn many_half_open_connections_disturb_nobody() {
 
 #[tokio::test]
 async fn above_the_most_connections_clients_are_told() {
-    let limits = ServerLimits { connections_max: 1, ..ServerLimits::default() };
+    let limits = ServerLimits {
+        connections_max: 1,
+        ..ServerLimits::default()
+    };
     let server = start(limits).await;
     let mut first = server.connect().await;
     first.write_all(GET).await.unwrap();
     hello(&mut first).await;
     let answer = server.get("/").await;
-    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("Retry-After: 1"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 503 ") && answer.contains("Retry-After: 1"),
+        "{answer}"
+    );
     assert_eq!(server.stats.refused.load(Ordering::Relaxed), 1);
     drop(first);
     server.until_open(0).await;
@@ -284,9 +353,14 @@ async fn above_the_most_connections_clients_are_told() {
 async fn a_panic_answers_500_and_the_server_lives() {
     let server = start(ServerLimits::default()).await;
     for path in ["/panic", "/panic-at-once"] {
-        let answer = server.exchange(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+        let answer = server
+            .exchange(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
+            .await;
         assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
-        assert!(answer.ends_with(r#"{"error":"internal error"}"#), "{answer}");
+        assert!(
+            answer.ends_with(r#"{"error":"internal error"}"#),
+            "{answer}"
+        );
     }
     assert_eq!(server.stats.panics.load(Ordering::Relaxed), 2);
     assert!(server.get("/").await.ends_with("hello"));
@@ -296,7 +370,9 @@ async fn a_panic_answers_500_and_the_server_lives() {
 #[tokio::test]
 async fn a_body_that_stops_is_cut_with_408() {
     let server = start(ServerLimits::default()).await;
-    let answer = server.exchange("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nonly this").await;
+    let answer = server
+        .exchange("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nonly this")
+        .await;
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
 }
 
@@ -304,7 +380,10 @@ async fn a_body_that_stops_is_cut_with_408() {
 async fn a_body_that_ends_early_is_never_stored() {
     let server = start(ServerLimits::default()).await;
     let mut client = server.connect().await;
-    client.write_all(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nonly this").await.unwrap();
+    client
+        .write_all(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nonly this")
+        .await
+        .unwrap();
     server.until_started(1).await;
     client.shutdown().await.unwrap();
     assert!(!until_closed(&mut client).await.contains("stored"));
@@ -315,9 +394,13 @@ async fn a_body_that_ends_early_is_never_stored() {
 async fn bodies_of_any_framing_are_stored() {
     let server = start(ServerLimits::default()).await;
     let head = "PUT / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
-    let sized = format!("{head}Content-Length: 300000\r\n\r\n{}", "x".repeat(300_000));
+    let sized = format!(
+        "{head}Content-Length: 300000\r\n\r\n{}",
+        "x".repeat(300_000)
+    );
     assert!(server.exchange(sized).await.ends_with("stored 300000"));
-    let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+    let chunked =
+        format!("{head}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
     assert!(server.exchange(chunked).await.ends_with("stored 5"));
     let empty = format!("{head}Content-Length: 0\r\n\r\n");
     assert!(server.exchange(empty).await.ends_with("stored 0"));
@@ -332,7 +415,10 @@ async fn expect_continue_is_answered_before_the_body() {
     let head = "PUT / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n";
     client.write_all(head.as_bytes()).await.unwrap();
     let mut go_on = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
-    timeout(PATIENCE, client.read_exact(&mut go_on)).await.unwrap().unwrap();
+    timeout(PATIENCE, client.read_exact(&mut go_on))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
     client.write_all(b"abc").await.unwrap();
     assert!(until_closed(&mut client).await.ends_with("stored 3"));
@@ -342,7 +428,10 @@ async fn expect_continue_is_answered_before_the_body() {
 async fn an_answer_before_the_body_has_come_is_heard() {
     let server = start(ServerLimits::default()).await;
     let mut client = server.connect().await;
-    let head = format!("POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", 4 << 20);
+    let head = format!(
+        "POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+        4 << 20
+    );
     client.write_all(head.as_bytes()).await.unwrap();
     client.write_all(&vec![0; 4 << 20]).await.unwrap();
     let answer = until_closed(&mut client).await;
@@ -353,8 +442,15 @@ async fn an_answer_before_the_body_has_come_is_heard() {
 async fn a_short_body_of_ours_cuts_the_connection() {
     let server = start(ServerLimits::default()).await;
     let mut client = server.connect().await;
-    client.write_all(b"GET /short HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-    assert!(hello(&mut client).await.contains("\r\nContent-Length: 10\r\n"));
+    client
+        .write_all(b"GET /short HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(
+        hello(&mut client)
+            .await
+            .contains("\r\nContent-Length: 10\r\n")
+    );
     server.go.notify_one();
     assert_eq!(until_closed(&mut client).await, "");
     server.until_open(0).await;
@@ -362,26 +458,43 @@ async fn a_short_body_of_ours_cuts_the_connection() {
 
 #[tokio::test]
 async fn a_client_that_stops_reading_is_cut() {
-    let limits = ServerLimits { write_stall_timeout: SHORT, ..ServerLimits::default() };
+    let limits = ServerLimits {
+        write_stall_timeout: SHORT,
+        ..ServerLimits::default()
+    };
     let server = start(limits).await;
     let mut client = server.connect().await;
-    client.write_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    client
+        .write_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
     server.until_started(1).await;
     server.until_open(0).await;
     let mut bytes = Vec::new();
-    let _ = timeout(PATIENCE, client.read_to_end(&mut bytes)).await.unwrap();
+    let _ = timeout(PATIENCE, client.read_to_end(&mut bytes))
+        .await
+        .unwrap();
     assert!(bytes.len() < LARGE_BYTES);
 }
 
 #[tokio::test]
 async fn a_slow_client_that_keeps_reading_gets_it_all() {
-    let limits = ServerLimits { write_stall_timeout: SHORT, ..ServerLimits::default() };
+    let limits = ServerLimits {
+        write_stall_timeout: SHORT,
+        ..ServerLimits::default()
+    };
     let server = start(limits).await;
     let mut client = server.connect().await;
-    client.write_all(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    client
+        .write_all(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
     let (mut total, mut piece) = (0, vec![0; 4 << 20]);
     loop {
-        let len = timeout(PATIENCE, client.read(&mut piece)).await.unwrap().unwrap();
+        let len = timeout(PATIENCE, client.read(&mut piece))
+            .await
+            .unwrap()
+            .unwrap();
         if len == 0 {
             break;
         }
@@ -396,7 +509,9 @@ async fn a_slow_client_that_keeps_reading_gets_it_all() {
 async fn shutdown_finishes_what_is_in_flight_and_closes_what_is_idle() {
     let server = start(ServerLimits::default()).await;
     let mut busy = server.connect().await;
-    busy.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    busy.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
     let (mut idle, mut silent) = (server.connect().await, server.connect().await);
     idle.write_all(GET).await.unwrap();
     hello(&mut idle).await;
@@ -405,7 +520,10 @@ async fn shutdown_finishes_what_is_in_flight_and_closes_what_is_idle() {
     server.stop.send(true).unwrap();
     assert_eq!(until_closed(&mut idle).await, "");
     assert_eq!(until_closed(&mut silent).await, "");
-    assert!(TcpStream::connect(server.addr).await.is_err(), "the listener is closed");
+    assert!(
+        TcpStream::connect(server.addr).await.is_err(),
+        "the listener is closed"
+    );
     assert!(!server.task.is_finished());
     server.go.notify_one();
     assert!(until_closed(&mut busy).await.ends_with("hello"));
@@ -417,7 +535,10 @@ async fn shutdown_finishes_what_is_in_flight_and_closes_what_is_idle() {
 async fn shutdown_cuts_what_outlasts_the_drain() {
     let server = start_draining(ServerLimits::default(), SHORT).await;
     let mut stuck = server.connect().await;
-    stuck.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    stuck
+        .write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
     server.until_started(1).await;
     server.stop().await;
     assert_eq!(until_closed(&mut stuck).await, "");
