@@ -178,7 +178,7 @@ fn without_a_given_time_now_is_the_last_modified_time() {
 }
 
 #[test]
-fn ttl_and_fsync_are_taken_and_a_bad_ttl_is_not() {
+fn ttl_and_fsync_are_taken() {
     let gateway = Gateway::fresh("");
     for query in ["ttl=10y", "ttl=5m", "fsync=true", "ttl=3M&fsync=true&ts=1700000000"] {
         let fid = gateway.assign("");
