@@ -16,7 +16,10 @@ fn a_delete_answers_the_needles_size() {
 #[test]
 fn what_was_deleted_is_404_and_stays_so_after_a_restart() {
     let mut gateway = Gateway::fresh("");
-    let (fid, kept) = (gateway.store("image/jpeg", b"gone"), gateway.store("image/jpeg", b"kept"));
+    let (fid, kept) = (
+        gateway.store("image/jpeg", b"gone"),
+        gateway.store("image/jpeg", b"kept"),
+    );
     gateway.delete(&fid.path()).status(202);
     gateway.get(&fid.path()).status(404).empty();
     gateway.head(&fid.path()).status(404);
@@ -32,7 +35,11 @@ fn deleting_what_is_not_there_is_404_with_size_0() {
     let fid = gateway.store("image/jpeg", b"gone");
     gateway.delete(&fid.path()).status(202);
     let never_written = gateway.assign("");
-    for path in [fid.path(), never_written.path(), "/9999,0112345678".to_owned()] {
+    for path in [
+        fid.path(),
+        never_written.path(),
+        "/9999,0112345678".to_owned(),
+    ] {
         let response = gateway.delete(&path).status(404);
         assert_eq!(response.json()["size"], 0, "{path}");
     }
@@ -42,8 +49,14 @@ fn deleting_what_is_not_there_is_404_with_size_0() {
 fn a_delete_with_the_wrong_cookie_is_refused() {
     let gateway = Gateway::fresh("");
     let fid = gateway.store("image/jpeg", b"kept");
-    let forged = Fid { cookie: fid.cookie ^ 1, ..fid };
-    assert_eq!(gateway.delete(&forged.path()).status(400).error(), "File Random Cookie does not match.");
+    let forged = Fid {
+        cookie: fid.cookie ^ 1,
+        ..fid
+    };
+    assert_eq!(
+        gateway.delete(&forged.path()).status(400).error(),
+        "File Random Cookie does not match."
+    );
     assert_eq!(gateway.get(&fid.path()).status(200).body, b"kept");
 }
 
@@ -84,9 +97,16 @@ fn deleted_bytes_can_be_asked_for_until_the_vacuum() {
 #[test]
 fn a_manifests_delete_takes_its_chunks_along() {
     let gateway = Gateway::fresh("");
-    let manifest = crate::api_read::store_in_chunks(&gateway, &[&payload::bytes(1, 2000), &payload::bytes(2, 1500)]);
+    let manifest = crate::api_read::store_in_chunks(
+        &gateway,
+        &[&payload::bytes(1, 2000), &payload::bytes(2, 1500)],
+    );
     let response = gateway.delete(&manifest.fid.path()).status(202);
-    assert!(response.json()["size"].as_u64().unwrap() >= 3500, "{}", response.summary());
+    assert!(
+        response.json()["size"].as_u64().unwrap() >= 3500,
+        "{}",
+        response.summary()
+    );
     for chunk in &manifest.chunks {
         gateway.get(&chunk.path()).status(404);
     }
@@ -96,10 +116,18 @@ fn a_manifests_delete_takes_its_chunks_along() {
 #[test]
 fn deletes_on_one_connection_answer_in_order() {
     let gateway = Gateway::fresh("");
-    let fids: Vec<Fid> = (0..30).map(|seed| gateway.store("image/jpeg", &payload::bytes(seed, 100))).collect();
+    let fids: Vec<Fid> = (0..30)
+        .map(|seed| gateway.store("image/jpeg", &payload::bytes(seed, 100)))
+        .collect();
     let mut connection = moongate_tests::Connection::open(gateway.image()).unwrap();
     for fid in &fids {
-        connection.send(&Request::new("DELETE", &fid.path())).unwrap().status(202);
-        connection.send(&Request::get(&fid.path())).unwrap().status(404);
+        connection
+            .send(&Request::new("DELETE", &fid.path()))
+            .unwrap()
+            .status(202);
+        connection
+            .send(&Request::get(&fid.path()))
+            .unwrap()
+            .status(404);
     }
 }

@@ -24,8 +24,14 @@ fn try_store(connection: &mut Connection, body: &[u8]) -> Result<Fid, Response> 
         return Err(response);
     }
     let fid = assigned(&response);
-    let response = connection.send(&Request::put(&fid.path(), "image/jpeg", body)).unwrap();
-    if response.status == 201 { Ok(fid) } else { Err(response) }
+    let response = connection
+        .send(&Request::put(&fid.path(), "image/jpeg", body))
+        .unwrap();
+    if response.status == 201 {
+        Ok(fid)
+    } else {
+        Err(response)
+    }
 }
 
 /// Fills the disk; gives what was stored and the refusal that ended it.
@@ -33,7 +39,11 @@ fn fill(gateway: &Gateway) -> (Vec<Fid>, Response) {
     let mut connection = Connection::open(gateway.image()).unwrap();
     let mut stored = Vec::new();
     loop {
-        assert!((stored.len() as u64) < IMAGES_MAX, "{} images do not fit on {DISK_MIB} MiB", stored.len());
+        assert!(
+            (stored.len() as u64) < IMAGES_MAX,
+            "{} images do not fit on {DISK_MIB} MiB",
+            stored.len()
+        );
         match try_store(&mut connection, &image(stored.len() as u64)) {
             Ok(fid) => stored.push(fid),
             Err(refusal) => return (stored, refusal),
@@ -49,7 +59,10 @@ fn assert_readable(gateway: &Gateway, stored: &[Fid], is_deleted: impl Fn(usize)
         if is_deleted(n) {
             response.status(404);
         } else {
-            assert!(response.status(200).body == image(n as u64), "{fid} has other bytes");
+            assert!(
+                response.status(200).body == image(n as u64),
+                "{fid} has other bytes"
+            );
         }
     }
 }
@@ -57,7 +70,10 @@ fn assert_readable(gateway: &Gateway, stored: &[Fid], is_deleted: impl Fn(usize)
 #[track_caller]
 fn assert_clear_refusal(refusal: Response) {
     let text = refusal.status(507).error().to_lowercase();
-    assert!(text.contains("disk") || text.contains("space"), "unclear to a person: {text}");
+    assert!(
+        text.contains("disk") || text.contains("space"),
+        "unclear to a person: {text}"
+    );
 }
 
 #[test]
@@ -66,8 +82,11 @@ fn a_full_disk_is_507_and_reads_deletes_and_vacuum_go_on_until_writes_resume() {
     let mut gateway = Gateway::start(&[disk.path()], CONFIG);
     let (stored, refusal) = fill(&gateway);
     assert_clear_refusal(refusal);
-    let stored_mib = stored.len() * IMAGE_BYTES >> 20;
-    assert!(stored_mib >= DISK_MIB as usize / 3, "full with only {stored_mib} of {DISK_MIB} MiB of images");
+    let stored_mib = (stored.len() * IMAGE_BYTES) >> 20;
+    assert!(
+        stored_mib >= DISK_MIB as usize / 3,
+        "full with only {stored_mib} of {DISK_MIB} MiB of images"
+    );
     assert_readable(&gateway, &stored, |_| false);
     for fid in stored.iter().step_by(2) {
         gateway.delete(&fid.path()).status(202);
@@ -76,10 +95,15 @@ fn a_full_disk_is_507_and_reads_deletes_and_vacuum_go_on_until_writes_resume() {
     let resumed = resume(&gateway, stored.len() / 4);
     assert_readable(&gateway, &stored, |n| n % 2 == 0);
     for fid in &resumed {
-        assert!(gateway.get(&fid.path()).status(200).body == image(7), "{fid} has other bytes");
+        assert!(
+            gateway.get(&fid.path()).status(200).body == image(7),
+            "{fid} has other bytes"
+        );
     }
     gateway.terminate();
-    moongate_tests::volume::bases(disk.path()).iter().for_each(|base| drop(moongate_tests::volume::assert_sound(base)));
+    moongate_tests::volume::bases(disk.path())
+        .iter()
+        .for_each(|base| drop(moongate_tests::volume::assert_sound(base)));
     gateway.restart();
     assert_readable(&gateway, &stored, |n| n % 2 == 0);
 }
@@ -88,19 +112,23 @@ fn a_full_disk_is_507_and_reads_deletes_and_vacuum_go_on_until_writes_resume() {
 fn resume(gateway: &Gateway, count: usize) -> Vec<Fid> {
     let mut connection = Connection::open(gateway.image()).unwrap();
     let mut resumed = Vec::new();
-    wait::until_true("vacuum has brought back space for a quarter of the images", Duration::from_secs(60), || {
-        gateway.get("/vol/vacuum?garbageThreshold=0.01").status(200);
-        while resumed.len() < count {
-            match try_store(&mut connection, &image(7)) {
-                Ok(fid) => resumed.push(fid),
-                Err(refusal) => {
-                    assert!(matches!(refusal.status, 507 | 503), "{}", refusal.summary());
-                    break;
+    wait::until_true(
+        "vacuum has brought back space for a quarter of the images",
+        Duration::from_secs(60),
+        || {
+            gateway.get("/vol/vacuum?garbageThreshold=0.01").status(200);
+            while resumed.len() < count {
+                match try_store(&mut connection, &image(7)) {
+                    Ok(fid) => resumed.push(fid),
+                    Err(refusal) => {
+                        assert!(matches!(refusal.status, 507 | 503), "{}", refusal.summary());
+                        break;
+                    }
                 }
             }
-        }
-        resumed.len() >= count
-    });
+            resumed.len() >= count
+        },
+    );
     resumed
 }
 
@@ -137,7 +165,10 @@ fn a_disk_filled_by_others_is_507_and_recovers_when_they_leave() {
     let mut stored = vec![first];
     let mut connection = Connection::open(gateway.image()).unwrap();
     let refusal = loop {
-        assert!((stored.len() as u64) < IMAGES_MAX, "the disk is full of ballast");
+        assert!(
+            (stored.len() as u64) < IMAGES_MAX,
+            "the disk is full of ballast"
+        );
         match try_store(&mut connection, &image(stored.len() as u64)) {
             Ok(fid) => stored.push(fid),
             Err(refusal) => break refusal,
@@ -147,7 +178,9 @@ fn a_disk_filled_by_others_is_507_and_recovers_when_they_leave() {
     assert_readable(&gateway, &stored, |_| false);
     drop(file);
     std::fs::remove_file(&ballast).unwrap();
-    let after = wait::until("writes resume", Duration::from_secs(30), || try_store(&mut connection, &image(7)).ok());
+    let after = wait::until("writes resume", Duration::from_secs(30), || {
+        try_store(&mut connection, &image(7)).ok()
+    });
     assert!(gateway.get(&after.path()).status(200).body == image(7));
     assert_readable(&gateway, &stored, |_| false);
 }

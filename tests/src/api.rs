@@ -25,7 +25,10 @@ pub struct Fid {
 impl Fid {
     /// The id `n` keys further, as `assign?count=` reserves them.
     pub fn plus(self, n: u64) -> Fid {
-        Fid { key: self.key + n, ..self }
+        Fid {
+            key: self.key + n,
+            ..self
+        }
     }
 
     /// The path of the object.
@@ -37,7 +40,11 @@ impl Fid {
 impl fmt::Display for Fid {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = format!("{:x}", self.key);
-        let key = if digits.len() % 2 == 1 { format!("0{digits}") } else { digits };
+        let key = if digits.len() % 2 == 1 {
+            format!("0{digits}")
+        } else {
+            digits
+        };
         write!(formatter, "{},{key}{:08x}", self.volume, self.cookie)
     }
 }
@@ -120,14 +127,19 @@ impl Gateway {
     #[track_caller]
     pub fn volumes(&self) -> Vec<Value> {
         let status = self.get("/status").status(200).json();
-        status["Volumes"].as_array().unwrap_or_else(|| panic!("no Volumes in {status}")).clone()
+        status["Volumes"]
+            .as_array()
+            .unwrap_or_else(|| panic!("no Volumes in {status}"))
+            .clone()
     }
 
     /// One volume of the status page.
     #[track_caller]
     pub fn volume(&self, id: u32) -> Value {
         let mut volumes = self.volumes().into_iter();
-        volumes.find(|volume| volume["Id"] == id).unwrap_or_else(|| panic!("volume {id} is not in the status"))
+        volumes
+            .find(|volume| volume["Id"] == id)
+            .unwrap_or_else(|| panic!("volume {id} is not in the status"))
     }
 
     /// Asks for a vacuum of every volume with garbage, and waits until `id` has been through it.
@@ -136,9 +148,11 @@ impl Gateway {
         let revision = |volume: &Value| volume["CompactRevision"].as_u64();
         let before = revision(&self.volume(id));
         self.get("/vol/vacuum?garbageThreshold=0.0001").status(200);
-        wait::until_true(&format!("volume {id} has been vacuumed"), Duration::from_secs(30), || {
-            revision(&self.volume(id)) > before
-        });
+        wait::until_true(
+            &format!("volume {id} has been vacuumed"),
+            Duration::from_secs(30),
+            || revision(&self.volume(id)) > before,
+        );
     }
 
     /// The base of a volume's files (`dir/collection_id` or `dir/id`), which is somewhere in the data folder.
@@ -165,8 +179,11 @@ impl Gateway {
 #[track_caller]
 pub fn assigned(response: &Response) -> Fid {
     let json = response.json();
-    let text = json["fid"].as_str().unwrap_or_else(|| panic!("no fid in {json}"));
-    text.parse().unwrap_or_else(|error| panic!("{error} in {json}"))
+    let text = json["fid"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no fid in {json}"));
+    text.parse()
+        .unwrap_or_else(|error| panic!("{error} in {json}"))
 }
 
 /// Copies a folder's files and sub-folders.

@@ -1,5 +1,6 @@
 //! The gateway as its operator sees it: a process with a config file, a ready line, signals and an exit status.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,11 @@ pub fn binary() -> PathBuf {
         return PathBuf::from(path);
     }
     let test_program = std::env::current_exe().expect("a running program has a path");
-    let built = test_program.ancestors().nth(2).expect("cargo puts tests into target/PROFILE/deps").join("moongate");
+    let built = test_program
+        .ancestors()
+        .nth(2)
+        .expect("cargo puts tests into target/PROFILE/deps")
+        .join("moongate");
     assert!(
         built.is_file(),
         "{} is missing: build it with `cargo build --release -p moongate`, or name one in MOONGATE_BIN",
@@ -76,9 +81,10 @@ type Captured = Arc<Mutex<Vec<u8>>>;
 /// What a gateway is started with; kept for restarts.
 #[derive(Debug)]
 struct Settings {
-    /// Holds the config file.
-    folder: TempDir,
+    arguments: Vec<OsString>,
     data: Vec<PathBuf>,
+    /// Holds the config file, where there is one.
+    _config_folder: Option<TempDir>,
 }
 
 impl Gateway {
@@ -96,15 +102,38 @@ impl Gateway {
     pub fn start(data: &[&Path], config: &str) -> Gateway {
         match Gateway::try_start(data, config) {
             Ok(gateway) => gateway,
-            Err(refusal) => panic!("the gateway did not start ({:?}):\n{}", refusal.status, refusal.stderr),
+            Err(refusal) => panic!(
+                "the gateway did not start ({:?}):\n{}",
+                refusal.status, refusal.stderr
+            ),
         }
     }
 
     /// As [`Gateway::start`], for a start that may be refused.
     pub fn try_start(data: &[&Path], config: &str) -> Result<Gateway, Refusal> {
-        let settings = Settings::new(data, config);
+        Gateway::with_settings(Settings::from_config(data, config))
+    }
+
+    /// Starts `moongate serve` on one folder with these arguments and no config file.
+    pub fn try_start_with_arguments(data: &Path, arguments: &[&str]) -> Result<Gateway, Refusal> {
+        let arguments = std::iter::once(&"serve")
+            .chain(arguments)
+            .map(OsString::from)
+            .collect();
+        Gateway::with_settings(Settings {
+            arguments,
+            data: vec![data.to_owned()],
+            _config_folder: None,
+        })
+    }
+
+    fn with_settings(settings: Settings) -> Result<Gateway, Refusal> {
         let process = Process::start(&settings)?;
-        Ok(Gateway { process: Some(process), settings, folder: None })
+        Ok(Gateway {
+            process: Some(process),
+            settings,
+            folder: None,
+        })
     }
 
     /// Address of the image port.
@@ -127,29 +156,38 @@ impl Gateway {
         &self.settings.data[0]
     }
 
-    /// The config file.
-    pub fn config_path(&self) -> PathBuf {
-        self.settings.path()
-    }
-
     /// What it has logged so far.
     pub fn log(&self) -> String {
         self.process().log()
     }
 
-    /// Resident memory now, in bytes, and open file descriptors.
+    /// Resident memory now, in bytes.
     pub fn resident_bytes(&self) -> u64 {
         let path = format!("/proc/{}/status", self.process().child.id());
         let status = std::fs::read_to_string(path).expect("a running process");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel tells VmRSS");
-        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of KiB");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .expect("the kernel tells VmRSS");
+        let kib: u64 = line
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .expect("a number of KiB");
         kib << 10
     }
 
     /// True while the process has not ended.
     pub fn is_running(&mut self) -> bool {
-        let process = self.process.as_mut().expect("the gateway was stopped by the test");
-        process.child.try_wait().expect("a child can be waited for").is_none()
+        let process = self
+            .process
+            .as_mut()
+            .expect("the gateway was stopped by the test");
+        process
+            .child
+            .try_wait()
+            .expect("a child can be waited for")
+            .is_none()
     }
 
     /// `kill -9`, and waits for the end.
@@ -172,7 +210,11 @@ impl Gateway {
         let status = wait::until("the gateway stops", STOP_LIMIT, || {
             process.child.try_wait().expect("a child can be waited for")
         });
-        assert!(status.success(), "SIGTERM should end with status 0, not {status}:\n{}", process.log());
+        assert!(
+            status.success(),
+            "SIGTERM should end with status 0, not {status}:\n{}",
+            process.log()
+        );
         self.process = None;
     }
 
@@ -189,7 +231,10 @@ impl Gateway {
         assert!(self.process.is_none(), "stop it first");
         match Process::start(&self.settings) {
             Ok(process) => self.process = Some(process),
-            Err(refusal) => panic!("the gateway did not start again ({:?}):\n{}", refusal.status, refusal.stderr),
+            Err(refusal) => panic!(
+                "the gateway did not start again ({:?}):\n{}",
+                refusal.status, refusal.stderr
+            ),
         }
     }
 
@@ -200,36 +245,46 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        let Some(process) = &mut self.process else { return };
+        let Some(process) = &mut self.process else {
+            return;
+        };
         let _ = process.child.kill();
         let _ = process.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- end of the gateway's log:\n{}\n---", last_lines(&process.log()));
+            eprintln!(
+                "--- end of the gateway's log:\n{}\n---",
+                last_lines(&process.log())
+            );
         }
     }
 }
 
 impl Settings {
-    fn new(data: &[&Path], config: &str) -> Settings {
+    fn from_config(data: &[&Path], config: &str) -> Settings {
         let folder = TempDir::with_prefix("moongate-config-").expect("a temporary folder");
-        let settings = Settings { folder, data: data.iter().map(|path| path.to_path_buf()).collect() };
+        let path = folder.path().join("moongate.toml");
+        let data: Vec<PathBuf> = data.iter().map(|path| path.to_path_buf()).collect();
         let overrides: Table = config.parse().expect("the test's config is TOML");
-        let text = merged(defaults(&settings.data), overrides).to_string();
-        std::fs::write(settings.path(), text).expect("the config can be written");
-        settings
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("moongate.toml")
+        let text = merged(defaults(&data), overrides).to_string();
+        std::fs::write(&path, text).expect("the config can be written");
+        Settings {
+            arguments: vec!["serve".into(), "--config".into(), path.into()],
+            data,
+            _config_folder: Some(folder),
+        }
     }
 }
 
 fn defaults(data: &[PathBuf]) -> Table {
-    let mut table: Table = "[image]\nlisten = '127.0.0.1:0'\n[admin]\nlisten = '127.0.0.1:0'\n[haystack]\n\
+    let mut table: Table =
+        "[image]\nlisten = '127.0.0.1:0'\n[admin]\nlisten = '127.0.0.1:0'\n[haystack]\n\
                             data_center = 'dc1'\nrack = 'r1'\n"
-        .parse()
-        .expect("valid TOML");
-    let folders = data.iter().map(|path| Toml::String(path.display().to_string())).collect();
+            .parse()
+            .expect("valid TOML");
+    let folders = data
+        .iter()
+        .map(|path| Toml::String(path.display().to_string()))
+        .collect();
     let haystack = table["haystack"].as_table_mut().expect("just written");
     haystack.insert("data".into(), Toml::Array(folders));
     table
@@ -238,7 +293,9 @@ fn defaults(data: &[PathBuf]) -> Table {
 fn merged(mut base: Table, overrides: Table) -> Table {
     for (key, value) in overrides {
         match (base.get_mut(&key), value) {
-            (Some(Toml::Table(known)), Toml::Table(more)) => *known = merged(std::mem::take(known), more),
+            (Some(Toml::Table(known)), Toml::Table(more)) => {
+                *known = merged(std::mem::take(known), more)
+            }
             (_, value) => drop(base.insert(key, value)),
         }
     }
@@ -248,9 +305,7 @@ fn merged(mut base: Table, overrides: Table) -> Table {
 impl Process {
     fn start(settings: &Settings) -> Result<Process, Refusal> {
         let mut child = Command::new(binary())
-            .arg("serve")
-            .arg("--config")
-            .arg(settings.path())
+            .args(&settings.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -264,20 +319,35 @@ impl Process {
             Err(_) => {
                 let _ = child.kill();
                 let _ = child.wait();
-                Err(Refusal { status: None, stderr: text(&stderr) })
+                Err(Refusal {
+                    status: None,
+                    stderr: text(&stderr),
+                })
             }
         }
     }
 
     fn ready(child: Child, line: &str, stderr: Captured) -> Process {
-        let ready_line: Value =
-            serde_json::from_str(line).unwrap_or_else(|error| panic!("the ready line is not JSON: {error}: {line:?}"));
-        assert_eq!(ready_line["ready"], true, "the ready line should say so: {line}");
+        let ready_line: Value = serde_json::from_str(line)
+            .unwrap_or_else(|error| panic!("the ready line is not JSON: {error}: {line:?}"));
+        assert_eq!(
+            ready_line["ready"], true,
+            "the ready line should say so: {line}"
+        );
         let address = |name: &str| -> SocketAddr {
-            let text = ready_line[name].as_str().unwrap_or_else(|| panic!("no {name} address in {line}"));
-            text.parse().unwrap_or_else(|error| panic!("{name} address {text:?}: {error}"))
+            let text = ready_line[name]
+                .as_str()
+                .unwrap_or_else(|| panic!("no {name} address in {line}"));
+            text.parse()
+                .unwrap_or_else(|error| panic!("{name} address {text:?}: {error}"))
         };
-        Process { image: address("image"), admin: address("admin"), child, ready_line, stderr }
+        Process {
+            image: address("image"),
+            admin: address("admin"),
+            child,
+            ready_line,
+            stderr,
+        }
     }
 
     fn log(&self) -> String {
@@ -290,8 +360,13 @@ impl Refusal {
         let status = child.wait().expect("a child can be waited for");
         // The other end of the pipe is closed now: only the capturing thread has to catch up.
         let captured = stderr.clone();
-        wait::until_true("the log is read", STOP_LIMIT, || Arc::strong_count(&captured) == 2);
-        Refusal { status: Some(status), stderr: text(stderr) }
+        wait::until_true("the log is read", STOP_LIMIT, || {
+            Arc::strong_count(&captured) == 2
+        });
+        Refusal {
+            status: Some(status),
+            stderr: text(stderr),
+        }
     }
 }
 
@@ -302,7 +377,10 @@ fn capture(mut stream: impl Read + Send + 'static) -> Captured {
     std::thread::spawn(move || {
         let mut chunk = [0; 8 << 10];
         while let Ok(read @ 1..) = stream.read(&mut chunk) {
-            writer.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&chunk[..read]);
+            writer
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend_from_slice(&chunk[..read]);
         }
     });
     captured

@@ -28,7 +28,12 @@ pub struct Request {
 impl Request {
     /// A request with no header and no body.
     pub fn new(method: &str, target: &str) -> Request {
-        Request { method: method.into(), target: target.into(), headers: Vec::new(), body: Vec::new() }
+        Request {
+            method: method.into(),
+            target: target.into(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
     }
 
     /// `GET target`
@@ -39,13 +44,20 @@ impl Request {
     /// `PUT target` with a raw body and, when not empty, its Content-Type.
     pub fn put(target: &str, content_type: &str, body: &[u8]) -> Request {
         let request = Request::new("PUT", target).body(body);
-        if content_type.is_empty() { request } else { request.header("Content-Type", content_type) }
+        if content_type.is_empty() {
+            request
+        } else {
+            request.header("Content-Type", content_type)
+        }
     }
 
     /// `POST target` with `multipart/form-data`.
     pub fn post_multipart(target: &str, parts: &[Part]) -> Request {
         Request::new("POST", target)
-            .header("Content-Type", &format!("multipart/form-data; boundary={BOUNDARY}"))
+            .header(
+                "Content-Type",
+                &format!("multipart/form-data; boundary={BOUNDARY}"),
+            )
             .body(&multipart_body(parts))
     }
 
@@ -86,7 +98,9 @@ impl Request {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
+        self.headers
+            .iter()
+            .any(|(known, _)| known.eq_ignore_ascii_case(name))
     }
 }
 
@@ -112,12 +126,21 @@ impl Part {
             "" => Vec::new(),
             _ => vec![("Content-Type".into(), content_type.into())],
         };
-        Part { field: "file".into(), filename: Some(filename.into()), headers, body: body.to_vec() }
+        Part {
+            field: "file".into(),
+            filename: Some(filename.into()),
+            headers,
+            body: body.to_vec(),
+        }
     }
 
     /// A form field that is not a file.
     pub fn field(name: &str, value: &[u8]) -> Part {
-        Part { field: name.into(), body: value.to_vec(), ..Part::default() }
+        Part {
+            field: name.into(),
+            body: value.to_vec(),
+            ..Part::default()
+        }
     }
 
     /// Adds a header line to the part.
@@ -131,7 +154,10 @@ impl Part {
 pub fn multipart_body(parts: &[Part]) -> Vec<u8> {
     let mut body = Vec::new();
     for part in parts {
-        let mut head = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{}\"", part.field);
+        let mut head = format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{}\"",
+            part.field
+        );
         if let Some(filename) = &part.filename {
             head.push_str(&format!("; filename=\"{filename}\""));
         }
@@ -162,29 +188,41 @@ pub struct Response {
 impl Response {
     /// The first value of a header, whatever its case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let mut found = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        let mut found = self
+            .headers
+            .iter()
+            .filter(|(known, _)| known.eq_ignore_ascii_case(name));
         found.next().map(|(_, value)| value.as_str())
     }
 
     /// The value of a header that must be there.
     #[track_caller]
     pub fn expect_header(&self, name: &str) -> &str {
-        self.header(name).unwrap_or_else(|| panic!("no {name} in {}", self.summary()))
+        self.header(name)
+            .unwrap_or_else(|| panic!("no {name} in {}", self.summary()))
     }
 
     /// The body as JSON, which must be declared as such.
     #[track_caller]
     pub fn json(&self) -> Value {
         let kind = self.header("Content-Type").unwrap_or("");
-        assert!(kind.starts_with("application/json"), "not declared as JSON: {}", self.summary());
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {}", self.summary()))
+        assert!(
+            kind.starts_with("application/json"),
+            "not declared as JSON: {}",
+            self.summary()
+        );
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error} in {}", self.summary()))
     }
 
     /// The text of `{"error": ...}`, which every error with a body carries.
     #[track_caller]
     pub fn error(&self) -> String {
         let json = self.json();
-        json["error"].as_str().unwrap_or_else(|| panic!("no error text in {}", self.summary())).to_owned()
+        json["error"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no error text in {}", self.summary()))
+            .to_owned()
     }
 
     /// The body as text.
@@ -195,21 +233,36 @@ impl Response {
     /// Passes itself on when the status is the expected one.
     #[track_caller]
     pub fn status(self, expected: u16) -> Response {
-        assert_eq!(self.status, expected, "unexpected status: {}", self.summary());
+        assert_eq!(
+            self.status,
+            expected,
+            "unexpected status: {}",
+            self.summary()
+        );
         self
     }
 
     /// Passes itself on when the body is empty and says so.
     #[track_caller]
     pub fn empty(self) -> Response {
-        assert!(self.body.is_empty(), "should have no body: {}", self.summary());
+        assert!(
+            self.body.is_empty(),
+            "should have no body: {}",
+            self.summary()
+        );
         self
     }
 
     /// Everything about it that fits in a failure's message.
     pub fn summary(&self) -> String {
         let shown = &self.body[..self.body.len().min(300)];
-        format!("{} {:?} body({}) {:?}", self.status, self.headers, self.body.len(), String::from_utf8_lossy(shown))
+        format!(
+            "{} {:?} body({}) {:?}",
+            self.status,
+            self.headers,
+            self.body.len(),
+            String::from_utf8_lossy(shown)
+        )
     }
 }
 
@@ -227,7 +280,10 @@ impl Connection {
         stream.set_read_timeout(Some(ANSWER_LIMIT))?;
         stream.set_write_timeout(Some(ANSWER_LIMIT))?;
         stream.set_nodelay(true)?;
-        Ok(Connection { stream, received: Vec::new() })
+        Ok(Connection {
+            stream,
+            received: Vec::new(),
+        })
     }
 
     /// Sends a request and reads its answer.
@@ -259,7 +315,11 @@ impl Connection {
     /// Reads the next answer, an interim one too.
     pub fn receive_any(&mut self, method: &str) -> io::Result<Response> {
         let (status, headers) = self.receive_head()?;
-        let mut response = Response { status, headers, body: Vec::new() };
+        let mut response = Response {
+            status,
+            headers,
+            body: Vec::new(),
+        };
         if method != "HEAD" && status >= 200 && status != 204 && status != 304 {
             response.body = self.receive_body(&response)?;
         }
@@ -280,7 +340,9 @@ impl Connection {
             if left.is_zero() {
                 return false;
             }
-            self.stream.set_read_timeout(Some(left)).expect("a timeout above zero");
+            self.stream
+                .set_read_timeout(Some(left))
+                .expect("a timeout above zero");
             match self.fill() {
                 Ok(true) => {}
                 Ok(false) => return true,
@@ -296,18 +358,26 @@ impl Connection {
         self.received.drain(..end + 4);
         let mut lines = head.split("\r\n");
         let status_line = lines.next().unwrap_or("");
-        let status = status_line.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let status = status_line
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse().ok());
         let status = status.ok_or_else(|| broken(&format!("status line {status_line:?}")))?;
         Ok((status, lines.map(split_header).collect::<io::Result<_>>()?))
     }
 
     fn receive_body(&mut self, response: &Response) -> io::Result<Vec<u8>> {
-        if response.header("Transfer-Encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
+        if response
+            .header("Transfer-Encoding")
+            .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
+        {
             return self.receive_chunks();
         }
         match response.header("Content-Length") {
             Some(text) => {
-                let len_bytes = text.parse().map_err(|_| broken(&format!("Content-Length {text:?}")))?;
+                let len_bytes = text
+                    .parse()
+                    .map_err(|_| broken(&format!("Content-Length {text:?}")))?;
                 self.take(len_bytes)
             }
             None => Ok(self.receive_rest()),
@@ -321,7 +391,8 @@ impl Connection {
             let line = String::from_utf8_lossy(&self.received[..end]).into_owned();
             self.received.drain(..end + 2);
             let size = line.split(';').next().unwrap_or("");
-            let size = usize::from_str_radix(size, 16).map_err(|_| broken(&format!("chunk size {line:?}")))?;
+            let size = usize::from_str_radix(size, 16)
+                .map_err(|_| broken(&format!("chunk size {line:?}")))?;
             body.extend(self.take(size)?);
             self.take(2)?;
             if size == 0 {
@@ -341,7 +412,11 @@ impl Connection {
 
     fn find(&mut self, mark: &[u8]) -> io::Result<usize> {
         loop {
-            if let Some(at) = self.received.windows(mark.len()).position(|window| window == mark) {
+            if let Some(at) = self
+                .received
+                .windows(mark.len())
+                .position(|window| window == mark)
+            {
                 return Ok(at);
             }
             if !self.fill()? {
@@ -364,7 +439,9 @@ pub fn send(address: SocketAddr, request: &Request) -> io::Result<Response> {
 }
 
 fn split_header(line: &str) -> io::Result<(String, String)> {
-    let (name, value) = line.split_once(':').ok_or_else(|| broken(&format!("header line {line:?}")))?;
+    let (name, value) = line
+        .split_once(':')
+        .ok_or_else(|| broken(&format!("header line {line:?}")))?;
     Ok((name.to_owned(), value.trim().to_owned()))
 }
 
@@ -373,5 +450,8 @@ fn broken(what: &str) -> io::Error {
 }
 
 fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
 }

@@ -13,12 +13,19 @@ pub fn bytes(seed: u64, len_bytes: usize) -> Vec<u8> {
 
 /// Text that gzip shortens to a fraction.
 pub fn text(len_bytes: usize) -> Vec<u8> {
-    b"the quick brown fox jumps over the lazy dog. ".iter().copied().cycle().take(len_bytes).collect()
+    b"the quick brown fox jumps over the lazy dog. "
+        .iter()
+        .copied()
+        .cycle()
+        .take(len_bytes)
+        .collect()
 }
 
 /// A generator whose seed is printed, so that a failing run can be repeated: set `MOONGATE_TEST_SEED`.
 pub fn seeded(what: &str) -> StdRng {
-    let seed = std::env::var("MOONGATE_TEST_SEED").ok().and_then(|text| text.parse().ok());
+    let seed = std::env::var("MOONGATE_TEST_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok());
     let seed = seed.unwrap_or_else(|| rand::rng().random());
     eprintln!("{what}: MOONGATE_TEST_SEED={seed}");
     StdRng::seed_from_u64(seed)

@@ -16,7 +16,13 @@ impl SmallDisk {
     pub fn mount(size_mib: u32) -> SmallDisk {
         let folder = TempDir::with_prefix("moongate-small-disk-").expect("a temporary folder");
         let output = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size_mib}m,mode=0700"), "moongate-test"])
+            .args([
+                "-t",
+                "tmpfs",
+                "-o",
+                &format!("size={size_mib}m,mode=0700"),
+                "moongate-test",
+            ])
             .arg(folder.path())
             .output()
             .expect("`mount` is missing: install the package `mount`");
@@ -38,6 +44,9 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         // Lazily: a process that is being killed may hold a file for a moment longer.
-        let _ = Command::new("umount").arg("--lazy").arg(self.folder.path()).status();
+        let _ = Command::new("umount")
+            .arg("--lazy")
+            .arg(self.folder.path())
+            .status();
     }
 }

@@ -134,11 +134,16 @@ pub fn parse_dat(bytes: &[u8], version: Option<u8>) -> Result<Dat, String> {
     }
     let mut records = Vec::new();
     while offset < bytes.len() {
-        let record = Record::parse(bytes, offset, version).map_err(|error| format!("record at {offset}: {error}"))?;
+        let record = Record::parse(bytes, offset, version)
+            .map_err(|error| format!("record at {offset}: {error}"))?;
         offset += record.len_bytes as usize;
         records.push(record);
     }
-    Ok(Dat { super_block, records, len_bytes: bytes.len() as u64 })
+    Ok(Dat {
+        super_block,
+        records,
+        len_bytes: bytes.len() as u64,
+    })
 }
 
 impl SuperBlock {
@@ -151,7 +156,11 @@ impl SuperBlock {
             compaction_revision: fields.u16()?,
             extra_bytes: fields.u16()?,
         };
-        if (1..=3).contains(&head.version) { Ok(head) } else { Err(format!("version {}", head.version)) }
+        if (1..=3).contains(&head.version) {
+            Ok(head)
+        } else {
+            Err(format!("version {}", head.version))
+        }
     }
 
     /// The 8 bytes.
@@ -169,9 +178,15 @@ impl Record {
             return Err("not at a multiple of 8".into());
         }
         let mut fields = Fields(&bytes[offset..]);
-        let mut record = Record { offset: offset as u64, cookie: fields.u32()?, key: fields.u64()?, ..Record::default() };
+        let mut record = Record {
+            offset: offset as u64,
+            cookie: fields.u32()?,
+            key: fields.u64()?,
+            ..Record::default()
+        };
         record.size = fields.u32()? as i32;
-        let size = usize::try_from(record.size).map_err(|_| format!("negative size {}", record.size))?;
+        let size =
+            usize::try_from(record.size).map_err(|_| format!("negative size {}", record.size))?;
         let body = fields.take(size)?;
         record.parse_body(body, version)?;
         record.crc = fields.u32()?;
@@ -180,7 +195,9 @@ impl Record {
         }
         let len_bytes = record_len_bytes(size, version);
         if offset + len_bytes > bytes.len() {
-            return Err(format!("its {len_bytes} bytes go beyond the end of the file"));
+            return Err(format!(
+                "its {len_bytes} bytes go beyond the end of the file"
+            ));
         }
         record.len_bytes = len_bytes as u64;
         record.check_crc()?;
@@ -205,7 +222,10 @@ impl Record {
             self.mime = fields.take(len_bytes.into())?.to_vec();
         }
         if self.flags & FLAG_LAST_MODIFIED != 0 {
-            self.last_modified_secs = fields.take(5)?.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+            self.last_modified_secs = fields
+                .take(5)?
+                .iter()
+                .fold(0, |sum, byte| sum << 8 | u64::from(*byte));
         }
         if self.flags & FLAG_TTL != 0 {
             self.ttl = (fields.u8()?, fields.u8()?);
@@ -214,7 +234,11 @@ impl Record {
             let len_bytes = fields.u16()?;
             self.pairs = fields.take(len_bytes.into())?.to_vec();
         }
-        if fields.0.is_empty() { Ok(()) } else { Err(format!("{} bytes behind the last field", fields.0.len())) }
+        if fields.0.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{} bytes behind the last field", fields.0.len()))
+        }
     }
 
     fn check_crc(&self) -> Result<(), String> {
@@ -290,17 +314,32 @@ pub fn read_idx(path: &Path, offset_bytes: usize) -> Result<Vec<IndexEntry>, Str
     let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let entry_bytes = 12 + offset_bytes;
     if bytes.len() % entry_bytes != 0 {
-        return Err(format!("{}: {} bytes are not whole entries of {entry_bytes}", path.display(), bytes.len()));
+        return Err(format!(
+            "{}: {} bytes are not whole entries of {entry_bytes}",
+            path.display(),
+            bytes.len()
+        ));
     }
-    bytes.chunks(entry_bytes).map(|chunk| parse_index_entry(chunk, offset_bytes)).collect()
+    bytes
+        .chunks(entry_bytes)
+        .map(|chunk| parse_index_entry(chunk, offset_bytes))
+        .collect()
 }
 
 fn parse_index_entry(chunk: &[u8], offset_bytes: usize) -> Result<IndexEntry, String> {
     let mut fields = Fields(chunk);
     let key = fields.u64()?;
     let low = u64::from(fields.u32()?);
-    let high = if offset_bytes == 5 { u64::from(fields.u8()?) } else { 0 };
-    Ok(IndexEntry { key, offset: (high << 32 | low) * 8, size: fields.u32()? as i32 })
+    let high = if offset_bytes == 5 {
+        u64::from(fields.u8()?)
+    } else {
+        0
+    };
+    Ok(IndexEntry {
+        key,
+        offset: (high << 32 | low) * 8,
+        size: fields.u32()? as i32,
+    })
 }
 
 /// The bytes of an index entry with a 4-byte offset.
@@ -332,7 +371,11 @@ pub fn write_volume(base: &Path, super_block: &SuperBlock, records: &[Record]) {
     for record in records {
         let bytes = record.to_bytes(super_block.version);
         let size = i32::from_be_bytes(bytes[12..16].try_into().expect("four bytes"));
-        idx.extend(index_entry_bytes(IndexEntry { key: record.key, offset: dat.len() as u64, size }));
+        idx.extend(index_entry_bytes(IndexEntry {
+            key: record.key,
+            offset: dat.len() as u64,
+            size,
+        }));
         dat.extend(bytes);
     }
     fs::write(with_suffix(base, "dat"), dat).expect("a .dat can be written");
@@ -349,7 +392,9 @@ pub fn with_suffix(base: &Path, suffix: &str) -> PathBuf {
 
 /// The `.vif` of a volume as JSON; `None` when it is missing or empty.
 pub fn read_vif(base: &Path) -> Option<serde_json::Value> {
-    let text = fs::read(with_suffix(base, "vif")).ok().filter(|text| !text.is_empty())?;
+    let text = fs::read(with_suffix(base, "vif"))
+        .ok()
+        .filter(|text| !text.is_empty())?;
     Some(serde_json::from_slice(&text).expect("a .vif is JSON"))
 }
 
@@ -358,10 +403,18 @@ pub fn read_vif(base: &Path) -> Option<serde_json::Value> {
 #[track_caller]
 pub fn assert_sound(base: &Path) -> (Dat, BTreeMap<u64, IndexEntry>) {
     let vif = read_vif(base).unwrap_or_default();
-    let version = vif["version"].as_u64().filter(|version| *version > 0).map(|version| version as u8);
-    let dat = read_dat(&with_suffix(base, "dat"), version).unwrap_or_else(|error| panic!("{error}"));
-    let offset_bytes = vif["bytesOffset"].as_u64().filter(|bytes| *bytes > 0).unwrap_or(4) as usize;
-    let entries = read_idx(&with_suffix(base, "idx"), offset_bytes).unwrap_or_else(|error| panic!("{error}"));
+    let version = vif["version"]
+        .as_u64()
+        .filter(|version| *version > 0)
+        .map(|version| version as u8);
+    let dat =
+        read_dat(&with_suffix(base, "dat"), version).unwrap_or_else(|error| panic!("{error}"));
+    let offset_bytes = vif["bytesOffset"]
+        .as_u64()
+        .filter(|bytes| *bytes > 0)
+        .unwrap_or(4) as usize;
+    let entries =
+        read_idx(&with_suffix(base, "idx"), offset_bytes).unwrap_or_else(|error| panic!("{error}"));
     assert_index_agrees(base, &dat, &entries);
     let live = replay(&entries);
     (dat, live)
@@ -369,24 +422,63 @@ pub fn assert_sound(base: &Path) -> (Dat, BTreeMap<u64, IndexEntry>) {
 
 #[track_caller]
 fn assert_index_agrees(base: &Path, dat: &Dat, entries: &[IndexEntry]) {
-    let by_offset: BTreeMap<u64, &Record> = dat.records.iter().map(|record| (record.offset, record)).collect();
+    let by_offset: BTreeMap<u64, &Record> = dat
+        .records
+        .iter()
+        .map(|record| (record.offset, record))
+        .collect();
     for entry in entries.iter().filter(|entry| entry.offset != 0) {
         let record = by_offset.get(&entry.offset);
-        let record = record.unwrap_or_else(|| panic!("{}: {entry:?} points at no record", base.display()));
-        assert_eq!(record.key, entry.key, "{}: {entry:?} points at another key", base.display());
-        let expected = if entry.size == TOMBSTONE { 0 } else { entry.size };
-        assert_eq!(record.size, expected, "{}: {entry:?} and its record differ in size", base.display());
+        let record =
+            record.unwrap_or_else(|| panic!("{}: {entry:?} points at no record", base.display()));
+        assert_eq!(
+            record.key,
+            entry.key,
+            "{}: {entry:?} points at another key",
+            base.display()
+        );
+        let expected = if entry.size == TOMBSTONE {
+            0
+        } else {
+            entry.size
+        };
+        assert_eq!(
+            record.size,
+            expected,
+            "{}: {entry:?} and its record differ in size",
+            base.display()
+        );
     }
-    let indexed_end = entries.iter().map(|entry| entry.offset).max().and_then(|offset| by_offset.get(&offset));
+    let indexed_end = entries
+        .iter()
+        .map(|entry| entry.offset)
+        .max()
+        .and_then(|offset| by_offset.get(&offset));
     if let (Some(last), Some(indexed)) = (dat.records.last(), indexed_end) {
-        assert_eq!(indexed.offset, last.offset, "{}: the index does not reach the last record", base.display());
+        assert_eq!(
+            indexed.offset,
+            last.offset,
+            "{}: the index does not reach the last record",
+            base.display()
+        );
     } else {
-        assert!(dat.records.is_empty(), "{}: records, and an empty index", base.display());
+        assert!(
+            dat.records.is_empty(),
+            "{}: records, and an empty index",
+            base.display()
+        );
     }
     if dat.super_block.version == 3 {
-        let rises = dat.records.windows(2).all(|pair| pair[0].append_at_ns < pair[1].append_at_ns);
+        let rises = dat
+            .records
+            .windows(2)
+            .all(|pair| pair[0].append_at_ns < pair[1].append_at_ns);
         // A vacuum writes in key order: only then may times go back.
-        assert!(rises || dat.super_block.compaction_revision > 0, "{}: AppendAtNs goes back", base.display());
+        assert!(
+            rises || dat.super_block.compaction_revision > 0,
+            "{}: AppendAtNs goes back",
+            base.display()
+        );
     }
 }
 
