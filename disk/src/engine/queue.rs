@@ -137,3 +137,42 @@ impl Waiting {
 pub(super) fn stopped() -> io::Error {
     io::Error::new(io::ErrorKind::BrokenPipe, "the read engine has stopped")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Disk, OpenMode, SimDisk};
+    use std::path::Path;
+
+    #[tokio::test]
+    async fn reads_that_nobody_waits_for_are_not_begun() {
+        let file = SimDisk::new(1)
+            .open(Path::new("f"), OpenMode::CreateNew)
+            .unwrap();
+        let queue = Queue::new();
+        let mut answers = Vec::new();
+        for offset in 0..3 {
+            let (reply, answer) = oneshot::channel();
+            let (file, place) = (Arc::clone(&file), queue.place().await.unwrap());
+            let was_empty = queue
+                .push(Request {
+                    file,
+                    offset,
+                    len: 1,
+                    reply,
+                    place,
+                })
+                .unwrap();
+            assert_eq!(was_empty, offset == 0);
+            answers.push(answer);
+        }
+        assert_eq!(queue.len(), 3);
+        answers.truncate(1);
+        let read = queue.pop().unwrap();
+        assert_eq!(read.offset, 0);
+        assert!(queue.pop().is_none());
+        assert_eq!(queue.len(), 1);
+        read.answer(Ok(Vec::new()));
+        assert_eq!(queue.len(), 0);
+    }
+}

@@ -105,6 +105,7 @@ impl Content {
 
     pub(super) fn write(&mut self, offset: usize, data: &[u8]) {
         if data.is_empty() {
+            // The prefix of a write that failed; it must not extend the file up to `offset`.
             return;
         }
         let data = data.to_vec();

@@ -118,6 +118,42 @@ fn a_cut_length_may_come_back_until_it_is_synced() {
     );
 }
 
+/// What a cut took does not come back when the file is extended again, but for the cut itself being lost.
+#[test]
+fn bytes_beyond_a_cut_are_zeros() {
+    let found: BTreeSet<Vec<u8>> = (0..SEEDS)
+        .map(|seed| {
+            let disk = SimDisk::new(seed);
+            let file = durable(&disk, "a", &[1; 6]);
+            file.set_len(2).unwrap();
+            file.set_len(4).unwrap();
+            content(&disk.crash(Crash::PowerLoss), "a")
+        })
+        .collect();
+    let expected: [&[u8]; 3] = [&[1; 6], &[1; 2], &[1, 1, 0, 0]];
+    assert_eq!(found, expected.map(<[u8]>::to_vec).into());
+}
+
+/// The old file behind a removed or replaced name is still on the disk as long as the name may come back.
+#[test]
+fn a_name_that_comes_back_has_its_content() {
+    let (mut back, mut gone) = (0, 0);
+    for seed in 0..SEEDS {
+        let disk = SimDisk::new(seed);
+        durable(&disk, "a", b"old");
+        disk.remove(Path::new("a")).unwrap();
+        let disk = disk.crash(Crash::ProcessKill).crash(Crash::PowerLoss);
+        match disk.visible_files().get(Path::new("a")) {
+            Some(bytes) => {
+                assert_eq!(bytes, b"old");
+                back += 1;
+            }
+            None => gone += 1,
+        }
+    }
+    assert!(back > 20 && gone > 20, "{back} {gone}");
+}
+
 #[test]
 fn syncing_a_file_does_not_keep_its_name() {
     let lost = (0..SEEDS).filter(|seed| {
