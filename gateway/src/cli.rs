@@ -1,5 +1,7 @@
 //! The command line: its arguments and their help, which is its documentation. Nothing is carried out here.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -128,7 +130,7 @@ pub struct ServeArgs {
     /// Folder for volumes; repeat it for several disks [default: ./moongate-data]
     ///
     /// It is made where it is missing. Given once or more, these folders replace those of `haystack.data`.
-    #[arg(long, value_name = "DIR", value_parser = clap::builder::PathBufValueParser::new())]
+    #[arg(long, value_name = "DIR")]
     pub data: Vec<PathBuf>,
     /// Address of the image port, IP:PORT [default: 127.0.0.1:9333]
     ///

@@ -9,6 +9,8 @@
 //! `docs/config.md` is made from the doc comments and defaults in here, and a test keeps it so. After a change:
 //! `UPDATE_DOCS=1 cargo test --release -p moongate reference`.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod error;
 mod haystack;
 #[cfg(test)]

@@ -50,7 +50,7 @@ impl ByteSize {
     }
 }
 
-/// Why a text is no [`ByteSize`]; reads as "expected …".
+/// Why a text is no [`ByteSize`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {SIZE_ACCEPTED}")]
 pub struct NotASize {

@@ -12,6 +12,8 @@
 //! Sizes and corners are those of the image *as shown*: where a JPEG's EXIF orientation turns it, they are
 //! counted after the turn, and the turn is made in the output, which carries no EXIF.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod jpeg_head;
 mod kind;
 mod pixels;
