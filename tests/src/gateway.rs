@@ -168,6 +168,14 @@ impl Gateway {
         kib << 10
     }
 
+    /// File descriptors that it holds now: volumes, indexes, and one for each connection.
+    pub fn open_files(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.process().child.id());
+        std::fs::read_dir(folder)
+            .expect("a running process")
+            .count()
+    }
+
     /// True while the process has not ended.
     pub fn is_running(&mut self) -> bool {
         let process = self
