@@ -6,10 +6,15 @@ use crate::config::{LogConfig, LogFormat, LogLevel};
 
 /// Starts logging as configured; `RUST_LOG` wins over the configured level.
 pub fn start(config: &LogConfig) {
-    let level = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level(config.level)));
-    let builder = tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr);
+    let level =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level(config.level)));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(level)
+        .with_writer(std::io::stderr);
     match config.format {
-        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Text => builder
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .init(),
         LogFormat::Json => builder.json().init(),
     }
 }

@@ -41,7 +41,10 @@ fn check_config(args: &CheckConfigArgs) -> anyhow::Result<ExitCode> {
 fn version(args: &VersionArgs) -> anyhow::Result<ExitCode> {
     let version = env!("CARGO_PKG_VERSION");
     if args.json {
-        println!("{}", serde_json::json!({ "name": "moongate", "version": version }));
+        println!(
+            "{}",
+            serde_json::json!({ "name": "moongate", "version": version })
+        );
     } else {
         println!("moongate {version}");
     }

@@ -49,6 +49,8 @@ impl Gateway {
 
     /// `host:port` that clients outside should use.
     pub fn public_url(&self) -> &str {
-        self.public_url.get().map_or_else(|| self.url(), String::as_str)
+        self.public_url
+            .get()
+            .map_or_else(|| self.url(), String::as_str)
     }
 }

@@ -13,7 +13,8 @@ use crate::http::query::Query;
 use crate::http::{Body, Response};
 use crate::state::Gateway;
 
-const OPENMETRICS: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+const OPENMETRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// Answers one request of the admin port.
 pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response {
@@ -27,7 +28,10 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Respons
         "/readyz" => ready(&gateway),
         "/metrics" => metrics(&gateway),
         "/status" => answer(StatusCode::OK, &status(&gateway), pretty),
-        _ => error_json(StatusCode::NOT_FOUND, "this port serves /healthz, /readyz, /metrics and /status"),
+        _ => error_json(
+            StatusCode::NOT_FOUND,
+            "this port serves /healthz, /readyz, /metrics and /status",
+        ),
     }
 }
 
@@ -49,12 +53,18 @@ fn ready(gateway: &Gateway) -> Response {
     if hindrances.is_empty() {
         return Response::new(Body::full("ready\n"));
     }
-    answer(StatusCode::SERVICE_UNAVAILABLE, &json!({ "ready": false, "why": hindrances }), false)
+    answer(
+        StatusCode::SERVICE_UNAVAILABLE,
+        &json!({ "ready": false, "why": hindrances }),
+        false,
+    )
 }
 
 fn metrics(gateway: &Gateway) -> Response {
     let mut response = Response::new(Body::full(gateway.metrics.render(gateway)));
-    response.headers_mut().insert(header::CONTENT_TYPE, OPENMETRICS);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, OPENMETRICS);
     response
 }
 
@@ -62,9 +72,21 @@ fn status(gateway: &Gateway) -> serde_json::Value {
     let volumes = gateway.store.volumes();
     let read_only: Vec<_> = volumes
         .values()
-        .filter_map(|m| m.volume.read_only().map(|why| json!({ "volume": m.volume.id().0, "why": &*why })))
+        .filter_map(|m| {
+            m.volume
+                .read_only()
+                .map(|why| json!({ "volume": m.volume.id().0, "why": &*why }))
+        })
         .collect();
-    let needles: u64 = volumes.values().map(|m| m.volume.counters().puts.saturating_sub(m.volume.counters().deletes)).sum();
+    let needles: u64 = volumes
+        .values()
+        .map(|m| {
+            m.volume
+                .counters()
+                .puts
+                .saturating_sub(m.volume.counters().deletes)
+        })
+        .sum();
     let bytes: u64 = volumes.values().map(|m| m.volume.dat_bytes()).sum();
     json!({
         "version": env!("CARGO_PKG_VERSION"),

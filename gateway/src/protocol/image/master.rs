@@ -31,17 +31,28 @@ pub fn wish(query: &Query<'_>) -> Result<Wish, ImageError> {
         )));
     }
     let not_acceptable = |e: &dyn std::fmt::Display| ImageError::NotAcceptable(e.to_string());
-    let placement = ReplicaPlacement::parse(query.get("replication").unwrap_or_default()).map_err(|e| not_acceptable(&e))?;
+    let placement = ReplicaPlacement::parse(query.get("replication").unwrap_or_default())
+        .map_err(|e| not_acceptable(&e))?;
     let ttl = Ttl::parse(query.get("ttl").unwrap_or_default()).map_err(|e| not_acceptable(&e))?;
     if let Some(disk) = query.get_set("disk").filter(|disk| *disk != DISK_TYPE) {
-        return Err(ImageError::NotAcceptable(format!("No writable volumes and no free volumes left for disk type {disk:?}: here is only {DISK_TYPE}")));
+        return Err(ImageError::NotAcceptable(format!(
+            "No writable volumes and no free volumes left for disk type {disk:?}: here is only {DISK_TYPE}"
+        )));
     }
     let text = |name: &str| query.get(name).unwrap_or_default().to_owned();
     Ok(Wish {
-        layout: Layout { collection, placement, ttl },
+        layout: Layout {
+            collection,
+            placement,
+            ttl,
+        },
         data_center: text("dataCenter"),
         rack: text("rack"),
-        count: query.get("count").and_then(|n| n.parse().ok()).filter(|n| *n > 0).unwrap_or(1),
+        count: query
+            .get("count")
+            .and_then(|n| n.parse().ok())
+            .filter(|n| *n > 0)
+            .unwrap_or(1),
     })
 }
 
@@ -66,17 +77,32 @@ struct Assignment<'a> {
 
 /// `/dir/assign`
 pub async fn dir_assign(gateway: &Arc<Gateway>, query: &Query<'_>) -> Result<Response, ImageError> {
-    if let Some(node) = query.get_set("dataNode").filter(|node| *node != gateway.url()) {
+    if let Some(node) = query
+        .get_set("dataNode")
+        .filter(|node| *node != gateway.url())
+    {
         return Err(AssignError::UnknownRack(format!("{node} (dataNode)")).into());
     }
     let assigned = assign(gateway, wish(query)?).await?;
-    let assignment = Assignment { fid: assigned.fid.to_string(), url: gateway.url(), public_url: gateway.public_url(), count: assigned.count };
-    Ok(answer(StatusCode::OK, &assignment, query.get_set("pretty").is_some()))
+    let assignment = Assignment {
+        fid: assigned.fid.to_string(),
+        url: gateway.url(),
+        public_url: gateway.public_url(),
+        count: assigned.count,
+    };
+    Ok(answer(
+        StatusCode::OK,
+        &assignment,
+        query.get_set("pretty").is_some(),
+    ))
 }
 
 /// `/dir/lookup`
 pub fn dir_lookup(gateway: &Gateway, query: &Query<'_>) -> Response {
-    let wanted = query.get_set("volumeId").or_else(|| query.get_set("fileId")).unwrap_or_default();
+    let wanted = query
+        .get_set("volumeId")
+        .or_else(|| query.get_set("fileId"))
+        .unwrap_or_default();
     let volume = wanted.split(',').next().unwrap_or_default();
     let pretty = query.get_set("pretty").is_some();
     let missing = |error: String| {
@@ -86,25 +112,43 @@ pub fn dir_lookup(gateway: &Gateway, query: &Query<'_>) -> Response {
         }
         answer(StatusCode::NOT_FOUND, &body, pretty)
     };
-    let Ok(id) = FileId::parse_volume(volume) else { return missing(format!("Unknown volume id {volume}")) };
+    let Ok(id) = FileId::parse_volume(volume) else {
+        return missing(format!("Unknown volume id {volume}"));
+    };
     let collection = query.get_set("collection");
-    let found = gateway.store.volume(id).filter(|v| collection.is_none_or(|c| c == v.files.collection));
+    let found = gateway
+        .store
+        .volume(id)
+        .filter(|v| collection.is_none_or(|c| c == v.files.collection));
     if found.is_none() {
         return missing(format!("volume id {volume} not found"));
     }
     let location = json!({ "url": gateway.url(), "publicUrl": gateway.public_url(), "dataCenter": gateway.store.config.data_center });
-    answer(StatusCode::OK, &json!({ "volumeOrFileId": wanted, "locations": [location] }), pretty)
+    answer(
+        StatusCode::OK,
+        &json!({ "volumeOrFileId": wanted, "locations": [location] }),
+        pretty,
+    )
 }
 
 /// `/vol/grow`
 pub async fn vol_grow(gateway: &Arc<Gateway>, query: &Query<'_>) -> Result<Response, ImageError> {
     let text = query.get("count").unwrap_or_default();
-    let count: u64 = text.parse().map_err(|_| ImageError::NotAcceptable(format!("can not parse parameter count {text}")))?;
-    let wish = Wish { count, ..wish(query)? };
+    let count: u64 = text
+        .parse()
+        .map_err(|_| ImageError::NotAcceptable(format!("can not parse parameter count {text}")))?;
+    let wish = Wish {
+        count,
+        ..wish(query)?
+    };
     let store = Arc::clone(&gateway.store);
     let grown = tokio::task::spawn_blocking(move || store.grow(&wish)).await;
     let count = grown.map_err(|e| HaystackError::Storage(e.to_string().into()))??;
-    Ok(answer(StatusCode::OK, &json!({ "count": count }), query.get_set("pretty").is_some()))
+    Ok(answer(
+        StatusCode::OK,
+        &json!({ "count": count }),
+        query.get_set("pretty").is_some(),
+    ))
 }
 
 /// `/vol/vacuum`: starts it and answers at once; its progress is in the answer and in `/vol/status`.
@@ -115,10 +159,18 @@ pub fn vol_vacuum(gateway: &Gateway, query: &Query<'_>) -> Result<Response, Imag
             .parse()
             .ok()
             .filter(|ratio: &f64| (0.0..=1.0).contains(ratio))
-            .ok_or_else(|| ImageError::NotAcceptable(format!("garbageThreshold {text} is not a valid float number from 0 to 1")))?,
+            .ok_or_else(|| {
+                ImageError::NotAcceptable(format!(
+                    "garbageThreshold {text} is not a valid float number from 0 to 1"
+                ))
+            })?,
     };
     gateway.store.request_vacuum(ratio);
-    Ok(answer(StatusCode::OK, &status::dir_status(gateway), query.get_set("pretty").is_some()))
+    Ok(answer(
+        StatusCode::OK,
+        &status::dir_status(gateway),
+        query.get_set("pretty").is_some(),
+    ))
 }
 
 /// `/col/delete`
@@ -128,7 +180,9 @@ pub async fn col_delete(gateway: &Arc<Gateway>, query: &Query<'_>) -> Result<Res
     let wanted = name.clone();
     let deleted = tokio::task::spawn_blocking(move || store.delete_collection(&wanted)).await;
     if !deleted.map_err(|e| HaystackError::Storage(e.to_string().into()))?? {
-        return Err(ImageError::BadRequest(format!("collection {name} does not exist")));
+        return Err(ImageError::BadRequest(format!(
+            "collection {name} does not exist"
+        )));
     }
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -137,13 +191,22 @@ pub async fn col_delete(gateway: &Arc<Gateway>, query: &Query<'_>) -> Result<Res
 
 /// `/collection/info`
 pub fn collection_info(gateway: &Gateway, query: &Query<'_>) -> Result<Response, ImageError> {
-    let name = query.get_set("collection").ok_or_else(|| ImageError::BadRequest("collection is required".into()))?;
+    let name = query
+        .get_set("collection")
+        .ok_or_else(|| ImageError::BadRequest("collection is required".into()))?;
     let volumes = gateway.store.volumes();
-    let of_collection: Vec<_> = volumes.values().filter(|m| m.volume.files.collection == name).collect();
+    let of_collection: Vec<_> = volumes
+        .values()
+        .filter(|m| m.volume.files.collection == name)
+        .collect();
     if of_collection.is_empty() {
-        return Err(ImageError::BadRequest(format!("collection {name} does not exist")));
+        return Err(ImageError::BadRequest(format!(
+            "collection {name} does not exist"
+        )));
     }
-    let sum = |figure: &dyn Fn(&moongate_haystack::store::Mounted) -> u64| of_collection.iter().map(|m| figure(m)).sum::<u64>();
+    let sum = |figure: &dyn Fn(&moongate_haystack::store::Mounted) -> u64| {
+        of_collection.iter().map(|m| figure(m)).sum::<u64>()
+    };
     let mut info = json!({
         "Collection": name,
         "FileCount": sum(&|m| m.volume.counters().puts.saturating_sub(m.volume.counters().deletes)),
@@ -171,4 +234,5 @@ pub fn healthy() -> Response {
 }
 
 /// What `Server` says.
-pub const SERVER: HeaderValue = HeaderValue::from_static(concat!("Moongate/", env!("CARGO_PKG_VERSION")));
+pub const SERVER: HeaderValue =
+    HeaderValue::from_static(concat!("Moongate/", env!("CARGO_PKG_VERSION")));

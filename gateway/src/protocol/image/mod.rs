@@ -46,7 +46,9 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer
     let sent_bytes = response.body().len_bytes().unwrap_or(0);
     let status = response.status();
     let took = started.elapsed();
-    gateway.metrics.answered(operation, status.as_u16(), took, received_bytes, sent_bytes);
+    gateway
+        .metrics
+        .answered(operation, status.as_u16(), took, received_bytes, sent_bytes);
     let log = match gateway.config.log.access {
         AccessLog::Off => false,
         AccessLog::Errors => status.is_server_error(),
@@ -62,7 +64,11 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer
 }
 
 fn declared_len(headers: &HeaderMap) -> u64 {
-    headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok()).unwrap_or(0)
+    headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(0)
 }
 
 /// What a request is counted as.
@@ -83,25 +89,49 @@ fn finish(gateway: &Gateway, request: &HeaderMap, request_id: &RequestId, respon
     headers.insert(header::SERVER, master::SERVER);
     headers.insert(REQUEST_ID, request_id.to_header_value());
     if gateway.config.image.cors && request.contains_key(header::ORIGIN) {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_ORIGIN,
+            HeaderValue::from_static("*"),
+        );
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+            HeaderValue::from_static("true"),
+        );
     }
 }
 
-async fn route(gateway: &Arc<Gateway>, operation: Operation, parts: &http::request::Parts, body: Incoming) -> Result<Response, ImageError> {
+async fn route(
+    gateway: &Arc<Gateway>,
+    operation: Operation,
+    parts: &http::request::Parts,
+    body: Incoming,
+) -> Result<Response, ImageError> {
     let path = parts.uri.path();
     let query = Query::parse(parts.uri.query());
     match operation {
         Operation::Read => {
             let object = object(path)?;
-            read::read(gateway, ReadRequest { method: &parts.method, headers: &parts.headers, query: &query, object: &object }).await
+            read::read(
+                gateway,
+                ReadRequest {
+                    method: &parts.method,
+                    headers: &parts.headers,
+                    query: &query,
+                    object: &object,
+                },
+            )
+            .await
         }
         Operation::Write if path == "/submit" => {
             let wish = master::wish(&query)?;
             write::submit(gateway, write_request(parts, &query), wish, body).await
         }
-        Operation::Write => write::put(gateway, write_request(parts, &query), &object(path)?, body).await,
-        Operation::Delete => write::delete(gateway, write_request(parts, &query), &object(path)?).await,
+        Operation::Write => {
+            write::put(gateway, write_request(parts, &query), &object(path)?, body).await
+        }
+        Operation::Delete => {
+            write::delete(gateway, write_request(parts, &query), &object(path)?).await
+        }
         Operation::Assign | Operation::Other => page(gateway, parts, query, body).await,
     }
 }
@@ -110,17 +140,35 @@ fn object(path: &str) -> Result<ObjectPath<'_>, ImageError> {
     ObjectPath::parse(path).map_err(|e| ImageError::BadRequest(e.to_string()))
 }
 
-const fn write_request<'a>(parts: &'a http::request::Parts, query: &'a Query<'a>) -> WriteRequest<'a> {
-    WriteRequest { method: &parts.method, headers: &parts.headers, query }
+const fn write_request<'a>(
+    parts: &'a http::request::Parts,
+    query: &'a Query<'a>,
+) -> WriteRequest<'a> {
+    WriteRequest {
+        method: &parts.method,
+        headers: &parts.headers,
+        query,
+    }
 }
 
 /// Everything that is no object.
-async fn page(gateway: &Arc<Gateway>, parts: &http::request::Parts, mut query: Query<'_>, body: Incoming) -> Result<Response, ImageError> {
+async fn page(
+    gateway: &Arc<Gateway>,
+    parts: &http::request::Parts,
+    mut query: Query<'_>,
+    body: Incoming,
+) -> Result<Response, ImageError> {
     if parts.method == Method::OPTIONS {
         return Ok(options());
     }
-    if !matches!(parts.method, Method::GET | Method::HEAD | Method::POST | Method::PUT) {
-        return Err(ImageError::BadRequest(format!("unsupported method {}", parts.method)));
+    if !matches!(
+        parts.method,
+        Method::GET | Method::HEAD | Method::POST | Method::PUT
+    ) {
+        return Err(ImageError::BadRequest(format!(
+            "unsupported method {}",
+            parts.method
+        )));
     }
     let form = form(gateway, parts, body).await?;
     let mut merged = Query::default();
@@ -146,13 +194,23 @@ async fn page(gateway: &Arc<Gateway>, parts: &http::request::Parts, mut query: Q
         "/cluster/status" => Ok(master::cluster_status(gateway, &query)),
         "/cluster/healthz" | "/healthz" | "/readyz" => Ok(master::healthy()),
         "/" | "/ui/index.html" => Ok(status::page(gateway)),
-        _ => Ok(error_json(StatusCode::NOT_FOUND, "no such page: see / for what is served here")),
+        _ => Ok(error_json(
+            StatusCode::NOT_FOUND,
+            "no such page: see / for what is served here",
+        )),
     }
 }
 
 /// Parameters may come as an urlencoded form.
-async fn form(gateway: &Gateway, parts: &http::request::Parts, body: Incoming) -> Result<Bytes, ImageError> {
-    let is_form = parts.headers.get(header::CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(URLENCODED.as_bytes()));
+async fn form(
+    gateway: &Gateway,
+    parts: &http::request::Parts,
+    body: Incoming,
+) -> Result<Bytes, ImageError> {
+    let is_form = parts
+        .headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|t| t.as_bytes().starts_with(URLENCODED.as_bytes()));
     if !is_form {
         return Ok(Bytes::new());
     }
@@ -160,13 +218,21 @@ async fn form(gateway: &Gateway, parts: &http::request::Parts, body: Incoming) -
     let mut limits = gateway.intake.clone();
     limits.len_bytes_max = FORM_BYTES_MAX;
     let declared = Some(declared_len(&parts.headers)).filter(|len| *len > 0);
-    Ok(intake::collect(body, declared, &limits, &gateway.budget).await?.bytes)
+    Ok(intake::collect(body, declared, &limits, &gateway.budget)
+        .await?
+        .bytes)
 }
 
 fn options() -> Response {
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("PUT, POST, GET, DELETE, OPTIONS"));
-    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("PUT, POST, GET, DELETE, OPTIONS"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("*"),
+    );
     response
 }

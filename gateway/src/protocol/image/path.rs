@@ -29,22 +29,42 @@ impl<'a> ObjectPath<'a> {
         let path = path.strip_prefix('/').unwrap_or(path);
         let last_segment = path.rsplit('/').next().unwrap_or_default();
         if let Some((volume, rest)) = path.split_once('/') {
-            let (fid, file_name) = rest.split_once('/').map_or((rest, None), |(fid, name)| (fid, Some(name)));
+            let (fid, file_name) = rest
+                .split_once('/')
+                .map_or((rest, None), |(fid, name)| (fid, Some(name)));
             let (key, own_ext) = split_ext(fid);
             let ext = file_name.map_or(own_ext, |name| split_ext(name).1);
-            let file_name = file_name.filter(|name| !name.is_empty()).map(|name| percent_decode_str(name).decode_utf8_lossy());
-            return Ok(Self { fid: join(volume, key)?, ext, file_name, last_segment });
+            let file_name = file_name
+                .filter(|name| !name.is_empty())
+                .map(|name| percent_decode_str(name).decode_utf8_lossy());
+            return Ok(Self {
+                fid: join(volume, key)?,
+                ext,
+                file_name,
+                last_segment,
+            });
         }
         let (fid, ext) = split_ext(path);
-        let (volume, key) = fid.split_once(',').ok_or_else(|| FileIdError::Key(fid.chars().take(64).collect()))?;
-        Ok(Self { fid: join(volume, key)?, ext, file_name: None, last_segment })
+        let (volume, key) = fid
+            .split_once(',')
+            .ok_or_else(|| FileIdError::Key(fid.chars().take(64).collect()))?;
+        Ok(Self {
+            fid: join(volume, key)?,
+            ext,
+            file_name: None,
+            last_segment,
+        })
     }
 }
 
 fn join(volume: &str, key: &str) -> Result<FileId, FileIdError> {
     let volume = FileId::parse_volume(volume)?;
     let (key, cookie) = FileId::parse_key(key)?;
-    Ok(FileId { volume, key, cookie })
+    Ok(FileId {
+        volume,
+        key,
+        cookie,
+    })
 }
 
 fn split_ext(segment: &str) -> (&str, &str) {
@@ -69,15 +89,29 @@ mod tests {
         ] {
             let object = ObjectPath::parse(path).unwrap();
             assert_eq!(object.fid.to_string(), "3,01637037d6", "{path}");
-            assert_eq!((object.ext, object.file_name.as_deref()), (ext, name), "{path}");
+            assert_eq!(
+                (object.ext, object.file_name.as_deref()),
+                (ext, name),
+                "{path}"
+            );
         }
     }
 
     #[test]
     fn errors_say_what_is_wrong() {
-        let volume = ObjectPath::parse("/abc,01637037d6").unwrap_err().to_string();
-        assert!(volume.contains("strconv.ParseUint: parsing \"abc\": invalid syntax"), "{volume}");
-        assert!(ObjectPath::parse("/12").unwrap_err().to_string().contains("Invalid fid: 12"));
+        let volume = ObjectPath::parse("/abc,01637037d6")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            volume.contains("strconv.ParseUint: parsing \"abc\": invalid syntax"),
+            "{volume}"
+        );
+        assert!(
+            ObjectPath::parse("/12")
+                .unwrap_err()
+                .to_string()
+                .contains("Invalid fid: 12")
+        );
     }
 
     proptest! {

@@ -55,7 +55,10 @@ pub struct Loaded {
 }
 
 /// Answers a read.
-pub async fn read(gateway: &Arc<Gateway>, request: ReadRequest<'_>) -> Result<Response, ImageError> {
+pub async fn read(
+    gateway: &Arc<Gateway>,
+    request: ReadRequest<'_>,
+) -> Result<Response, ImageError> {
     let with_deleted = request.query.is_true("readDeleted");
     let loaded = load(gateway, request.object, with_deleted).await?;
     let needle = &loaded.needle;
@@ -71,23 +74,51 @@ pub async fn read(gateway: &Arc<Gateway>, request: ReadRequest<'_>) -> Result<Re
     let etag = etag(needle.checksum);
     let mut headers = object_headers(&request, needle, &etag);
     let content = negotiate(&request, needle, &mut headers).await?;
-    Ok(respond(&request, needle, &etag, headers, content, content_type(&request, needle)))
+    Ok(respond(
+        &request,
+        needle,
+        &etag,
+        headers,
+        content,
+        content_type(&request, needle),
+    ))
 }
 
 /// Finds, reads and verifies the needle that an object URL names.
-pub async fn load(gateway: &Arc<Gateway>, object: &ObjectPath<'_>, with_deleted: bool) -> Result<Loaded, HaystackError> {
+pub async fn load(
+    gateway: &Arc<Gateway>,
+    object: &ObjectPath<'_>,
+    with_deleted: bool,
+) -> Result<Loaded, HaystackError> {
     let fid = &object.fid;
-    let volume = gateway.store.volume(fid.volume).ok_or(HaystackError::VolumeNotFound(fid.volume))?;
+    let volume = gateway
+        .store
+        .volume(fid.volume)
+        .ok_or(HaystackError::VolumeNotFound(fid.volume))?;
     let (generation, entry) = locate(&volume, fid.key, with_deleted).await?;
     let (record, permit) = read_record(gateway, &generation, &entry).await?;
-    let needle = generation.decode(fid.key, &entry, record).inspect_err(|error| {
-        gateway.store.bad_needles().report(fid.volume, fid.key, error);
-    })?;
-    let hidden = needle.header.cookie != fid.cookie || (!needle.ttl.is_none() && needle.expired(now_ns() / 1_000_000_000));
-    if hidden { Err(HaystackError::NotFound) } else { Ok(Loaded { needle, permit }) }
+    let needle = generation
+        .decode(fid.key, &entry, record)
+        .inspect_err(|error| {
+            gateway
+                .store
+                .bad_needles()
+                .report(fid.volume, fid.key, error);
+        })?;
+    let hidden = needle.header.cookie != fid.cookie
+        || (!needle.ttl.is_none() && needle.expired(now_ns() / 1_000_000_000));
+    if hidden {
+        Err(HaystackError::NotFound)
+    } else {
+        Ok(Loaded { needle, permit })
+    }
 }
 
-async fn locate(volume: &Arc<Volume>, key: NeedleKey, with_deleted: bool) -> Result<(Arc<Generation>, Entry), HaystackError> {
+async fn locate(
+    volume: &Arc<Volume>,
+    key: NeedleKey,
+    with_deleted: bool,
+) -> Result<(Arc<Generation>, Entry), HaystackError> {
     match volume.locate(key) {
         Located::Here(generation, entry) => return Ok((generation, entry)),
         Located::Absent if !with_deleted => return Err(HaystackError::NotFound),
@@ -95,20 +126,46 @@ async fn locate(volume: &Arc<Volume>, key: NeedleKey, with_deleted: bool) -> Res
     }
     let volume = Arc::clone(volume);
     let found = tokio::task::spawn_blocking(move || volume.locate_slow(key, with_deleted)).await;
-    found.map_err(|e| HaystackError::Storage(e.to_string().into()))??.ok_or(HaystackError::NotFound)
+    found
+        .map_err(|e| HaystackError::Storage(e.to_string().into()))??
+        .ok_or(HaystackError::NotFound)
 }
 
-async fn read_record(gateway: &Gateway, generation: &Arc<Generation>, entry: &Entry) -> Result<(Bytes, Option<BudgetPermit>), HaystackError> {
+async fn read_record(
+    gateway: &Gateway,
+    generation: &Arc<Generation>,
+    entry: &Entry,
+) -> Result<(Bytes, Option<BudgetPermit>), HaystackError> {
     let len = generation.record_bytes(entry);
-    let permit = if len < BUDGETED_BYTES { None } else { Some(gateway.budget.take(len, BUDGET_WAIT).await.ok_or(HaystackError::Busy)?) };
+    let permit = if len < BUDGETED_BYTES {
+        None
+    } else {
+        Some(
+            gateway
+                .budget
+                .take(len, BUDGET_WAIT)
+                .await
+                .ok_or(HaystackError::Busy)?,
+        )
+    };
     let len = usize::try_from(len).unwrap_or(usize::MAX);
     let volume = generation.table.volume;
     let record = match generation.dat.try_read_now(entry.offset, len) {
         Ok(Some(record)) => Ok(record),
-        Ok(None) => gateway.engine.read(Arc::clone(&generation.dat), entry.offset, len).await,
+        Ok(None) => {
+            gateway
+                .engine
+                .read(Arc::clone(&generation.dat), entry.offset, len)
+                .await
+        }
         Err(error) => Err(error),
     };
-    Ok((record.map_err(|e| HaystackError::from_io(volume, &e))?.into(), permit))
+    Ok((
+        record
+            .map_err(|e| HaystackError::from_io(volume, &e))?
+            .into(),
+        permit,
+    ))
 }
 
 /// The entity tag of an object: the CRC-32C of its stored bytes.
@@ -134,10 +191,21 @@ pub fn object_headers(request: &ReadRequest<'_>, needle: &Needle, etag: &str) ->
     if let Some(value) = needle.last_modified_secs.and_then(http_date) {
         headers.insert(header::LAST_MODIFIED, value);
     }
-    let name = request.object.file_name.clone().unwrap_or_else(|| String::from_utf8_lossy(needle.name()));
+    let name = request
+        .object
+        .file_name
+        .clone()
+        .unwrap_or_else(|| String::from_utf8_lossy(needle.name()));
     if !name.is_empty() {
-        let kind = if request.query.is_true("dl") { Disposition::Attachment } else { Disposition::Inline };
-        headers.insert(header::CONTENT_DISPOSITION, disposition::format(kind, &name));
+        let kind = if request.query.is_true("dl") {
+            Disposition::Attachment
+        } else {
+            Disposition::Inline
+        };
+        headers.insert(
+            header::CONTENT_DISPOSITION,
+            disposition::format(kind, &name),
+        );
     }
     headers
 }
@@ -164,7 +232,10 @@ fn add_pairs(pairs: &[u8], headers: &mut HeaderMap) {
     if pairs.is_empty() {
         return;
     }
-    let Ok(pairs) = serde_json::from_slice::<std::collections::BTreeMap<String, String>>(pairs) else { return };
+    let Ok(pairs) = serde_json::from_slice::<std::collections::BTreeMap<String, String>>(pairs)
+    else {
+        return;
+    };
     for (name, value) in pairs {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value))
             && !FRAMING.contains(&name)
@@ -193,7 +264,11 @@ pub fn content_type(request: &ReadRequest<'_>, needle: &Needle) -> Option<Header
 }
 
 /// The bytes to send: as they are stored where the client takes gzip, else unpacked.
-async fn negotiate(request: &ReadRequest<'_>, needle: &Needle, headers: &mut HeaderMap) -> Result<Bytes, ImageError> {
+async fn negotiate(
+    request: &ReadRequest<'_>,
+    needle: &Needle,
+    headers: &mut HeaderMap,
+) -> Result<Bytes, ImageError> {
     let data = needle.data();
     if !needle.is_gzip() {
         return Ok(data);
@@ -205,25 +280,43 @@ async fn negotiate(request: &ReadRequest<'_>, needle: &Needle, headers: &mut Hea
     }
     let unpacked = tokio::task::spawn_blocking(move || unpack(&data)).await;
     let unpacked = unpacked.map_err(|e| HaystackError::Storage(e.to_string().into()))?;
-    unpacked.map_err(|e| HaystackError::Storage(format!("the stored gzip cannot be unpacked: {e}").into()).into())
+    unpacked.map_err(|e| {
+        HaystackError::Storage(format!("the stored gzip cannot be unpacked: {e}").into()).into()
+    })
 }
 
 /// Unpacks gzip, up to a bound.
 pub fn unpack(gzip: &[u8]) -> std::io::Result<Bytes> {
     let mut out = Vec::new();
-    MultiGzDecoder::new(gzip).take(IDENTITY_BYTES_MAX + 1).read_to_end(&mut out)?;
-    if out.len() as u64 > IDENTITY_BYTES_MAX { Err(std::io::Error::other("it unpacks to more than 1 GiB")) } else { Ok(out.into()) }
+    MultiGzDecoder::new(gzip)
+        .take(IDENTITY_BYTES_MAX + 1)
+        .read_to_end(&mut out)?;
+    if out.len() as u64 > IDENTITY_BYTES_MAX {
+        Err(std::io::Error::other("it unpacks to more than 1 GiB"))
+    } else {
+        Ok(out.into())
+    }
 }
 
 /// Whether `Accept-Encoding` takes gzip (RFC 9110, 12.5.3): named, or by `*`, and not with `q=0`.
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     let codings = headers.get_all(header::ACCEPT_ENCODING);
     let mut any = None;
-    for coding in codings.iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')) {
+    for coding in codings
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(','))
+    {
         let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-        let refused = weight.trim().strip_prefix("q=").and_then(|q| q.trim().parse::<f32>().ok()).is_some_and(|q| q <= 0.0);
+        let refused = weight
+            .trim()
+            .strip_prefix("q=")
+            .and_then(|q| q.trim().parse::<f32>().ok())
+            .is_some_and(|q| q <= 0.0);
         match name.trim() {
-            name if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") => return !refused,
+            name if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") => {
+                return !refused;
+            }
             "*" => any = Some(!refused),
             _ => {}
         }
@@ -232,25 +325,58 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
 }
 
 /// The picture that a transform makes, under an entity tag of its own.
-async fn transformed(gateway: &Arc<Gateway>, request: &ReadRequest<'_>, loaded: &Loaded, transform: Transform, kind: ImageKind) -> Result<Response, ImageError> {
+async fn transformed(
+    gateway: &Arc<Gateway>,
+    request: &ReadRequest<'_>,
+    loaded: &Loaded,
+    transform: Transform,
+    kind: ImageKind,
+) -> Result<Response, ImageError> {
     let needle = &loaded.needle;
     let variant = format!("\"{:08x}-{}\"", needle.checksum, transform.canonical());
-    let validators = Validators { etag: &variant, last_modified_secs: needle.last_modified_secs };
-    if request.headers.contains_key(header::IF_NONE_MATCH) && conditional::evaluate(request.method, request.headers, Some(&validators)) == Condition::NotModified {
+    let validators = Validators {
+        etag: &variant,
+        last_modified_secs: needle.last_modified_secs,
+    };
+    if request.headers.contains_key(header::IF_NONE_MATCH)
+        && conditional::evaluate(request.method, request.headers, Some(&validators))
+            == Condition::NotModified
+    {
         return Ok(not_modified(object_headers(request, needle, &variant)));
     }
     let limits = gateway.config.image.transform_limits();
-    let data = if needle.is_gzip() { unpack(&needle.data()).unwrap_or_default() } else { needle.data() };
-    let outcome = gateway.transforms.run(transform, data.clone(), kind, limits).await?;
+    let data = if needle.is_gzip() {
+        unpack(&needle.data()).unwrap_or_default()
+    } else {
+        needle.data()
+    };
+    let outcome = gateway
+        .transforms
+        .run(transform, data.clone(), kind, limits)
+        .await?;
     Ok(match outcome {
         Transformed::Changed { bytes, mime } => {
             let headers = object_headers(request, needle, &variant);
-            respond(request, needle, &variant, headers, bytes.into(), Some(HeaderValue::from_static(mime)))
+            respond(
+                request,
+                needle,
+                &variant,
+                headers,
+                bytes.into(),
+                Some(HeaderValue::from_static(mime)),
+            )
         }
         Transformed::Original => {
             let etag = etag(needle.checksum);
             let headers = object_headers(request, needle, &etag);
-            respond(request, needle, &etag, headers, data, content_type(request, needle))
+            respond(
+                request,
+                needle,
+                &etag,
+                headers,
+                data,
+                content_type(request, needle),
+            )
         }
     })
 }
@@ -273,8 +399,18 @@ const OVERRIDES: [(&str, HeaderName); 6] = [
 ];
 
 /// Applies conditions, ranges and `response-*` overrides, and answers.
-fn respond(request: &ReadRequest<'_>, needle: &Needle, etag: &str, mut headers: HeaderMap, content: Bytes, content_type: Option<HeaderValue>) -> Response {
-    let validators = Validators { etag, last_modified_secs: needle.last_modified_secs };
+fn respond(
+    request: &ReadRequest<'_>,
+    needle: &Needle,
+    etag: &str,
+    mut headers: HeaderMap,
+    content: Bytes,
+    content_type: Option<HeaderValue>,
+) -> Response {
+    let validators = Validators {
+        etag,
+        last_modified_secs: needle.last_modified_secs,
+    };
     match conditional::evaluate(request.method, request.headers, Some(&validators)) {
         Condition::Proceed => {}
         Condition::NotModified => return not_modified(headers),
@@ -296,7 +432,12 @@ pub fn overridden(query: &Query<'_>, headers: &mut HeaderMap) -> Option<HeaderVa
         return None;
     }
     for (parameter, name) in OVERRIDES {
-        let Some(value) = query.get_set(parameter).and_then(|v| HeaderValue::from_str(v).ok()) else { continue };
+        let Some(value) = query
+            .get_set(parameter)
+            .and_then(|v| HeaderValue::from_str(v).ok())
+        else {
+            continue;
+        };
         if name == header::CONTENT_TYPE {
             content_type = Some(value);
         } else {
@@ -307,10 +448,19 @@ pub fn overridden(query: &Query<'_>, headers: &mut HeaderMap) -> Option<HeaderVa
 }
 
 /// The ranges that a GET asks for and may have.
-pub fn wanted_range(request: &ReadRequest<'_>, validators: &Validators<'_>, len: u64) -> RangeOutcome {
-    let value = request.headers.get(header::RANGE).filter(|_| *request.method == Method::GET);
+pub fn wanted_range(
+    request: &ReadRequest<'_>,
+    validators: &Validators<'_>,
+    len: u64,
+) -> RangeOutcome {
+    let value = request
+        .headers
+        .get(header::RANGE)
+        .filter(|_| *request.method == Method::GET);
     match value.and_then(|v| v.to_str().ok()) {
-        Some(value) if conditional::if_range_allows(request.headers, validators) => range::parse(value, len),
+        Some(value) if conditional::if_range_allows(request.headers, validators) => {
+            range::parse(value, len)
+        }
         _ => RangeOutcome::Full,
     }
 }
@@ -321,8 +471,17 @@ mod tests {
 
     #[test]
     fn gzip_is_negotiated_by_weight() {
-        for (value, want) in [("gzip", true), ("br, gzip;q=0.5", true), ("gzip;q=0", false), ("*", true), ("*;q=0", false), ("br", false), ("gzip;q=0, *", false)] {
-            let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(value))]);
+        for (value, want) in [
+            ("gzip", true),
+            ("br, gzip;q=0.5", true),
+            ("gzip;q=0", false),
+            ("*", true),
+            ("*;q=0", false),
+            ("br", false),
+            ("gzip;q=0, *", false),
+        ] {
+            let headers =
+                HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(value))]);
             assert_eq!(accepts_gzip(&headers), want, "{value}");
         }
         assert!(!accepts_gzip(&HeaderMap::new()));
@@ -331,7 +490,10 @@ mod tests {
     #[test]
     fn pairs_cannot_frame_the_message() {
         let mut headers = HeaderMap::new();
-        add_pairs(br#"{"Label":"cat","Content-Length":"7","Bad Name":"x","Evil":"a\nb"}"#, &mut headers);
+        add_pairs(
+            br#"{"Label":"cat","Content-Length":"7","Bad Name":"x","Evil":"a\nb"}"#,
+            &mut headers,
+        );
         assert_eq!(headers.len(), 1);
         assert_eq!(headers["label"], "cat");
     }

@@ -29,7 +29,11 @@ fn ranges(ids: &[u32]) -> String {
     let mut text = String::new();
     for run in ids.chunk_by(|a, b| a + 1 == *b) {
         let (first, last) = (run[0], run[run.len() - 1]);
-        let _ = if first == last { write!(text, " {first}") } else { write!(text, " {first}-{last}") };
+        let _ = if first == last {
+            write!(text, " {first}")
+        } else {
+            write!(text, " {first}-{last}")
+        };
     }
     text
 }
@@ -42,11 +46,18 @@ fn layouts(volumes: &[Mounted]) -> Vec<Value> {
     let mut layouts: Vec<(Layout, Vec<u32>)> = Vec::new();
     for mounted in volumes {
         let block = mounted.volume.generation().block;
-        let layout = Layout { collection: mounted.volume.files.collection.clone(), placement: block.placement, ttl: block.ttl };
-        let at = layouts.iter().position(|(known, _)| *known == layout).unwrap_or_else(|| {
-            layouts.push((layout, Vec::new()));
-            layouts.len() - 1
-        });
+        let layout = Layout {
+            collection: mounted.volume.files.collection.clone(),
+            placement: block.placement,
+            ttl: block.ttl,
+        };
+        let at = layouts
+            .iter()
+            .position(|(known, _)| *known == layout)
+            .unwrap_or_else(|| {
+                layouts.push((layout, Vec::new()));
+                layouts.len() - 1
+            });
         if mounted.takes_new_keys() {
             layouts[at].1.push(mounted.volume.id().0);
         }
@@ -92,15 +103,30 @@ pub fn vacuum(gateway: &Gateway) -> Value {
 }
 
 fn placement(placement: ReplicaPlacement) -> Value {
-    let digits = [("dc", placement.data_centers), ("node", placement.servers), ("rack", placement.racks)];
-    Value::Object(digits.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| (name.to_owned(), n.into())).collect::<Map<_, _>>())
+    let digits = [
+        ("dc", placement.data_centers),
+        ("node", placement.servers),
+        ("rack", placement.racks),
+    ];
+    Value::Object(
+        digits
+            .into_iter()
+            .filter(|(_, n)| *n > 0)
+            .map(|(name, n)| (name.to_owned(), n.into()))
+            .collect::<Map<_, _>>(),
+    )
 }
 
 fn volume(gateway: &Gateway, mounted: &Mounted) -> Value {
     let (volume, counters) = (&mounted.volume, mounted.volume.counters());
     let block = volume.generation().block;
     let [ttl_count, ttl_unit] = block.ttl.to_bytes();
-    let disk_id = gateway.store.dirs().iter().position(|dir| Arc::ptr_eq(dir, &mounted.dir)).unwrap_or(0);
+    let disk_id = gateway
+        .store
+        .dirs()
+        .iter()
+        .position(|dir| Arc::ptr_eq(dir, &mounted.dir))
+        .unwrap_or(0);
     let mut status = json!({
         "Collection": volume.files.collection,
         "CompactRevision": block.revision,
@@ -125,7 +151,10 @@ fn volume(gateway: &Gateway, mounted: &Mounted) -> Value {
 }
 
 fn volumes(gateway: &Gateway) -> Vec<Value> {
-    sorted(gateway).iter().map(|mounted| volume(gateway, mounted)).collect()
+    sorted(gateway)
+        .iter()
+        .map(|mounted| volume(gateway, mounted))
+        .collect()
 }
 
 /// Body of `/vol/status`.
@@ -156,7 +185,9 @@ pub fn disks(gateway: &Gateway) -> Vec<Value> {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('"', "&quot;")
 }
 
 fn human(bytes: u64) -> String {
@@ -169,33 +200,61 @@ pub fn page(gateway: &Gateway) -> Response {
     for mounted in sorted(gateway) {
         let (volume, counters) = (&mounted.volume, mounted.volume.counters());
         let block = volume.generation().block;
-        let state = volume.read_only().map_or_else(|| "writable".to_owned(), |why| format!("read only: {}", escape(&why)));
+        let state = volume.read_only().map_or_else(
+            || "writable".to_owned(),
+            |why| format!("read only: {}", escape(&why)),
+        );
         let _ = write!(
             rows,
             "<tr><td class=n>{}<td>{}<td>{}<td>{}<td class=n>{}<td class=n>{}<td class=n>{:.0}&thinsp;%<td>{state}",
-            volume.id(), escape(&volume.files.collection), block.placement, block.ttl, human(volume.dat_bytes()),
-            counters.puts.saturating_sub(counters.deletes), volume.garbage_ratio() * 100.0
+            volume.id(),
+            escape(&volume.files.collection),
+            block.placement,
+            block.ttl,
+            human(volume.dat_bytes()),
+            counters.puts.saturating_sub(counters.deletes),
+            volume.garbage_ratio() * 100.0
         );
     }
     let mut disks = String::new();
     for dir in gateway.store.dirs() {
         let space = dir.space();
-        let state = if dir.is_full() { "full: writes wait for space" } else { "ok" };
+        let state = if dir.is_full() {
+            "full: writes wait for space"
+        } else {
+            "ok"
+        };
         let _ = write!(
             disks,
             "<tr><td>{}<td class=n>{}<td class=n>{}<td class=n>{}<td>{state}",
-            escape(&dir.path.display().to_string()), human(space.total_bytes), human(space.free_bytes), human(dir.reserve_bytes())
+            escape(&dir.path.display().to_string()),
+            human(space.total_bytes),
+            human(space.free_bytes),
+            human(dir.reserve_bytes())
         );
     }
     let html = PAGE
         .replace("{version}", version())
         .replace("{url}", &escape(gateway.public_url()))
         .replace("{engine}", gateway.engine.name())
-        .replace("{damaged}", &gateway.store.bad_needles().known().to_string())
+        .replace(
+            "{damaged}",
+            &gateway.store.bad_needles().known().to_string(),
+        )
         .replace("{disks}", &disks)
-        .replace("{rows}", if rows.is_empty() { "<tr><td colspan=8>None yet: the first upload makes them." } else { &rows });
+        .replace(
+            "{rows}",
+            if rows.is_empty() {
+                "<tr><td colspan=8>None yet: the first upload makes them."
+            } else {
+                &rows
+            },
+        );
     let mut response = Response::new(Body::full(html));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
     response
 }
 
