@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use moongate_disk::{EngineChoice, ReadEngine, RealDisk};
 use moongate_haystack::store::{Store, StoreConfig};
 use moongate_haystack::volume::Durability;
-use serde_json::json;
+use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -67,12 +67,23 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 /// The one line on stdout: everything is bound, requests are answered.
+#[derive(Serialize)]
+struct Ready {
+    ready: bool,
+    image: String,
+    admin: String,
+    pid: u32,
+}
+
 #[allow(clippy::print_stdout)]
 fn announce(image: SocketAddr, admin: SocketAddr) {
-    println!(
-        "{}",
-        json!({ "ready": true, "image": image.to_string(), "admin": admin.to_string(), "pid": std::process::id() })
-    );
+    let ready = Ready {
+        ready: true,
+        image: image.to_string(),
+        admin: admin.to_string(),
+        pid: std::process::id(),
+    };
+    println!("{}", serde_json::to_string(&ready).unwrap_or_default());
     tracing::info!(%image, %admin, "ready");
 }
 

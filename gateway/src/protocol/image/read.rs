@@ -50,8 +50,8 @@ pub struct ReadRequest<'a> {
 pub struct Loaded {
     /// The needle, verified.
     pub needle: Needle,
-    /// Keep it as long as the bytes.
-    pub permit: Option<BudgetPermit>,
+    /// Kept as long as the bytes are made ready; what hyper has not sent yet is bounded by its write buffer.
+    _permit: Option<BudgetPermit>,
 }
 
 /// Answers a read.
@@ -110,7 +110,10 @@ pub async fn load(
     if hidden {
         Err(HaystackError::NotFound)
     } else {
-        Ok(Loaded { needle, permit })
+        Ok(Loaded {
+            needle,
+            _permit: permit,
+        })
     }
 }
 
