@@ -299,10 +299,9 @@ impl Opening<'_> {
         let idx_bytes = self
             .disk
             .open(&self.files.idx(), OpenMode::Read)
-            .and_then(|idx| idx.len())
-            .unwrap_or(0);
+            .and_then(|idx| idx.len());
         let same = fits
-            && idx_bytes >= checkpoint.idx_bytes
+            && idx_bytes.is_ok_and(|len| len >= checkpoint.idx_bytes)
             && tail_crc(self.dat, checkpoint.dat_bytes).map_err(|e| self.failed(e))?
                 == checkpoint.tail_crc;
         Ok(same.then_some((progress, checkpoint)))
