@@ -110,12 +110,12 @@ const GATEWAY_FIGURES: [(&str, &str, GatewayFigure); 12] = [
         |g| sum(g, |c| c.deleted_bytes),
     ),
     (
-        "damaged_needles",
+        "corrupt_needles",
         "Different needles found damaged since the start",
         |g| g.store.bad_needles().known() as u64,
     ),
     (
-        "damaged_needle_meetings",
+        "corrupt_needle_reads",
         "How often a damaged needle was met by a reader or the scrubber",
         |g| g.store.bad_needles().met(),
     ),

@@ -42,15 +42,29 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// `host:port` of the image port, as lookups answer it.
+    /// `host:port` of the image port, as it is bound.
     pub fn url(&self) -> &str {
         self.image_url.get().map_or("", String::as_str)
     }
 
-    /// `host:port` that clients outside should use.
-    pub fn public_url(&self) -> &str {
-        self.public_url
-            .get()
-            .map_or_else(|| self.url(), String::as_str)
+    /// The addresses that an answer gives to a client: as configured, else as bound, else (bound to all interfaces) the
+    /// host that the client itself asked.
+    pub fn urls<'a>(&'a self, asked: Option<&'a str>) -> Urls<'a> {
+        let url = asked
+            .filter(|_| self.config.image.listen.ip().is_unspecified())
+            .unwrap_or(self.url());
+        Urls {
+            url,
+            public_url: self.public_url.get().map_or(url, String::as_str),
+        }
     }
+}
+
+/// Where clients reach the image port.
+#[derive(Clone, Copy, Debug)]
+pub struct Urls<'a> {
+    /// From inside.
+    pub url: &'a str,
+    /// From outside.
+    pub public_url: &'a str,
 }

@@ -148,7 +148,7 @@ fn a_body_that_stops_is_given_up_and_nothing_is_stored() {
 
 #[test]
 fn a_client_that_does_not_read_is_given_up() {
-    let limits = "[limits]\nwrite_stall_timeout = '2s'\nbuffers_bytes_max = '128MiB'";
+    let limits = "[limits]\nwrite_stall_timeout = '2s'\nbuffers_bytes_max = '128MiB'\n[image]\nupload_bytes_max = '64MiB'";
     let mut gateway = Gateway::fresh(limits);
     let fid = gateway.store("application/octet-stream", &payload::bytes(1, 16 << 20));
     let small = gateway.store("image/jpeg", b"small");
@@ -178,7 +178,9 @@ fn a_client_that_does_not_read_is_given_up() {
 
 #[test]
 fn uploads_at_once_stay_within_the_buffers() {
-    let mut gateway = Gateway::fresh("[limits]\nbuffers_bytes_max = '64MiB'");
+    let mut gateway = Gateway::fresh(
+        "[limits]\nbuffers_bytes_max = '64MiB'\n[image]\nupload_bytes_max = '32MiB'",
+    );
     let body = payload::bytes(1, 12 << 20);
     std::thread::scope(|scope| {
         for _ in 0..24 {

@@ -372,7 +372,11 @@ impl Opening<'_> {
             let entries = self.read_idx(&*idx, 0)?;
             let (covered, used) = covered(&entries, first, self.block.version, self.dat_bytes);
             let whole = used == entries.len() && used > 0;
-            if whole && self.tail_is_as_indexed(entries.last(), covered)? {
+            // A volume of ours is read whole: its seals and commits tell more than its .idx.
+            let ours = entries.iter().any(
+                |entry| matches!(entry, IdxEntry::Delete { key, .. } if *key == commit::COMMIT_KEY),
+            );
+            if whole && !ours && self.tail_is_as_indexed(entries.last(), covered)? {
                 return self.take_over_idx(idx, &entries, covered);
             }
             return self.rebuild(&entries);

@@ -123,7 +123,9 @@ fn assign_answer(error: &AssignError) -> Response {
         }
         AssignError::TooFewServers { .. } => retry(said(StatusCode::SERVICE_UNAVAILABLE)),
         AssignError::NoRoom | AssignError::TooMany { .. } => said(StatusCode::NOT_ACCEPTABLE),
-        AssignError::Failed(HaystackError::NoSpace(_)) => said(StatusCode::INSUFFICIENT_STORAGE),
+        AssignError::DisksFull | AssignError::Failed(HaystackError::NoSpace(_)) => {
+            said(StatusCode::INSUFFICIENT_STORAGE)
+        }
         AssignError::Failed(_) => said(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }

@@ -94,6 +94,9 @@ pub async fn read(
     let etag = read::etag(loaded.needle.checksum);
     let mut headers = read::object_headers(request, &loaded.needle, &etag);
     headers.insert("x-file-store", HeaderValue::from_static("chunked"));
+    if !manifest.name.is_empty() {
+        read::name_it(request, &manifest.name, &mut headers);
+    }
     let by_manifest = HeaderValue::from_str(&manifest.mime)
         .ok()
         .filter(|mime| !mime.is_empty());

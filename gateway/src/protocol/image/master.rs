@@ -17,7 +17,7 @@ use super::status;
 use crate::http::json::json as answer;
 use crate::http::query::Query;
 use crate::http::{Body, Response};
-use crate::state::Gateway;
+use crate::state::{Gateway, Urls};
 
 /// Name of the one kind of disk that there is.
 pub const DISK_TYPE: &str = "hdd";
@@ -76,18 +76,19 @@ struct Assignment<'a> {
 }
 
 /// `/dir/assign`
-pub async fn dir_assign(gateway: &Arc<Gateway>, query: &Query<'_>) -> Result<Response, ImageError> {
-    if let Some(node) = query
-        .get_set("dataNode")
-        .filter(|node| *node != gateway.url())
-    {
+pub async fn dir_assign(
+    gateway: &Arc<Gateway>,
+    urls: Urls<'_>,
+    query: &Query<'_>,
+) -> Result<Response, ImageError> {
+    if let Some(node) = query.get_set("dataNode").filter(|node| *node != urls.url) {
         return Err(AssignError::UnknownRack(format!("{node} (dataNode)")).into());
     }
     let assigned = assign(gateway, wish(query)?).await?;
     let assignment = Assignment {
         fid: assigned.fid.to_string(),
-        url: gateway.url(),
-        public_url: gateway.public_url(),
+        url: urls.url,
+        public_url: urls.public_url,
         count: assigned.count,
     };
     Ok(answer(
@@ -98,7 +99,7 @@ pub async fn dir_assign(gateway: &Arc<Gateway>, query: &Query<'_>) -> Result<Res
 }
 
 /// `/dir/lookup`
-pub fn dir_lookup(gateway: &Gateway, query: &Query<'_>) -> Response {
+pub fn dir_lookup(gateway: &Gateway, urls: Urls<'_>, query: &Query<'_>) -> Response {
     let wanted = query
         .get_set("volumeId")
         .or_else(|| query.get_set("fileId"))
@@ -123,7 +124,7 @@ pub fn dir_lookup(gateway: &Gateway, query: &Query<'_>) -> Response {
     if found.is_none() {
         return missing(format!("volume id {volume} not found"));
     }
-    let location = json!({ "url": gateway.url(), "publicUrl": gateway.public_url(), "dataCenter": gateway.store.config.data_center });
+    let location = json!({ "url": urls.url, "publicUrl": urls.public_url, "dataCenter": gateway.store.config.data_center });
     answer(
         StatusCode::OK,
         &json!({ "volumeOrFileId": wanted, "locations": [location] }),
@@ -143,7 +144,18 @@ pub async fn vol_grow(gateway: &Arc<Gateway>, query: &Query<'_>) -> Result<Respo
     };
     let store = Arc::clone(&gateway.store);
     let grown = tokio::task::spawn_blocking(move || store.grow(&wish)).await;
-    let count = grown.map_err(|e| HaystackError::Storage(e.to_string().into()))??;
+    let grown = grown.map_err(|e| HaystackError::Storage(e.to_string().into()))?;
+    let count = grown.map_err(|error| match error {
+        AssignError::UnknownDataCenter(_)
+        | AssignError::UnknownRack(_)
+        | AssignError::TooFewServers { .. } => {
+            ImageError::NotAcceptable(format!("Not enough data nodes found! {error}"))
+        }
+        AssignError::NoRoom
+        | AssignError::DisksFull
+        | AssignError::TooMany { .. }
+        | AssignError::Failed(_) => error.into(),
+    })?;
     Ok(answer(
         StatusCode::OK,
         &json!({ "count": count }),
@@ -161,7 +173,7 @@ pub fn vol_vacuum(gateway: &Gateway, query: &Query<'_>) -> Result<Response, Imag
             .filter(|ratio: &f64| (0.0..=1.0).contains(ratio))
             .ok_or_else(|| {
                 ImageError::NotAcceptable(format!(
-                    "garbageThreshold {text} is not a valid float number from 0 to 1"
+                    "garbageThreshold {text} is not a valid float number"
                 ))
             })?,
     };
@@ -223,8 +235,9 @@ pub fn collection_info(gateway: &Gateway, query: &Query<'_>) -> Result<Response,
 }
 
 /// `Retry-After` and the like are no business of these; answers of the master have no `Server` header of their own.
-pub fn cluster_status(gateway: &Gateway, query: &Query<'_>) -> Response {
-    let status = json!({ "IsLeader": true, "Leader": gateway.url(), "MaxVolumeId": gateway.store.volume_max() });
+pub fn cluster_status(gateway: &Gateway, urls: Urls<'_>, query: &Query<'_>) -> Response {
+    let status =
+        json!({ "IsLeader": true, "Leader": urls.url, "MaxVolumeId": gateway.store.volume_max() });
     answer(StatusCode::OK, &status, query.get_set("pretty").is_some())
 }
 

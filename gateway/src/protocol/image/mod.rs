@@ -42,7 +42,7 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer
     let result = route(&gateway, operation, &parts, body).await;
     let mut response = result.unwrap_or_else(|error| error_answer(operation, &error));
     let request_id = RequestId::of(&parts.headers);
-    finish(&gateway, &parts.headers, &request_id, &mut response);
+    finish(&gateway, &parts, request_id.clone(), &mut response);
     let sent_bytes = response.body().len_bytes().unwrap_or(0);
     let status = response.status();
     let took = started.elapsed();
@@ -84,11 +84,22 @@ fn operation(method: &Method, path: &str) -> Operation {
 }
 
 /// Headers that every answer has.
-fn finish(gateway: &Gateway, request: &HeaderMap, request_id: &RequestId, response: &mut Response) {
+fn finish(
+    gateway: &Gateway,
+    request: &http::request::Parts,
+    request_id: RequestId,
+    response: &mut Response,
+) {
+    // hyper leaves out the length of an empty answer to HEAD; GET would have it.
+    let headless = request.method == Method::HEAD && response.status() != StatusCode::NOT_MODIFIED;
+    let len_bytes = response.body().len_bytes().filter(|_| headless);
     let headers = response.headers_mut();
+    if let Some(len_bytes) = len_bytes {
+        headers.insert(header::CONTENT_LENGTH, len_bytes.into());
+    }
     headers.insert(header::SERVER, master::SERVER);
-    headers.insert(REQUEST_ID, request_id.to_header_value());
-    if gateway.config.image.cors && request.contains_key(header::ORIGIN) {
+    headers.insert(REQUEST_ID, request_id.into_header_value());
+    if gateway.config.image.cors && request.headers.contains_key(header::ORIGIN) {
         headers.insert(
             header::ACCESS_CONTROL_ALLOW_ORIGIN,
             HeaderValue::from_static("*"),
@@ -180,10 +191,11 @@ async fn page(
         std::mem::swap(&mut query, &mut merged);
     }
     let pretty = query.get_set("pretty").is_some();
+    let urls = gateway.urls(asked_host(&parts.headers));
     let status = |value: serde_json::Value| Ok(json(StatusCode::OK, &value, pretty));
     match parts.uri.path() {
-        "/dir/assign" => master::dir_assign(gateway, &query).await,
-        "/dir/lookup" => Ok(master::dir_lookup(gateway, &query)),
+        "/dir/assign" => master::dir_assign(gateway, urls, &query).await,
+        "/dir/lookup" => Ok(master::dir_lookup(gateway, urls, &query)),
         "/dir/status" => status(status::dir_status(gateway)),
         "/vol/status" => status(status::vol_status(gateway)),
         "/status" => status(status::volume_server(gateway)),
@@ -191,14 +203,21 @@ async fn page(
         "/vol/vacuum" => master::vol_vacuum(gateway, &query),
         "/col/delete" => master::col_delete(gateway, &query).await,
         "/collection/info" => master::collection_info(gateway, &query),
-        "/cluster/status" => Ok(master::cluster_status(gateway, &query)),
+        "/cluster/status" => Ok(master::cluster_status(gateway, urls, &query)),
         "/cluster/healthz" | "/healthz" | "/readyz" => Ok(master::healthy()),
-        "/" | "/ui/index.html" => Ok(status::page(gateway)),
+        "/" | "/ui/index.html" => Ok(status::page(gateway, urls)),
         _ => Ok(error_json(
             StatusCode::NOT_FOUND,
             "no such page: see / for what is served here",
         )),
     }
+}
+
+/// The host that a client asked, as it wrote it.
+fn asked_host(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
 }
 
 /// Parameters may come as an urlencoded form.

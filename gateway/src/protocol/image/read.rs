@@ -25,7 +25,7 @@ use crate::http::query::Query;
 use crate::http::range::{self, RangeOutcome};
 use crate::http::{Body, Response};
 use crate::state::Gateway;
-use crate::transform::{ImageKind, Outcome as Transformed, Transform};
+use crate::transform::{ImageKind, Outcome as Transformed, Transform, TransformError};
 
 /// A read of at least so many bytes takes a share of the buffer budget; smaller ones are bounded by the connections.
 const BUDGETED_BYTES: u64 = 256 << 10;
@@ -71,9 +71,14 @@ pub async fn read(
     {
         return transformed(gateway, &request, &loaded, transform, kind).await;
     }
-    let etag = etag(needle.checksum);
+    let packed = needle.is_gzip() && accepts_gzip(request.headers);
+    let etag = if packed {
+        format!("\"{:08x}-gzip\"", needle.checksum)
+    } else {
+        etag(needle.checksum)
+    };
     let mut headers = object_headers(&request, needle, &etag);
-    let content = negotiate(&request, needle, &mut headers).await?;
+    let content = content(needle, packed, &mut headers).await?;
     Ok(respond(
         &request,
         needle,
@@ -194,23 +199,22 @@ pub fn object_headers(request: &ReadRequest<'_>, needle: &Needle, etag: &str) ->
     if let Some(value) = needle.last_modified_secs.and_then(http_date) {
         headers.insert(header::LAST_MODIFIED, value);
     }
-    let name = request
-        .object
-        .file_name
-        .clone()
-        .unwrap_or_else(|| String::from_utf8_lossy(needle.name()));
+    let name = String::from_utf8_lossy(needle.name());
+    name_it(request, &name, &mut headers);
+    headers
+}
+
+/// Says under which name to save an object: that of the URL if it has one, else `stored`.
+pub fn name_it(request: &ReadRequest<'_>, stored: &str, headers: &mut HeaderMap) {
+    let name = request.object.file_name.as_deref().unwrap_or(stored);
     if !name.is_empty() {
         let kind = if request.query.is_true("dl") {
             Disposition::Attachment
         } else {
             Disposition::Inline
         };
-        headers.insert(
-            header::CONTENT_DISPOSITION,
-            disposition::format(kind, &name),
-        );
+        headers.insert(header::CONTENT_DISPOSITION, disposition::format(kind, name));
     }
-    headers
 }
 
 fn http_date(secs: u64) -> Option<HeaderValue> {
@@ -266,10 +270,10 @@ pub fn content_type(request: &ReadRequest<'_>, needle: &Needle) -> Option<Header
     }
 }
 
-/// The bytes to send: as they are stored where the client takes gzip, else unpacked.
-async fn negotiate(
-    request: &ReadRequest<'_>,
+/// The bytes to send: `packed` as they are stored, else as they were uploaded.
+async fn content(
     needle: &Needle,
+    packed: bool,
     headers: &mut HeaderMap,
 ) -> Result<Bytes, ImageError> {
     let data = needle.data();
@@ -277,7 +281,7 @@ async fn negotiate(
         return Ok(data);
     }
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-    if accepts_gzip(request.headers) {
+    if packed {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         return Ok(data);
     }
@@ -353,10 +357,15 @@ async fn transformed(
     } else {
         needle.data()
     };
-    let outcome = gateway
+    let outcome = match gateway
         .transforms
         .run(transform, data.clone(), kind, limits)
-        .await?;
+        .await
+    {
+        // Named like a picture but none: sent as it is.
+        Err(TransformError::Undecodable(_)) => Transformed::Original,
+        outcome => outcome?,
+    };
     Ok(match outcome {
         Transformed::Changed { bytes, mime } => {
             let headers = object_headers(request, needle, &variant);

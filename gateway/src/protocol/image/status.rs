@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::master::DISK_TYPE;
 use crate::http::{Body, Response};
-use crate::state::Gateway;
+use crate::state::{Gateway, Urls};
 
 /// Version as the status pages tell it.
 pub fn version() -> &'static str {
@@ -74,7 +74,7 @@ pub fn dir_status(gateway: &Gateway) -> Value {
     let volumes = sorted(gateway);
     let ids: Vec<u32> = volumes.iter().map(|m| m.volume.id().0).collect();
     let (max, free) = (max_volumes(gateway), gateway.store.volumes_left());
-    let node = json!({ "Url": gateway.url(), "PublicUrl": gateway.public_url(), "Volumes": ids.len(), "EcShards": 0, "Max": max, "VolumeIds": ranges(&ids) });
+    let node = json!({ "Url": gateway.url(), "PublicUrl": gateway.urls(None).public_url, "Volumes": ids.len(), "EcShards": 0, "Max": max, "VolumeIds": ranges(&ids) });
     let config = &gateway.store.config;
     json!({
         "Topology": {
@@ -195,7 +195,7 @@ fn human(bytes: u64) -> String {
 }
 
 /// The page for a browser.
-pub fn page(gateway: &Gateway) -> Response {
+pub fn page(gateway: &Gateway, urls: Urls<'_>) -> Response {
     let mut rows = String::new();
     for mounted in sorted(gateway) {
         let (volume, counters) = (&mounted.volume, mounted.volume.counters());
@@ -235,7 +235,7 @@ pub fn page(gateway: &Gateway) -> Response {
     }
     let html = PAGE
         .replace("{version}", version())
-        .replace("{url}", &escape(gateway.public_url()))
+        .replace("{url}", &escape(urls.public_url))
         .replace("{engine}", gateway.engine.name())
         .replace(
             "{damaged}",

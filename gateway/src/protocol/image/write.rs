@@ -32,7 +32,7 @@ use crate::http::json::json;
 use crate::http::multipart::{self, Part};
 use crate::http::query::Query;
 use crate::http::{Body, disposition};
-use crate::state::Gateway;
+use crate::state::{Gateway, Urls};
 
 const FILES_PER_UPLOAD_MAX: usize = 10_000;
 /// Larger texts are packed off the request's thread.
@@ -240,6 +240,7 @@ pub async fn submit(
     }
     let terms = Terms::of(&request)?;
     let collected = collect(gateway, request.headers, body).await?;
+    let urls = gateway.urls(super::asked_host(request.headers));
     let mut answers = Vec::new();
     let mut fids = Vec::new();
     for upload in uploads(&request, &collected, "submit")? {
@@ -252,7 +253,7 @@ pub async fn submit(
         match one.await {
             Ok((fid, stored)) => {
                 fids.push(fid);
-                answers.push(Submitted::new(gateway, fid, stored));
+                answers.push(Submitted::new(urls, fid, stored));
             }
             Err(error) => {
                 take_back(gateway, &fids).await;
@@ -284,8 +285,8 @@ struct Submitted {
 }
 
 impl Submitted {
-    fn new(gateway: &Gateway, fid: FileId, stored: Stored) -> Self {
-        let file_url = format!("{}/{fid}", gateway.public_url());
+    fn new(urls: Urls<'_>, fid: FileId, stored: Stored) -> Self {
+        let file_url = format!("{}/{fid}", urls.public_url);
         Self {
             e_tag: stored.e_tag,
             fid: fid.to_string(),
