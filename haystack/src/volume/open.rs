@@ -474,7 +474,7 @@ impl Opening<'_> {
         );
         let walk = Walk {
             replay,
-            acknowledged_to: first,
+            acknowledged_to: self.proved_by_idx(entries)?.max(first),
             settled_to: first,
             named: named(entries),
             trust_loose: true,
@@ -489,6 +489,28 @@ impl Opening<'_> {
             .and_then(|()| self.disk.sync_dir(&self.files.dir))
             .map_err(|e| self.failed(e))?;
         self.keep(idx, progress, checkpoint)
+    }
+
+    /// Offset behind the last commit record that is where an `.idx` says. We name a commit in the `.idx` only once it is durable.
+    fn proved_by_idx(&self, entries: &[IdxEntry]) -> Result<u64, HaystackError> {
+        let len = commit::commit_record_bytes(self.block.version);
+        for entry in entries.iter().rev() {
+            let IdxEntry::Delete { key, offset } = *entry else {
+                continue;
+            };
+            let inside = offset
+                .checked_add(len)
+                .is_some_and(|end| end <= self.dat_bytes);
+            if key != commit::COMMIT_KEY || !inside {
+                continue;
+            }
+            let record = moongate_disk::read_exact_at(self.dat, offset, len as usize)
+                .map_err(|e| self.failed(e))?;
+            if commit::decode(&record, self.block.version, offset).is_some() {
+                return Ok(offset + len);
+            }
+        }
+        Ok(0)
     }
 
     /// Whole entries of an `.idx` from an offset on.
