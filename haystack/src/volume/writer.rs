@@ -615,11 +615,19 @@ impl Writer {
     /// Makes `.dat`, `.idx` and index durable and notes up to where, so that the next start reads on from here.
     pub fn checkpoint(&mut self) -> Result<(), HaystackError> {
         self.flush()?;
-        if self.progress.dat_bytes != self.tail || !self.idx_backlog.is_empty() {
+        if self.progress.dat_bytes != self.tail || !self.idx_backlog.is_empty() || self.poisoned {
             return Ok(());
         }
         let failed = |e: io::Error| HaystackError::from_io(self.volume.id(), &e);
-        self.idx.sync_data().map_err(failed)?;
+        if let Err(error) = self.idx.sync_data() {
+            // A later sync would succeed without what this one dropped: opening the volume again writes it again.
+            self.volume.set_read_only(
+                &format!("fdatasync of its .idx failed ({error}): restart to recover"),
+                false,
+            );
+            self.poisoned = true;
+            return Err(failed(error));
+        }
         self.volume.index.store().sync()?;
         let tail_crc = super::open::tail_crc(&*self.generation.dat, self.tail).map_err(failed)?;
         let checkpoint = Checkpoint {
