@@ -67,7 +67,8 @@ pub enum Event {
 
 /// Most records that one of our commits holds; older ones of a group without commit record are loose.
 pub const COMMIT_RECORDS_MAX: usize = 4096;
-const WINDOW_BYTES: u64 = 1 << 20;
+/// Few in tests, so that the window moves.
+const WINDOW_BYTES: u64 = if cfg!(test) { 4 << 10 } else { 1 << 20 };
 /// The bytes since the last commit record were not all walked over.
 const NO_BOUNDARY: u64 = u64::MAX;
 

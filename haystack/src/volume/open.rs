@@ -550,6 +550,9 @@ impl Opening<'_> {
         while let Some(event) = scan.next_event().map_err(|e| self.failed(e))? {
             self.recovery.damaged_bytes += walk.event(event)?;
         }
+        // Damage at the very end is no torn write if the index knows that it was durable: it stays where it is.
+        walk.settled_to = walk.settled_to.max(walk.acknowledged_to);
+        walk.replay.progress.dat_bytes = walk.replay.progress.dat_bytes.max(walk.settled_to);
         if mutant::is(Mutant::TrustTail) {
             walk.accept_held()?;
             walk.settled_to = self.dat_bytes;

@@ -15,7 +15,8 @@ use crate::needle::{NeedleError, Version};
 use crate::scan::Found;
 use crate::sequence;
 
-const BATCH_CHANGES: usize = 4096;
+/// Few in tests, so that they come by it.
+const BATCH_CHANGES: usize = if cfg!(test) { 8 } else { 4096 };
 
 /// What a record without body stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
