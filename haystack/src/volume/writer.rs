@@ -489,11 +489,13 @@ impl Writer {
             Durability::Os => {
                 self.volume.show_pending(&self.unsynced.changes);
                 self.volume.dat_bytes.store(self.tail, Ordering::Relaxed);
-                if self.tail - self.progress.dat_bytes > UNSYNCED_BYTES_MAX {
-                    self.flush()
-                } else {
-                    Ok(())
+                // These are as durable as was asked, and readers see them: a sync that fails now only ends the writing.
+                if self.tail - self.progress.dat_bytes > UNSYNCED_BYTES_MAX
+                    && let Err(error) = self.flush()
+                {
+                    tracing::error!(volume = self.volume.id().0, %error, "flush failed");
                 }
+                Ok(())
             }
         }
     }
