@@ -580,22 +580,16 @@ impl Opening<'_> {
             .held_records()
             .filter(|r| r.sealed && r.fault.is_none())
             .collect();
-        let (commit, whole) = self.salvage(&whole, walk.settled_to)?;
-        self.dat
-            .set_len(walk.settled_to)
-            .map_err(|e| self.failed(e))?;
+        let salvaged = self.salvage(&whole, walk.settled_to)?;
+        self.put_back(&salvaged, walk.settled_to)?;
         self.recovery.cut_bytes = cut_bytes;
-        self.recovery.salvaged = whole.len() as u64;
-        self.dat_bytes = walk.settled_to + commit.len() as u64;
-        if whole.is_empty() {
+        self.recovery.salvaged = salvaged.records.len() as u64;
+        self.dat_bytes = walk.settled_to + salvaged.commit.len() as u64;
+        if salvaged.records.is_empty() {
             return Ok(());
         }
-        self.dat
-            .write_all_at(&commit, walk.settled_to)
-            .and_then(|()| self.dat.sync_data())
-            .map_err(|e| self.failed(e))?;
         let mut offset = walk.settled_to;
-        for found in whole {
+        for found in salvaged.records {
             walk.replay.record(&Found { offset, ..found }, None)?;
             offset += record_bytes(found.header.size, version);
         }
@@ -603,41 +597,43 @@ impl Opening<'_> {
         Ok(())
     }
 
+    /// Cuts the tail and appends what was saved of it. What is in its place already is not touched: should this be interrupted, the
+    /// next opening finds it again.
+    fn put_back(&self, salvaged: &Salvaged, start: u64) -> Result<(), HaystackError> {
+        let kept_to = start + salvaged.in_place_bytes as u64;
+        self.dat
+            .set_len(kept_to)
+            .and_then(|()| {
+                self.dat
+                    .write_all_at(&salvaged.commit[salvaged.in_place_bytes..], kept_to)
+            })
+            .and_then(|()| self.dat.sync_data())
+            .map_err(|e| self.failed(e))
+    }
+
     /// Whole records of a torn commit, as a commit of their own at `start`.
-    fn salvage(&self, whole: &[Found], start: u64) -> Result<(Vec<u8>, Vec<Found>), HaystackError> {
+    fn salvage(&self, whole: &[Found], start: u64) -> Result<Salvaged, HaystackError> {
         let version = self.block.version;
-        let (mut commit, mut kept) = (Vec::new(), Vec::new());
+        let mut salvaged = Salvaged::default();
         for found in whole {
             let len = record_bytes(found.header.size, version) as usize;
             let record = moongate_disk::read_exact_at(self.dat, found.offset, len)
                 .map_err(|e| self.failed(e))?;
-            let offset = start + commit.len() as u64;
-            let stamp = Stamp {
-                key: found.header.key,
-                cookie: found.header.cookie,
-                appended_at_ns: found.appended_at_ns,
-                offset,
-            };
-            let at = commit.len();
-            match Needle::decode(record.into(), version, None) {
-                Ok(needle) if found.header.size > 0 => {
-                    needle.to_draft().encode(&stamp, version, &mut commit)
-                }
-                _ => encode_marker(&stamp, found.checksum, version, &mut commit),
+            let offset = start + salvaged.commit.len() as u64;
+            if found.offset == offset {
+                salvaged.commit.extend_from_slice(&record);
+                salvaged.in_place_bytes = salvaged.commit.len();
+                salvaged.records.push(*found);
+            } else {
+                salvaged.take(found, record, offset, version);
             }
-            if commit::hides_in(&commit[at..], version, offset) {
-                // It was never acknowledged, and must not stand here.
-                commit.truncate(at);
-                continue;
-            }
-            kept.push(*found);
         }
-        if let Some(last) = kept.last() {
+        if let Some(last) = salvaged.records.last() {
             // What is before was made durable before anything was judged.
-            let before = Before::Durable;
-            commit::seal_commit(&mut commit, start, before, last.appended_at_ns + 1, version);
+            let (before, stamp_ns) = (Before::Durable, last.appended_at_ns + 1);
+            commit::seal_commit(&mut salvaged.commit, start, before, stamp_ns, version);
         }
-        Ok((commit, kept))
+        Ok(salvaged)
     }
 
     /// Makes the `.dat` since `from` durable before anything of it is entered into the index. Its bytes may be in the page cache
@@ -700,6 +696,41 @@ impl Opening<'_> {
             at += len as u64;
         }
         Ok(())
+    }
+}
+
+/// What is saved of a torn tail.
+#[derive(Default)]
+struct Salvaged {
+    commit: Vec<u8>,
+    /// In the order of `commit`, with the offsets that they had.
+    records: Vec<Found>,
+    /// So much of `commit` is where it was.
+    in_place_bytes: usize,
+}
+
+impl Salvaged {
+    /// Takes a record to another place.
+    fn take(&mut self, found: &Found, record: Vec<u8>, offset: u64, version: Version) {
+        let stamp = Stamp {
+            key: found.header.key,
+            cookie: found.header.cookie,
+            appended_at_ns: found.appended_at_ns,
+            offset,
+        };
+        let at = self.commit.len();
+        match Needle::decode(record.into(), version, None) {
+            Ok(needle) if found.header.size > 0 => {
+                needle.to_draft().encode(&stamp, version, &mut self.commit);
+            }
+            _ => encode_marker(&stamp, found.checksum, version, &mut self.commit),
+        }
+        if commit::hides_in(&self.commit[at..], version, offset) {
+            // It was never acknowledged, and must not stand here.
+            self.commit.truncate(at);
+        } else {
+            self.records.push(*found);
+        }
     }
 }
 
