@@ -158,8 +158,11 @@ pub fn open(
         refused: None,
     };
     let ready = match opening.known()? {
-        Some((progress, checkpoint)) => opening.resume(progress, checkpoint)?,
-        None => opening.take_over()?,
+        Some((progress, checkpoint)) if opening.has_idx(&checkpoint) => {
+            opening.resume(progress, checkpoint)?
+        }
+        Some((progress, _)) => opening.take_over(progress.dat_bytes)?,
+        None => opening.take_over(0)?,
     };
     let (recovery, refused, width) = (opening.recovery, opening.refused.take(), opening.width);
     let generation = Generation {
@@ -297,15 +300,18 @@ impl Opening<'_> {
         };
         let fits =
             checkpoint.dat_bytes <= progress.dat_bytes && progress.dat_bytes <= self.dat_bytes;
-        let idx_bytes = self
-            .disk
-            .open(&self.files.idx(), OpenMode::Read)
-            .and_then(|idx| idx.len());
         let same = fits
-            && idx_bytes.is_ok_and(|len| len >= checkpoint.idx_bytes)
             && tail_crc(self.dat, checkpoint.dat_bytes).map_err(|e| self.failed(e))?
                 == checkpoint.tail_crc;
         Ok(same.then_some((progress, checkpoint)))
+    }
+
+    /// Whether the `.idx` is there as far as a checkpoint says.
+    fn has_idx(&self, checkpoint: &Checkpoint) -> bool {
+        self.disk
+            .open(&self.files.idx(), OpenMode::Read)
+            .and_then(|idx| idx.len())
+            .is_ok_and(|len| len >= checkpoint.idx_bytes)
     }
 
     /// Reads on from the last checkpoint.
@@ -360,8 +366,8 @@ impl Opening<'_> {
         self.keep(idx, progress, checkpoint)
     }
 
-    /// Opens a volume that the index does not know: SeaweedFS made it, or the index was lost.
-    fn take_over(&mut self) -> Result<Ready, HaystackError> {
+    /// Opens a volume that the index does not know: SeaweedFS made it, or the index was lost; or its `.idx` was.
+    fn take_over(&mut self, acknowledged_to: u64) -> Result<Ready, HaystackError> {
         self.recovery.rebuilt = true;
         self.index.drop_table(self.table)?;
         let first = self.block.first_record();
@@ -384,9 +390,9 @@ impl Opening<'_> {
             if whole && self.tail_is_as_indexed(entries.last(), covered)? {
                 return self.take_over_idx(idx, &entries, covered);
             }
-            return self.rebuild(&entries);
+            return self.rebuild(&entries, acknowledged_to);
         }
-        self.rebuild(&[])
+        self.rebuild(&[], acknowledged_to)
     }
 
     /// Whether the record of the last `.idx` entry is in the `.dat`.
@@ -445,8 +451,13 @@ impl Opening<'_> {
     }
 
     /// Reads the whole `.dat` and writes a new `.idx`, which replaces the old one when it is done.
-    fn rebuild(&mut self, entries: &[IdxEntry]) -> Result<Ready, HaystackError> {
+    fn rebuild(
+        &mut self,
+        entries: &[IdxEntry],
+        acknowledged_to: u64,
+    ) -> Result<Ready, HaystackError> {
         let first = self.block.first_record();
+        let acknowledged_to = acknowledged_to.max(self.proved_by_idx(entries)?).max(first);
         self.secure(first)?;
         let new_path = self.files.path("idx.new");
         let idx = self
@@ -474,7 +485,7 @@ impl Opening<'_> {
         );
         let walk = Walk {
             replay,
-            acknowledged_to: self.proved_by_idx(entries)?.max(first),
+            acknowledged_to,
             settled_to: first,
             named: named(entries),
             trust_loose: true,
