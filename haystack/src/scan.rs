@@ -114,6 +114,8 @@ pub struct Scan<'a> {
     boundary: u64,
     hasher: CommitHasher,
     group: Vec<Found>,
+    /// The record before is ours.
+    after_ours: bool,
     anchors: &'a [u64],
 }
 
@@ -135,6 +137,7 @@ impl<'a> Scan<'a> {
             boundary: from,
             hasher: CommitHasher::new(from),
             group: Vec::new(),
+            after_ours: true,
             anchors,
         }
     }
@@ -153,10 +156,10 @@ impl<'a> Scan<'a> {
             if let Some(commit) = commit::decode(&record, self.version, self.at) {
                 return self.end_commit(commit).map(Some);
             }
-            let certain = found.fault.is_none() || found.sealed;
-            if !certain && !self.walkable(found.end(self.version))? {
+            if !found.sealed && !self.has_its_length(&found)? {
                 return self.damage().map(Some);
             }
+            self.after_ours = found.sealed;
             self.hasher.update(&record);
             self.group.push(found);
             self.at = found.end(self.version);
@@ -210,6 +213,19 @@ impl<'a> Scan<'a> {
             inspect(&record, header, self.version, offset),
             record,
         )))
+    }
+
+    /// Whether a record without a seal is as long as its header says. A damaged length may lead to another record by chance; then
+    /// records of ours lie within it, up to its end.
+    fn has_its_length(&mut self, found: &Found) -> io::Result<bool> {
+        let (from, end) = (found.offset + ALIGNMENT_BYTES, found.end(self.version));
+        if found.fault.is_some() && !self.walkable(end)? {
+            return Ok(false);
+        }
+        let may_be_ours = found.fault.is_some() || self.after_ours;
+        Ok(!may_be_ours
+            || (self.next_commit_record(from, end)?.is_none()
+                && self.next_chain(from, end)? == end))
     }
 
     /// Whether a sound record (or the end) is at an offset: then the record before it has its right length, damaged or not.
@@ -305,6 +321,7 @@ impl<'a> Scan<'a> {
     }
 
     fn restart(&mut self, at: u64) {
+        self.after_ours = true;
         self.at = at;
         self.boundary = at;
         self.hasher = CommitHasher::new(at);
@@ -337,11 +354,16 @@ impl<'a> Scan<'a> {
         if commit.start > damage {
             return Ok(commit.start);
         }
-        let mut record = from;
-        while record < at && !self.leads_to(record, at)? {
-            record += ALIGNMENT_BYTES;
+        self.next_chain(from, at)
+    }
+
+    /// The first offset from which records of ours lead to `to`; `to` itself if there is none.
+    fn next_chain(&mut self, from: u64, to: u64) -> io::Result<u64> {
+        let mut at = from;
+        while at < to && !self.leads_to(at, to)? {
+            at += ALIGNMENT_BYTES;
         }
-        Ok(record)
+        Ok(at)
     }
 
     /// Whether whole records of ours follow each other from one offset to another.
