@@ -19,11 +19,12 @@ use super::writer::{Start, Writer};
 use super::{Generation, Volume};
 use crate::commit;
 use crate::error::HaystackError;
+use crate::id::NeedleKey;
 use crate::idx::{IdxEntry, OffsetWidth};
 use crate::index::hot::HotIndex;
 use crate::index::{Change, Checkpoint, Entry, Progress, TableId};
 use crate::mutant::{self, Mutant};
-use crate::needle::{Needle, Stamp, Version, encode_marker, record_bytes};
+use crate::needle::{Needle, NeedleError, Stamp, Version, encode_marker, record_bytes};
 use crate::placement::ReplicaPlacement;
 use crate::scan::{Event, Found, Scan};
 use crate::sequence;
@@ -72,11 +73,13 @@ pub struct Opened {
 
 /// On taking over a volume without knowing how it was closed, more than this is not cut off without being asked.
 const CUT_BYTES_MAX: u64 = 64 << 20;
+/// Files that keep what was cut off at one and the same offset.
+const CUT_FILES_MAX: u32 = 100;
 const TAIL_CRC_BYTES: u64 = 64;
 const COPY_BYTES: u64 = 4 << 20;
 
 /// CRC-32 of the last bytes before `end`.
-pub(super) fn tail_crc(dat: &dyn DiskFile, end: u64) -> io::Result<u32> {
+pub(crate) fn tail_crc(dat: &dyn DiskFile, end: u64) -> io::Result<u32> {
     let len = end.min(TAIL_CRC_BYTES);
     let bytes = moongate_disk::read_exact_at(dat, end - len, len as usize)?;
     Ok(crc32fast::hash(&bytes))
@@ -133,6 +136,27 @@ pub fn open(
     index: &Arc<HotIndex>,
     files: VolumeFiles,
 ) -> Result<Opened, OpenError> {
+    open_as(disk, index, files, None)
+}
+
+/// Opens a volume as [`open`] does, but builds its table and its `.idx` anew from the `.dat`, whatever they say. Records before
+/// `acknowledged_to` are kept even where they are damaged. What is cut off behind the last whole commit, however
+/// much it is, is kept beside it as `<base>.cut-<offset>`.
+pub fn rebuild(
+    disk: &dyn Disk,
+    index: &Arc<HotIndex>,
+    files: VolumeFiles,
+    acknowledged_to: u64,
+) -> Result<Opened, OpenError> {
+    open_as(disk, index, files, Some(acknowledged_to))
+}
+
+fn open_as(
+    disk: &dyn Disk,
+    index: &Arc<HotIndex>,
+    files: VolumeFiles,
+    rebuild_acknowledged_to: Option<u64>,
+) -> Result<Opened, OpenError> {
     let failed = |e: io::Error| HaystackError::from_io(files.id, &e);
     super::vacuum::finish_or_drop(disk, &files).map_err(failed)?;
     let info = read_info(disk, &files)?;
@@ -155,10 +179,14 @@ pub fn open(
         dat_bytes: dat.len().map_err(failed)?,
         recovery: Recovery::default(),
         refused: None,
+        keeps_what_it_cuts: rebuild_acknowledged_to.is_some(),
     };
-    let ready = match opening.known()? {
-        Some((progress, checkpoint)) => opening.resume(progress, checkpoint)?,
-        None => opening.take_over()?,
+    let ready = if let Some(acknowledged_to) = rebuild_acknowledged_to {
+        opening.rebuild_all(acknowledged_to)?
+    } else if let Some((progress, checkpoint)) = opening.known()? {
+        opening.resume(progress, checkpoint)?
+    } else {
+        opening.take_over()?
     };
     let (recovery, refused, width) = (opening.recovery, opening.refused.take(), opening.width);
     let generation = Generation {
@@ -206,7 +234,7 @@ pub fn open(
     })
 }
 
-fn read_info(disk: &dyn Disk, files: &VolumeFiles) -> Result<VolumeInfo, OpenError> {
+pub(crate) fn read_info(disk: &dyn Disk, files: &VolumeFiles) -> Result<VolumeInfo, OpenError> {
     let failed = |e: io::Error| HaystackError::from_io(files.id, &e);
     if !disk.exists(&files.vif()).map_err(failed)? {
         return Ok(VolumeInfo::default());
@@ -227,7 +255,7 @@ fn read_info(disk: &dyn Disk, files: &VolumeFiles) -> Result<VolumeInfo, OpenErr
     }
 }
 
-fn read_block(
+pub(crate) fn read_block(
     dat: &dyn DiskFile,
     info: &VolumeInfo,
     id: crate::id::VolumeId,
@@ -276,10 +304,12 @@ struct Opening<'a> {
     recovery: Recovery,
     /// Why the volume must not be written to.
     refused: Option<String>,
+    /// Asked to repair: what is cut off is kept in a file of its own.
+    keeps_what_it_cuts: bool,
 }
 
-/// Entries of an `.idx` by the offset of their record: whether it holds a live needle.
-type Named = HashMap<u64, bool>;
+/// Entries of an `.idx` by the offset of their record: whose it is, and whether it holds a live needle.
+type Named = HashMap<u64, (NeedleKey, bool)>;
 
 impl Opening<'_> {
     fn failed(&self, error: io::Error) -> HaystackError {
@@ -376,9 +406,23 @@ impl Opening<'_> {
             if whole && self.tail_is_as_indexed(entries.last(), covered)? {
                 return self.take_over_idx(idx, &entries, covered);
             }
-            return self.rebuild(&entries);
+            return self.rebuild(&entries, first);
         }
-        self.rebuild(&[])
+        self.rebuild(&[], first)
+    }
+
+    /// Trusts nothing but the `.dat`; the `.idx` says only what cannot be told from it.
+    fn rebuild_all(&mut self, acknowledged_to: u64) -> Result<Ready, HaystackError> {
+        self.recovery.rebuilt = true;
+        self.index.drop_table(self.table)?;
+        let path = self.files.idx();
+        let entries = if self.disk.exists(&path).map_err(|e| self.failed(e))? {
+            let idx = self.disk.open(&path, OpenMode::Read);
+            self.read_idx(&*idx.map_err(|e| self.failed(e))?, 0)?
+        } else {
+            Vec::new()
+        };
+        self.rebuild(&entries, acknowledged_to.min(self.dat_bytes))
     }
 
     /// Whether the record of the last `.idx` entry is in the `.dat`.
@@ -433,7 +477,11 @@ impl Opening<'_> {
     }
 
     /// Reads the whole `.dat` and writes a new `.idx`, which replaces the old one when it is done.
-    fn rebuild(&mut self, entries: &[IdxEntry]) -> Result<Ready, HaystackError> {
+    fn rebuild(
+        &mut self,
+        entries: &[IdxEntry],
+        acknowledged_to: u64,
+    ) -> Result<Ready, HaystackError> {
         let first = self.block.first_record();
         let new_path = self.files.path("idx.new");
         let idx = self
@@ -446,6 +494,7 @@ impl Opening<'_> {
                 IdxEntry::Put { offset, .. } | IdxEntry::Delete { offset, .. } => *offset,
             })
             .collect();
+        anchors.push(acknowledged_to);
         anchors.sort_unstable();
         let replay = Replay::new(
             self.index,
@@ -461,7 +510,7 @@ impl Opening<'_> {
         );
         let walk = Walk {
             replay,
-            acknowledged_to: first,
+            acknowledged_to,
             settled_to: first,
             named: named(entries),
             trust_loose: true,
@@ -528,7 +577,9 @@ impl Opening<'_> {
         if cut_bytes == 0 {
             return Ok(());
         }
-        if walk.trust_loose && cut_bytes > CUT_BYTES_MAX {
+        if self.keeps_what_it_cuts {
+            self.keep_tail(walk.settled_to)?;
+        } else if walk.trust_loose && cut_bytes > CUT_BYTES_MAX {
             self.refused = Some(format!(
                 "{cut_bytes} bytes behind offset {} cannot be read: copy the file, then run moongate fsck --repair",
                 walk.settled_to
@@ -560,6 +611,35 @@ impl Opening<'_> {
         }
         walk.replay.commit_record(self.dat_bytes);
         Ok(())
+    }
+
+    /// Copies what stands from an offset on to a file beside the `.dat`, and makes it durable.
+    fn keep_tail(&self, from: u64) -> Result<(), HaystackError> {
+        let copy = (0..CUT_FILES_MAX)
+            .map(|n| {
+                if n == 0 {
+                    format!("cut-{from}")
+                } else {
+                    format!("cut-{from}.{n}")
+                }
+            })
+            .map(|name| self.disk.open(&self.files.path(&name), OpenMode::CreateNew))
+            .find(|opened| !matches!(opened, Err(e) if e.kind() == io::ErrorKind::AlreadyExists));
+        let copy = copy
+            .unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into()))
+            .map_err(|e| self.failed(e))?;
+        let mut at = from;
+        while at < self.dat_bytes {
+            let len = (self.dat_bytes - at).min(COPY_BYTES) as usize;
+            let bytes =
+                moongate_disk::read_exact_at(self.dat, at, len).map_err(|e| self.failed(e))?;
+            copy.write_all_at(&bytes, at - from)
+                .map_err(|e| self.failed(e))?;
+            at += len as u64;
+        }
+        copy.sync_data()
+            .and_then(|()| self.disk.sync_dir(&self.files.dir))
+            .map_err(|e| self.failed(e))
     }
 
     /// Whole records of a torn commit, as a commit of their own at `start`.
@@ -643,8 +723,8 @@ fn named(entries: &[IdxEntry]) -> Named {
     entries
         .iter()
         .map(|entry| match entry {
-            IdxEntry::Put { offset, .. } => (*offset, true),
-            IdxEntry::Delete { offset, .. } => (*offset, false),
+            IdxEntry::Put { key, offset, .. } => (*offset, (*key, true)),
+            IdxEntry::Delete { key, offset } => (*offset, (*key, false)),
         })
         .collect()
 }
@@ -734,11 +814,15 @@ impl Walk {
                 ..
             } if sound || end <= self.acknowledged_to => {
                 self.accept_held()?;
-                records.iter().try_for_each(|found| self.accept(found))?;
+                records
+                    .into_iter()
+                    .try_for_each(|found| self.accept(&self.of_ours(found)))?;
                 self.accept_commit(end)?;
             }
             Event::Commit { records, end, .. } => {
-                self.held.extend(records.into_iter().map(Held::Record));
+                let records = records.into_iter().map(|found| self.of_ours(found));
+                let held: Vec<Held> = records.map(Held::Record).collect();
+                self.held.extend(held);
                 self.held.push(Held::CommitEnd(end));
             }
             Event::Loose(records) => {
@@ -747,9 +831,29 @@ impl Walk {
                     self.replay.settle()?;
                 }
             }
-            Event::Damage { start, end } => return Ok(end - start),
+            Event::Damage { start, end } => {
+                if end <= self.acknowledged_to {
+                    self.accept_held()?;
+                    self.settled_to = end;
+                    let progress = &mut self.replay.progress;
+                    progress.dat_bytes = progress.dat_bytes.max(end);
+                }
+                return Ok(end - start);
+            }
         }
         Ok(0)
+    }
+
+    /// A record inside one of our commits, which we sealed: where the seal is broken its header may be another's, and the
+    /// `.idx` knows its key better.
+    fn of_ours(&self, mut found: Found) -> Found {
+        if !found.sealed && found.fault.is_none() {
+            found.fault = Some(NeedleError::Seal);
+        }
+        if let (Some(_), Some((key, _))) = (found.fault, self.named.get(&found.offset)) {
+            found.header.key = *key;
+        }
+        found
     }
 
     fn loose(&mut self, found: &Found) -> Result<(), HaystackError> {
@@ -766,8 +870,17 @@ impl Walk {
     }
 
     fn accept(&mut self, found: &Found) -> Result<(), HaystackError> {
+        let end = found.end(self.replay.version);
+        let nobodys = found.fault == Some(NeedleError::Seal)
+            && !self.named.contains_key(&found.offset)
+            && self.replay.is_live(found.header.key)?;
+        if nobodys {
+            // It must not stand for a needle that is whole.
+            self.settled_to = end;
+            return Ok(());
+        }
         self.replay
-            .record(found, self.named.get(&found.offset).copied())?;
+            .record(found, self.named.get(&found.offset).map(|(_, live)| *live))?;
         self.settled_to = found.end(self.replay.version);
         if !found.sealed && found.fault.is_none() {
             self.replay.progress.sealed_from = self.settled_to;
