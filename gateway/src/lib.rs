@@ -2,5 +2,6 @@
 
 pub mod cli;
 pub mod config;
+pub mod fsck;
 pub mod http;
 pub mod transform;

@@ -157,8 +157,7 @@ fn rebuild(
     let Some(index) = &context.index else {
         return Err(HaystackError::Storage("there is no index to mend".into()).into());
     };
-    let acknowledged_to = checked.acknowledged_to;
-    let mut opened = open::rebuild(context.disk, index, files.clone(), acknowledged_to)?;
+    let mut opened = open::rebuild(context.disk, index, files.clone(), &checked.trusted)?;
     let table = opened.volume.generation().table;
     keep_hurt(index, table, &checked.hurt)?;
     opened.writer.close()?;

@@ -29,6 +29,17 @@ impl Standing {
     }
 }
 
+/// Where a table has live needles.
+pub fn places(store: &dyn IndexStore, table: TableId) -> Result<Vec<u64>, IndexError> {
+    let mut places = Vec::new();
+    let mut visit = |_: NeedleKey, entry: Entry| {
+        places.extend((!entry.deleted).then_some(entry.offset));
+        ControlFlow::Continue(())
+    };
+    store.scan(table, NeedleKey(0), NeedleKey(u64::MAX), &mut visit)?;
+    Ok(places)
+}
+
 /// A table to be compared.
 pub struct Compare<'a> {
     /// The store.

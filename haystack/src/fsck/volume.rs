@@ -18,14 +18,14 @@ use crate::index::{Change, Entry, TableId};
 use crate::needle::{HEADER_BYTES, Header, NeedleError};
 use crate::super_block::SuperBlock;
 use crate::volume::files::VolumeFiles;
-use crate::volume::open::{self, OpenError};
+use crate::volume::open::{self, OpenError, Trusted};
 
 /// What a check found out, for a repair to go on from.
 pub struct Checked {
     /// What was found.
     pub report: VolumeReport,
-    /// Everything before was acknowledged.
-    pub acknowledged_to: u64,
+    /// What the index knew of the `.dat`.
+    pub trusted: Trusted,
     /// Rows of live needles whose records cannot be read: kept, so that they are answered with an error and not as missing.
     pub hurt: Vec<Change>,
 }
@@ -50,7 +50,7 @@ pub fn check(context: &Context<'_>, files: &VolumeFiles, watch: &mut dyn FnMut(u
             file: files.dat(),
             ..VolumeReport::default()
         },
-        acknowledged_to: 0,
+        trusted: Trusted::default(),
         hurt: Vec::new(),
     };
     if let Err(problem) = check_into(context, files, &mut checked, watch) {
@@ -145,15 +145,25 @@ impl Subject<'_> {
             Standing::Of(progress, _) => Some(progress.sealed_from),
             Standing::Missing | Standing::Other(_) => None,
         };
+        let places = match (&standing, self.context.store()) {
+            (Standing::Of(..), Some(store)) => {
+                table::places(store, self.table()).map_err(failed)?
+            }
+            _ => Vec::new(),
+        };
         let known = Known {
             version: self.block.version,
             first,
             acknowledged_to: standing.acknowledged_to().unwrap_or(first),
             sealed_from,
             idx: &idx,
+            places: &places,
         };
-        checked.acknowledged_to = known.acknowledged_to;
         let mut walked = walk(&*self.dat, &known, watch).map_err(failed)?;
+        checked.trusted = Trusted {
+            acknowledged_to: known.acknowledged_to,
+            places,
+        };
         let folded = Folded::new(&mut walked.touches, self.block.version);
         let report = &mut checked.report;
         count(report, &walked, &folded);

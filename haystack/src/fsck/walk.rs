@@ -26,6 +26,8 @@ pub struct Known<'a> {
     pub sealed_from: Option<u64>,
     /// What its `.idx` names.
     pub idx: &'a IdxFile,
+    /// Where the index has needles: after damage, reading goes on there.
+    pub places: &'a [u64],
 }
 
 /// What was found.
@@ -72,6 +74,7 @@ pub fn walk(
     let dat_bytes = dat.len()?;
     let mut anchors: Vec<u64> = known.idx.offsets().collect();
     anchors.push(known.acknowledged_to);
+    anchors.extend(known.places);
     anchors.sort_unstable();
     anchors.dedup();
     let mut judge = Judge {

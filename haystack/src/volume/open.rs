@@ -139,23 +139,31 @@ pub fn open(
     open_as(disk, index, files, None)
 }
 
-/// Opens a volume as [`open`] does, but builds its table and its `.idx` anew from the `.dat`, whatever they say. Records before
-/// `acknowledged_to` are kept even where they are damaged. What is cut off behind the last whole commit, however
-/// much it is, is kept beside it as `<base>.cut-<offset>`.
+/// What is known of a `.dat` that [`rebuild`] is to trust.
+#[derive(Clone, Debug, Default)]
+pub struct Trusted {
+    /// Records before this offset are kept even where they are damaged.
+    pub acknowledged_to: u64,
+    /// Offsets at which records are known to start: where to read on after damage.
+    pub places: Vec<u64>,
+}
+
+/// Opens a volume as [`open`] does, but builds its table and its `.idx` anew from the `.dat`, whatever they say. What is cut off
+/// behind the last whole commit, however much it is, is kept beside it as `<base>.cut-<offset>`.
 pub fn rebuild(
     disk: &dyn Disk,
     index: &Arc<HotIndex>,
     files: VolumeFiles,
-    acknowledged_to: u64,
+    trusted: &Trusted,
 ) -> Result<Opened, OpenError> {
-    open_as(disk, index, files, Some(acknowledged_to))
+    open_as(disk, index, files, Some(trusted))
 }
 
 fn open_as(
     disk: &dyn Disk,
     index: &Arc<HotIndex>,
     files: VolumeFiles,
-    rebuild_acknowledged_to: Option<u64>,
+    rebuild: Option<&Trusted>,
 ) -> Result<Opened, OpenError> {
     let failed = |e: io::Error| HaystackError::from_io(files.id, &e);
     super::vacuum::finish_or_drop(disk, &files).map_err(failed)?;
@@ -179,10 +187,10 @@ fn open_as(
         dat_bytes: dat.len().map_err(failed)?,
         recovery: Recovery::default(),
         refused: None,
-        keeps_what_it_cuts: rebuild_acknowledged_to.is_some(),
+        keeps_what_it_cuts: rebuild.is_some(),
     };
-    let ready = if let Some(acknowledged_to) = rebuild_acknowledged_to {
-        opening.rebuild_all(acknowledged_to)?
+    let ready = if let Some(trusted) = rebuild {
+        opening.rebuild_all(trusted)?
     } else if let Some((progress, checkpoint)) = opening.known()? {
         opening.resume(progress, checkpoint)?
     } else {
@@ -406,13 +414,13 @@ impl Opening<'_> {
             if whole && self.tail_is_as_indexed(entries.last(), covered)? {
                 return self.take_over_idx(idx, &entries, covered);
             }
-            return self.rebuild(&entries, first);
+            return self.rebuild(&entries, &Trusted::default());
         }
-        self.rebuild(&[], first)
+        self.rebuild(&[], &Trusted::default())
     }
 
     /// Trusts nothing but the `.dat`; the `.idx` says only what cannot be told from it.
-    fn rebuild_all(&mut self, acknowledged_to: u64) -> Result<Ready, HaystackError> {
+    fn rebuild_all(&mut self, trusted: &Trusted) -> Result<Ready, HaystackError> {
         self.recovery.rebuilt = true;
         self.index.drop_table(self.table)?;
         let path = self.files.idx();
@@ -422,7 +430,7 @@ impl Opening<'_> {
         } else {
             Vec::new()
         };
-        self.rebuild(&entries, acknowledged_to.min(self.dat_bytes))
+        self.rebuild(&entries, trusted)
     }
 
     /// Whether the record of the last `.idx` entry is in the `.dat`.
@@ -477,12 +485,11 @@ impl Opening<'_> {
     }
 
     /// Reads the whole `.dat` and writes a new `.idx`, which replaces the old one when it is done.
-    fn rebuild(
-        &mut self,
-        entries: &[IdxEntry],
-        acknowledged_to: u64,
-    ) -> Result<Ready, HaystackError> {
+    fn rebuild(&mut self, entries: &[IdxEntry], trusted: &Trusted) -> Result<Ready, HaystackError> {
         let first = self.block.first_record();
+        let acknowledged_to = trusted
+            .acknowledged_to
+            .clamp(first, self.dat_bytes.max(first));
         let new_path = self.files.path("idx.new");
         let idx = self
             .disk
@@ -495,6 +502,7 @@ impl Opening<'_> {
             })
             .collect();
         anchors.push(acknowledged_to);
+        anchors.extend(&trusted.places);
         anchors.sort_unstable();
         let replay = Replay::new(
             self.index,
