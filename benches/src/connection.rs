@@ -7,8 +7,52 @@ use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::load::{Expect, Source, Tally};
+use crate::load::Tally;
 use crate::response::{self, BadResponse, Head};
+
+/// What one response must be.
+#[derive(Clone, Copy, Debug)]
+pub struct Expect {
+    /// Status code.
+    pub status: u16,
+    /// Length of the body, where it is known.
+    pub body_bytes: Option<usize>,
+    /// First bytes of the body, where they are known.
+    pub prefix: Option<[u8; 8]>,
+}
+
+impl Expect {
+    /// Only the status is known.
+    pub fn status(status: u16) -> Self {
+        Self {
+            status,
+            body_bytes: None,
+            prefix: None,
+        }
+    }
+
+    /// 200 with a body of this length that starts with `prefix`.
+    pub fn body(body_bytes: usize, prefix: [u8; 8]) -> Self {
+        Self {
+            status: 200,
+            body_bytes: Some(body_bytes),
+            prefix: Some(prefix),
+        }
+    }
+
+    /// Whether a response is as expected.
+    pub fn is_met(&self, status: u16, body: &[u8]) -> bool {
+        self.status == status
+            && self.body_bytes.is_none_or(|len| len == body.len())
+            && self.prefix.is_none_or(|prefix| body.starts_with(&prefix))
+    }
+}
+
+/// Gives one connection its requests.
+pub trait Source {
+    /// Writes the next request to `request` (empty when called) and says what must come back; `None` ends the connection.
+    fn next(&mut self, request: &mut Vec<u8>) -> Option<Expect>;
+}
 
 /// Why a connection ended early.
 #[derive(Debug)]
@@ -21,9 +65,13 @@ pub enum Failure {
     Closed,
     /// A readable response, but a wrong one.
     Unexpected {
+        /// Its first line.
         request: String,
+        /// What should have come back.
         expect: Expect,
+        /// The status that came.
         status: u16,
+        /// The start of the body that came.
         body: String,
     },
 }

@@ -28,7 +28,12 @@ impl Verdict {
             work: work.into(),
             measured: format!("{cpu_us:.1} us CPU"),
             floor: format!("{floor_us:.1} us CPU"),
-            compared: cpu_us / floor_us,
+            // No work costs nothing: a zero was not measured.
+            compared: if cpu_us > 0.0 {
+                cpu_us / floor_us
+            } else {
+                f64::NAN
+            },
             limit,
             unit: "x",
         }
@@ -145,6 +150,7 @@ mod tests {
         assert!(Verdict::cpu("get", 12.0, 8.0, 1.5).is_reached());
         assert!(!Verdict::cpu("get", 12.1, 8.0, 1.5).is_reached());
         assert!(!Verdict::cpu("get", 12.0, 0.0, 1.5).is_reached());
+        assert!(!Verdict::cpu("get", 0.0, 8.0, 1.5).is_reached());
         assert!(!Verdict::absolute("p99", f64::NAN, 10.0, "ms").is_reached());
     }
 }

@@ -14,7 +14,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::load::{Expect, Source};
+use crate::connection::{Expect, Source};
 
 /// Length of the body that GET answers and PUT takes: 5 KB.
 pub const BODY_BYTES: usize = 5 * 1024;

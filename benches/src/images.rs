@@ -9,9 +9,10 @@ use rand::rngs::SmallRng;
 use rand::{Rng, RngCore, SeedableRng};
 
 use crate::client::Client;
+use crate::connection::{Expect, Source};
 use crate::fid::Assigned;
 use crate::floor_http::BODY_BYTES;
-use crate::load::{self, Expect, Extent, Source};
+use crate::load::{self, Extent};
 use crate::process::Target;
 use crate::rounds;
 

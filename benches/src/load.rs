@@ -13,56 +13,12 @@ use hdrhistogram::Histogram;
 use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, LocalSet};
 
-use crate::connection::{Failure, converse};
+use crate::connection::{Failure, Source, converse};
 use crate::process::Target;
 use crate::procfs;
 
 /// Longest latency that is told apart: a minute.
 const LATENCY_US_MAX: u64 = 60_000_000;
-
-/// What one response must be.
-#[derive(Clone, Copy, Debug)]
-pub struct Expect {
-    /// Status code.
-    pub status: u16,
-    /// Length of the body, where it is known.
-    pub body_bytes: Option<usize>,
-    /// First bytes of the body, where they are known.
-    pub prefix: Option<[u8; 8]>,
-}
-
-impl Expect {
-    /// Only the status is known.
-    pub fn status(status: u16) -> Self {
-        Self {
-            status,
-            body_bytes: None,
-            prefix: None,
-        }
-    }
-
-    /// 200 with a body of this length that starts with `prefix`.
-    pub fn body(body_bytes: usize, prefix: [u8; 8]) -> Self {
-        Self {
-            status: 200,
-            body_bytes: Some(body_bytes),
-            prefix: Some(prefix),
-        }
-    }
-
-    /// Whether a response is as expected.
-    pub fn is_met(&self, status: u16, body: &[u8]) -> bool {
-        self.status == status
-            && self.body_bytes.is_none_or(|len| len == body.len())
-            && self.prefix.is_none_or(|prefix| body.starts_with(&prefix))
-    }
-}
-
-/// Gives one connection its requests.
-pub trait Source {
-    /// Writes the next request to `request` (empty when called) and says what must come back; `None` ends the connection.
-    fn next(&mut self, request: &mut Vec<u8>) -> Option<Expect>;
-}
 
 /// How long a round goes on.
 #[derive(Clone, Copy, Debug)]
@@ -227,6 +183,7 @@ async fn join(connections: Connections) -> Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::connection::Expect;
     use crate::floor_http::{self, GetFloor, PutFloor};
 
     fn floor() -> Target {

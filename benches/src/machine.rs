@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
 
-use crate::figures::mib;
 use crate::procfs::field_bytes;
 
 /// Facts that the figures depend on, in the words of the system.
@@ -39,7 +38,7 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             memory: known(
                 field_bytes(&read("/proc/meminfo"), "MemTotal:")
-                    .map(|bytes| format!("{} MiB", mib(bytes))),
+                    .map(|bytes| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))),
             ),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             filesystem: known(

@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-fn main() {}
-=======
 //! `moongate-bench` measures the real `moongate` binary beside floors that run in the same minutes on the same machine,
 //! and writes what it saw as a Markdown report.
 //!
@@ -45,4 +42,3 @@ fn main() -> anyhow::Result<()> {
         None => bench::run(&cli.options),
     }
 }
->>>>>>> wt-bench

@@ -9,8 +9,8 @@ use anyhow::Result;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
+use crate::connection::{Expect, Source};
 use crate::fid::Fid;
-use crate::load::{Expect, Source};
 use crate::volume_file::{Needle, VolumeFile};
 
 /// Volumes in the folder.

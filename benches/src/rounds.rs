@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::load::{Extent, Round, Source};
+use crate::connection::Source;
+use crate::load::{Extent, Round};
 
 /// One thing to measure, again and again.
 pub type Measure<'a> = Box<dyn FnMut() -> Result<Round> + 'a>;

@@ -149,7 +149,7 @@ pub struct ServeArgs {
     pub admin_listen: Option<SocketAddr>,
     /// HOST:PORT that clients are told to use for images [default: the address bound]
     ///
-    /// Goes into the answers to assign and lookup. Needed with --image-listen 0.0.0.0:PORT.
+    /// Goes into the answers to assign and lookup. With --image-listen 0.0.0.0:PORT the default is the host that the client asked.
     #[arg(long, value_name = "HOST:PORT")]
     pub public_url: Option<String>,
     /// Serve everybody who can connect; needed to listen beyond loopback

@@ -1,1 +1,52 @@
-fn main() {}
+//! The `moongate` program.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use moongate::cli::{CheckConfigArgs, Cli, Command, EXIT_PROBLEMS, ServeArgs, VersionArgs};
+use moongate::config::Config;
+use moongate::{log, serve};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(args) => run_serve(&args),
+        Command::CheckConfig(args) => check_config(&args),
+        Command::Fsck(_) => Ok(ExitCode::SUCCESS),
+        Command::Version(args) => version(&args),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("moongate: {error:#}");
+        ExitCode::from(EXIT_PROBLEMS)
+    })
+}
+
+fn run_serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    let config = Config::for_serve(args)?;
+    log::start(&config.log);
+    serve::run(config)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[allow(clippy::print_stdout)]
+fn check_config(args: &CheckConfigArgs) -> anyhow::Result<ExitCode> {
+    Config::load(&args.file)?.validate()?;
+    println!("{}: ok", args.file.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+#[allow(clippy::print_stdout)]
+fn version(args: &VersionArgs) -> anyhow::Result<ExitCode> {
+    let version = env!("CARGO_PKG_VERSION");
+    if args.json {
+        println!(
+            "{}",
+            serde_json::json!({ "name": "moongate", "version": version })
+        );
+    } else {
+        println!("moongate {version}");
+    }
+    Ok(ExitCode::SUCCESS)
+}

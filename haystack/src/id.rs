@@ -30,14 +30,10 @@ pub struct FileId {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FileIdError {
     /// The part before the comma is not a 32-bit number.
-    #[error(
-        "strconv.ParseUint: parsing {0:?}: invalid syntax (a volume id is a decimal number, as in 3,01637037d6)"
-    )]
+    #[error("strconv.ParseUint: parsing {0:?}: invalid syntax")]
     Volume(String),
     /// The part after the comma is not a key and a cookie in hex.
-    #[error(
-        "Invalid fid: {0} (expected hex key and 8 hex digits of cookie after the comma, as in 3,01637037d6)"
-    )]
+    #[error("Invalid fid: {0}")]
     Key(String),
 }
 

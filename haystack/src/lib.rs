@@ -27,6 +27,8 @@ pub mod placement;
 pub mod scan;
 mod seal;
 pub mod sequence;
+#[cfg(test)]
+mod simulation;
 pub mod store;
 pub mod super_block;
 pub mod ttl;

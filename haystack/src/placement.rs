@@ -15,9 +15,7 @@ pub struct ReplicaPlacement {
 
 /// The text is not a replica placement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "unexpected replication type: {0} (three digits: copies in other data centers, other racks, other servers, as in 001)"
-)]
+#[error("unexpected replication type: {0}")]
 pub struct PlacementError(String);
 
 const DIGIT_MAX: u8 = 2;

@@ -21,9 +21,7 @@ const UNITS: [(char, u8, u64); 6] = [
 
 /// The text is not a TTL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "strconv.Atoi: parsing {0:?}: invalid syntax (a ttl is a count and one of m h d w M y, as in 3d)"
-)]
+#[error("strconv.Atoi: parsing {0:?}: invalid syntax")]
 pub struct TtlError(String);
 
 impl Ttl {

@@ -97,7 +97,7 @@ fn deleted_bytes_can_be_asked_for_until_the_vacuum() {
 #[test]
 fn a_manifests_delete_takes_its_chunks_along() {
     let gateway = Gateway::fresh("");
-    let manifest = crate::api_read::store_in_chunks(
+    let manifest = crate::chunk_manifests::store_in_chunks(
         &gateway,
         &[&payload::bytes(1, 2000), &payload::bytes(2, 1500)],
     );

@@ -153,7 +153,7 @@ fn assert_one_of(connection: &mut Connection, fid: Fid, allowed: &mut Allowed) {
 
 #[test]
 fn nothing_acknowledged_is_lost_in_twenty_kills_under_64_writers() {
-    let mut gateway = Gateway::fresh("");
+    let mut gateway = Gateway::fresh("[haystack]\nvolumes_per_growth = 7");
     let mut rng = payload::seeded("kill -9");
     let mut images: BTreeMap<Fid, Allowed> = BTreeMap::new();
     let mut keys = HashSet::new();

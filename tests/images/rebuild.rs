@@ -176,7 +176,7 @@ fn an_index_from_before_the_last_writes_is_noticed() {
 #[test]
 fn a_damaged_index_is_noticed() {
     let damages: [fn(&mut Vec<u8>); 4] = [
-        |idx| idx.truncate(idx.len() - 7),
+        |idx| idx.truncate(idx.len().saturating_sub(7)),
         |idx| idx.extend_from_slice(&[0xff; 9]),
         |idx| idx.clear(),
         |idx| {

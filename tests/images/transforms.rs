@@ -1,10 +1,10 @@
-//! Resize and crop: sizes, formats, ETags, and what is refused.
+//! Resize and crop: sizes, formats, and what is left alone.
 
 use image::{GenericImageView, ImageFormat};
+use moongate_tests::Gateway;
 use moongate_tests::http::{Part, Request};
-use moongate_tests::{Gateway, payload};
 
-use crate::pictures::{BLUE, RED, assert_color, decoded, encoded, png_bomb, two_halves};
+use crate::pictures::{BLUE, RED, assert_color, decoded, encoded, two_halves};
 
 const FORMATS: [(&str, &str, ImageFormat); 3] = [
     ("t.png", "image/png", ImageFormat::Png),
@@ -13,7 +13,7 @@ const FORMATS: [(&str, &str, ImageFormat); 3] = [
 ];
 
 /// Stores a form's file and gives its path.
-fn store(gateway: &Gateway, name: &str, mime: &str, body: &[u8]) -> String {
+pub fn store(gateway: &Gateway, name: &str, mime: &str, body: &[u8]) -> String {
     let path = gateway.assign("").path();
     gateway
         .send(&Request::post_multipart(
@@ -24,7 +24,7 @@ fn store(gateway: &Gateway, name: &str, mime: &str, body: &[u8]) -> String {
     path
 }
 
-fn store_png(gateway: &Gateway) -> (String, Vec<u8>) {
+pub fn store_png(gateway: &Gateway) -> (String, Vec<u8>) {
     let body = encoded(&two_halves(200, 100), ImageFormat::Png);
     (store(gateway, "t.png", "image/png", &body), body)
 }
@@ -203,188 +203,4 @@ fn what_is_not_an_image_is_sent_as_it_is() {
             "{name}"
         );
     }
-}
-
-#[test]
-fn each_variant_has_its_own_etag_that_stays() {
-    let mut gateway = Gateway::fresh("");
-    let (path, body) = store_png(&gateway);
-    let queries = [
-        "",
-        "?width=50",
-        "?width=60",
-        "?height=50",
-        "?width=50&height=50",
-        "?width=60&height=50",
-        "?width=60&height=50&mode=fit",
-        "?width=60&height=50&mode=fill",
-        "?crop_x1=0&crop_y1=0&crop_x2=60&crop_y2=50",
-        "?crop_x1=1&crop_y1=0&crop_x2=61&crop_y2=50",
-    ];
-    let etag = |gateway: &Gateway, query: &str| {
-        gateway
-            .get(&format!("{path}{query}"))
-            .status(200)
-            .expect_header("Etag")
-            .to_owned()
-    };
-    let etags: Vec<String> = queries.iter().map(|query| etag(&gateway, query)).collect();
-    assert_eq!(etags[0], payload::etag(&body));
-    for (n, one) in etags.iter().enumerate() {
-        assert!(
-            !etags[..n].contains(one),
-            "{} shares its ETag: {etags:?}",
-            queries[n]
-        );
-    }
-    gateway.terminate();
-    gateway.restart();
-    for (query, known) in queries.iter().zip(&etags) {
-        assert_eq!(etag(&gateway, query), *known, "{query} after a restart");
-    }
-}
-
-#[test]
-fn a_variant_is_revalidated_with_its_own_etag_only() {
-    let gateway = Gateway::fresh("");
-    let (path, _) = store_png(&gateway);
-    let target = format!("{path}?width=50");
-    let (original, variant) = (gateway.get(&path), gateway.get(&target));
-    let tag = variant.expect_header("Etag").to_owned();
-    let ask =
-        |target: &str, tag: &str| gateway.send(&Request::get(target).header("If-None-Match", tag));
-    let unchanged = ask(&target, &tag).status(304).empty();
-    assert_eq!(unchanged.expect_header("Etag"), tag);
-    ask(&target, original.expect_header("Etag")).status(200);
-    ask(&path, &tag).status(200);
-    gateway
-        .send(&Request::get(&target).header("If-Match", original.expect_header("Etag")))
-        .status(412);
-}
-
-#[test]
-fn a_variant_changes_with_its_image() {
-    let gateway = Gateway::fresh("");
-    let (path, _) = store_png(&gateway);
-    let target = format!("{path}?width=50");
-    let before = gateway.get(&target).status(200);
-    let other = encoded(&two_halves(100, 100), ImageFormat::Png);
-    gateway
-        .send(&Request::post_multipart(
-            &path,
-            &[Part::file("t.png", "image/png", &other)],
-        ))
-        .status(201);
-    let after = gateway.get(&target).status(200);
-    assert_ne!(before.expect_header("Etag"), after.expect_header("Etag"));
-    assert_eq!(
-        decoded(&after.body, ImageFormat::Png).dimensions(),
-        (50, 50)
-    );
-    gateway.delete(&path).status(202);
-    gateway.get(&target).status(404);
-}
-
-#[test]
-fn head_and_ranges_work_on_a_variant() {
-    let gateway = Gateway::fresh("");
-    let (path, _) = store_png(&gateway);
-    let target = format!("{path}?width=50");
-    let (get, head) = (
-        gateway.get(&target).status(200),
-        gateway.head(&target).status(200).empty(),
-    );
-    for name in ["Content-Length", "Content-Type", "Etag", "Last-Modified"] {
-        assert_eq!(head.header(name), get.header(name), "{name}");
-    }
-    let part = gateway
-        .send(&Request::get(&target).header("Range", "bytes=0-7"))
-        .status(206);
-    assert_eq!(part.body, get.body[..8]);
-    assert_eq!(
-        part.expect_header("Content-Range"),
-        format!("bytes 0-7/{}", get.body.len())
-    );
-}
-
-#[test]
-fn a_bomb_is_refused_and_takes_no_memory() {
-    let mut gateway = Gateway::fresh("");
-    // 900 million pixels in less than a megabyte.
-    let bomb = png_bomb(30_000);
-    let path = store(&gateway, "bomb.png", "image/png", &bomb);
-    let before = gateway.resident_bytes();
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let response = gateway.get(&format!("{path}?width=50"));
-                let refused = (400..500).contains(&response.status)
-                    || (response.status == 200 && response.body == bomb);
-                assert!(refused, "{}", response.summary());
-            });
-        }
-    });
-    let grown_mib = gateway.resident_bytes().saturating_sub(before) >> 20;
-    assert!(grown_mib < 200, "it took {grown_mib} MiB");
-    assert!(
-        gateway.get(&path).status(200).body == bomb,
-        "as a file it is served"
-    );
-    gateway.assert_serving();
-}
-
-#[test]
-fn the_pixels_of_a_transform_are_bounded_by_the_config() {
-    let gateway = Gateway::fresh("[image]\ntransform_pixels_max = 10000");
-    let small = store(
-        &gateway,
-        "s.png",
-        "image/png",
-        &encoded(&two_halves(100, 90), ImageFormat::Png),
-    );
-    let body = encoded(&two_halves(200, 100), ImageFormat::Png);
-    let large = store(&gateway, "l.png", "image/png", &body);
-    let response = gateway.get(&format!("{small}?width=50")).status(200);
-    assert_eq!(
-        decoded(&response.body, ImageFormat::Png).dimensions(),
-        (50, 45)
-    );
-    let response = gateway.get(&format!("{large}?width=50"));
-    let refused =
-        (400..500).contains(&response.status) || (response.status == 200 && response.body == body);
-    assert!(refused, "{}", response.summary());
-}
-
-#[test]
-fn many_transforms_at_once_leave_plain_reads_served() {
-    let gateway = Gateway::fresh("");
-    let large = store(
-        &gateway,
-        "l.jpg",
-        "image/jpeg",
-        &encoded(&two_halves(3000, 2000), ImageFormat::Jpeg),
-    );
-    let (small, body) = store_png(&gateway);
-    std::thread::scope(|scope| {
-        for n in 0..24 {
-            let target = format!("{large}?width={}", 100 + n);
-            let gateway = &gateway;
-            scope.spawn(move || {
-                let response = gateway.get(&target);
-                // Bounded in number: what does not fit is told to come back.
-                match response.status {
-                    200 => assert_eq!(decoded(&response.body, ImageFormat::Jpeg).width(), 100 + n),
-                    _ => assert!(response.status(503).header("Retry-After").is_some()),
-                }
-            });
-        }
-        for _ in 0..200 {
-            assert!(gateway.get(&small).status(200).body == body);
-        }
-    });
-    assert!(
-        gateway.resident_bytes() < 600 << 20,
-        "{} MiB",
-        gateway.resident_bytes() >> 20
-    );
 }

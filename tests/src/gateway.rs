@@ -1,12 +1,11 @@
 //! The gateway as its operator sees it: a process with a config file, a ready line, signals and an exit status.
 
+mod process;
+
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,14 +13,26 @@ use serde_json::Value;
 use tempfile::TempDir;
 use toml::{Table, Value as Toml};
 
+use self::process::Process;
+pub use self::process::Refusal;
 use crate::wait;
 
-/// A start on a small folder that takes longer than this has failed.
-const READY_LIMIT: Duration = Duration::from_secs(60);
 /// A gateway without requests in flight stops well within this.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// Lines of the gateway's log that a failed test shows.
 const LOG_LINES_SHOWN: usize = 60;
+
+/// Free ports, a place with a name, and few volumes, which start faster.
+const DEFAULTS: &str = "\
+[image]
+listen = '127.0.0.1:0'
+[admin]
+listen = '127.0.0.1:0'
+[haystack]
+data_center = 'dc1'
+rack = 'r1'
+volumes_per_growth = 2
+";
 
 /// The binary under test: `MOONGATE_BIN`, or the one that was built beside this test program.
 pub fn binary() -> PathBuf {
@@ -49,15 +60,6 @@ pub fn run(arguments: &[&str]) -> Output {
     command.output().expect("the binary can be executed")
 }
 
-/// What a process that did not become ready left behind.
-#[derive(Debug)]
-pub struct Refusal {
-    /// How it ended; `None` when it neither became ready nor ended and was killed.
-    pub status: Option<ExitStatus>,
-    /// Its log.
-    pub stderr: String,
-}
-
 /// A running (or just stopped) gateway. Dropping it kills it; a failed test prints the end of its log.
 #[derive(Debug)]
 pub struct Gateway {
@@ -66,17 +68,6 @@ pub struct Gateway {
     /// Own folder, when the test did not bring one.
     folder: Option<TempDir>,
 }
-
-#[derive(Debug)]
-struct Process {
-    child: Child,
-    image: SocketAddr,
-    admin: SocketAddr,
-    ready_line: Value,
-    stderr: Captured,
-}
-
-type Captured = Arc<Mutex<Vec<u8>>>;
 
 /// What a gateway is started with; kept for restarts.
 #[derive(Debug)]
@@ -128,7 +119,7 @@ impl Gateway {
     }
 
     fn with_settings(settings: Settings) -> Result<Gateway, Refusal> {
-        let process = Process::start(&settings)?;
+        let process = Process::start(&settings.arguments)?;
         Ok(Gateway {
             process: Some(process),
             settings,
@@ -175,6 +166,14 @@ impl Gateway {
             .parse()
             .expect("a number of KiB");
         kib << 10
+    }
+
+    /// File descriptors that it holds now: volumes, indexes, and one for each connection.
+    pub fn open_files(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.process().child.id());
+        std::fs::read_dir(folder)
+            .expect("a running process")
+            .count()
     }
 
     /// True while the process has not ended.
@@ -229,7 +228,7 @@ impl Gateway {
     #[track_caller]
     pub fn restart(&mut self) {
         assert!(self.process.is_none(), "stop it first");
-        match Process::start(&self.settings) {
+        match Process::start(&self.settings.arguments) {
             Ok(process) => self.process = Some(process),
             Err(refusal) => panic!(
                 "the gateway did not start again ({:?}):\n{}",
@@ -276,11 +275,7 @@ impl Settings {
 }
 
 fn defaults(data: &[PathBuf]) -> Table {
-    let mut table: Table =
-        "[image]\nlisten = '127.0.0.1:0'\n[admin]\nlisten = '127.0.0.1:0'\n[haystack]\n\
-                            data_center = 'dc1'\nrack = 'r1'\n"
-            .parse()
-            .expect("valid TOML");
+    let mut table: Table = DEFAULTS.parse().expect("valid TOML");
     let folders = data
         .iter()
         .map(|path| Toml::String(path.display().to_string()))
@@ -300,107 +295,6 @@ fn merged(mut base: Table, overrides: Table) -> Table {
         }
     }
     base
-}
-
-impl Process {
-    fn start(settings: &Settings) -> Result<Process, Refusal> {
-        let mut child = Command::new(binary())
-            .args(&settings.arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary can be executed");
-        let stderr = capture(child.stderr.take().expect("piped"));
-        let first_line = first_line(child.stdout.take().expect("piped"));
-        match first_line.recv_timeout(READY_LIMIT) {
-            Ok(line) if !line.is_empty() => Ok(Process::ready(child, &line, stderr)),
-            Ok(_) => Err(Refusal::of(child, &stderr)),
-            Err(_) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                Err(Refusal {
-                    status: None,
-                    stderr: text(&stderr),
-                })
-            }
-        }
-    }
-
-    fn ready(child: Child, line: &str, stderr: Captured) -> Process {
-        let ready_line: Value = serde_json::from_str(line)
-            .unwrap_or_else(|error| panic!("the ready line is not JSON: {error}: {line:?}"));
-        assert_eq!(
-            ready_line["ready"], true,
-            "the ready line should say so: {line}"
-        );
-        let address = |name: &str| -> SocketAddr {
-            let text = ready_line[name]
-                .as_str()
-                .unwrap_or_else(|| panic!("no {name} address in {line}"));
-            text.parse()
-                .unwrap_or_else(|error| panic!("{name} address {text:?}: {error}"))
-        };
-        Process {
-            image: address("image"),
-            admin: address("admin"),
-            child,
-            ready_line,
-            stderr,
-        }
-    }
-
-    fn log(&self) -> String {
-        text(&self.stderr)
-    }
-}
-
-impl Refusal {
-    fn of(mut child: Child, stderr: &Captured) -> Refusal {
-        let status = child.wait().expect("a child can be waited for");
-        // The other end of the pipe is closed now: only the capturing thread has to catch up.
-        let captured = stderr.clone();
-        wait::until_true("the log is read", STOP_LIMIT, || {
-            Arc::strong_count(&captured) == 2
-        });
-        Refusal {
-            status: Some(status),
-            stderr: text(stderr),
-        }
-    }
-}
-
-/// Collects a stream in the background; the thread lets go of its handle when the stream ends.
-fn capture(mut stream: impl Read + Send + 'static) -> Captured {
-    let captured = Captured::default();
-    let writer = captured.clone();
-    std::thread::spawn(move || {
-        let mut chunk = [0; 8 << 10];
-        while let Ok(read @ 1..) = stream.read(&mut chunk) {
-            writer
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .extend_from_slice(&chunk[..read]);
-        }
-    });
-    captured
-}
-
-/// Sends the first line (empty when the stream ended without one), then drains the rest.
-fn first_line(stream: impl Read + Send + 'static) -> mpsc::Receiver<String> {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut reader = BufReader::new(stream);
-        let mut line = String::new();
-        let _ = reader.read_line(&mut line);
-        let _ = sender.send(line);
-        let _ = std::io::copy(&mut reader, &mut std::io::sink());
-    });
-    receiver
-}
-
-fn text(captured: &Captured) -> String {
-    String::from_utf8_lossy(&captured.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
 }
 
 fn last_lines(log: &str) -> String {

@@ -3,9 +3,14 @@
 //! It is strict where Moongate must be exact: records start at multiples of 8, follow one another without a gap up to
 //! the end of the file, and carry the CRC-32C of their data. All integers are big-endian.
 
-use std::collections::BTreeMap;
+mod index;
+mod sound;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+pub use self::index::*;
+pub use self::sound::*;
 
 /// Data is stored gzip-compressed.
 pub const FLAG_GZIP: u8 = 0x01;
@@ -24,8 +29,6 @@ pub const FLAG_MANIFEST: u8 = 0x80;
 
 const SUPER_BLOCK_BYTES: usize = 8;
 const HEADER_BYTES: usize = 16;
-/// Size of a tombstone in the index.
-pub const TOMBSTONE: i32 = -1;
 
 /// The first bytes of a `.dat`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,17 +78,6 @@ pub struct Record {
     pub append_at_ns: u64,
 }
 
-/// One entry of a `.idx`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IndexEntry {
-    /// Needle id.
-    pub key: u64,
-    /// Where the record starts, in bytes.
-    pub offset: u64,
-    /// The record's size, or [`TOMBSTONE`].
-    pub size: i32,
-}
-
 /// A whole `.dat`.
 #[derive(Clone, Debug)]
 pub struct Dat {
@@ -95,27 +87,6 @@ pub struct Dat {
     pub records: Vec<Record>,
     /// Its length.
     pub len_bytes: u64,
-}
-
-/// Bases (path without `.dat`) of the volumes in a folder and the folders in it, sorted.
-pub fn bases(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).expect("the folder can be listed") {
-        let path = entry.expect("the folder can be listed").path();
-        if path.is_dir() {
-            found.extend(bases(&path));
-        } else if path.extension().is_some_and(|extension| extension == "dat") {
-            found.push(path.with_extension(""));
-        }
-    }
-    found.sort();
-    found
-}
-
-/// The volume id in a base: what follows the last `_` of the file's name.
-pub fn id_of(base: &Path) -> Option<u32> {
-    let name = base.file_name()?.to_str()?;
-    name.rsplit('_').next()?.parse().ok()
 }
 
 /// Reads a `.dat` strictly. `version` overrides the super block's, as a `.vif` does.
@@ -309,60 +280,6 @@ pub fn record_len_bytes(size: usize, version: u8) -> usize {
     unpadded + 8 - unpadded % 8
 }
 
-/// Reads a `.idx` whose offsets have `offset_bytes` (4 or 5) bytes.
-pub fn read_idx(path: &Path, offset_bytes: usize) -> Result<Vec<IndexEntry>, String> {
-    let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let entry_bytes = 12 + offset_bytes;
-    if bytes.len() % entry_bytes != 0 {
-        return Err(format!(
-            "{}: {} bytes are not whole entries of {entry_bytes}",
-            path.display(),
-            bytes.len()
-        ));
-    }
-    bytes
-        .chunks(entry_bytes)
-        .map(|chunk| parse_index_entry(chunk, offset_bytes))
-        .collect()
-}
-
-fn parse_index_entry(chunk: &[u8], offset_bytes: usize) -> Result<IndexEntry, String> {
-    let mut fields = Fields(chunk);
-    let key = fields.u64()?;
-    let low = u64::from(fields.u32()?);
-    let high = if offset_bytes == 5 {
-        u64::from(fields.u8()?)
-    } else {
-        0
-    };
-    Ok(IndexEntry {
-        key,
-        offset: (high << 32 | low) * 8,
-        size: fields.u32()? as i32,
-    })
-}
-
-/// The bytes of an index entry with a 4-byte offset.
-pub fn index_entry_bytes(entry: IndexEntry) -> Vec<u8> {
-    let mut bytes = entry.key.to_be_bytes().to_vec();
-    bytes.extend_from_slice(&((entry.offset / 8) as u32).to_be_bytes());
-    bytes.extend_from_slice(&entry.size.to_be_bytes());
-    bytes
-}
-
-/// What lives after a replay of an index: the last entry of a key wins.
-pub fn replay(entries: &[IndexEntry]) -> BTreeMap<u64, IndexEntry> {
-    let mut live = BTreeMap::new();
-    for entry in entries {
-        if entry.offset != 0 && entry.size >= 0 {
-            live.insert(entry.key, *entry);
-        } else {
-            live.remove(&entry.key);
-        }
-    }
-    live
-}
-
 /// Writes a volume with version's layout: `.dat`, and `.idx` with 4-byte offsets in the order of the records.
 pub fn write_volume(base: &Path, super_block: &SuperBlock, records: &[Record]) {
     let mut dat = super_block.to_bytes();
@@ -380,106 +297,6 @@ pub fn write_volume(base: &Path, super_block: &SuperBlock, records: &[Record]) {
     }
     fs::write(with_suffix(base, "dat"), dat).expect("a .dat can be written");
     fs::write(with_suffix(base, "idx"), idx).expect("a .idx can be written");
-}
-
-/// `base.suffix`, whatever dots the base has.
-pub fn with_suffix(base: &Path, suffix: &str) -> PathBuf {
-    let mut name = base.as_os_str().to_owned();
-    name.push(".");
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-/// The `.vif` of a volume as JSON; `None` when it is missing or empty.
-pub fn read_vif(base: &Path) -> Option<serde_json::Value> {
-    let text = fs::read(with_suffix(base, "vif"))
-        .ok()
-        .filter(|text| !text.is_empty())?;
-    Some(serde_json::from_slice(&text).expect("a .vif is JSON"))
-}
-
-/// Reads a stopped volume as SeaweedFS would and fails on whatever it would not take: a `.dat` that does not walk to
-/// its end, an index that points elsewhere than at the record it names, or does not reach the last record.
-#[track_caller]
-pub fn assert_sound(base: &Path) -> (Dat, BTreeMap<u64, IndexEntry>) {
-    let vif = read_vif(base).unwrap_or_default();
-    let version = vif["version"]
-        .as_u64()
-        .filter(|version| *version > 0)
-        .map(|version| version as u8);
-    let dat =
-        read_dat(&with_suffix(base, "dat"), version).unwrap_or_else(|error| panic!("{error}"));
-    let offset_bytes = vif["bytesOffset"]
-        .as_u64()
-        .filter(|bytes| *bytes > 0)
-        .unwrap_or(4) as usize;
-    let entries =
-        read_idx(&with_suffix(base, "idx"), offset_bytes).unwrap_or_else(|error| panic!("{error}"));
-    assert_index_agrees(base, &dat, &entries);
-    let live = replay(&entries);
-    (dat, live)
-}
-
-#[track_caller]
-fn assert_index_agrees(base: &Path, dat: &Dat, entries: &[IndexEntry]) {
-    let by_offset: BTreeMap<u64, &Record> = dat
-        .records
-        .iter()
-        .map(|record| (record.offset, record))
-        .collect();
-    for entry in entries.iter().filter(|entry| entry.offset != 0) {
-        let record = by_offset.get(&entry.offset);
-        let record =
-            record.unwrap_or_else(|| panic!("{}: {entry:?} points at no record", base.display()));
-        assert_eq!(
-            record.key,
-            entry.key,
-            "{}: {entry:?} points at another key",
-            base.display()
-        );
-        let expected = if entry.size == TOMBSTONE {
-            0
-        } else {
-            entry.size
-        };
-        assert_eq!(
-            record.size,
-            expected,
-            "{}: {entry:?} and its record differ in size",
-            base.display()
-        );
-    }
-    let indexed_end = entries
-        .iter()
-        .map(|entry| entry.offset)
-        .max()
-        .and_then(|offset| by_offset.get(&offset));
-    if let (Some(last), Some(indexed)) = (dat.records.last(), indexed_end) {
-        assert_eq!(
-            indexed.offset,
-            last.offset,
-            "{}: the index does not reach the last record",
-            base.display()
-        );
-    } else {
-        assert!(
-            dat.records.is_empty(),
-            "{}: records, and an empty index",
-            base.display()
-        );
-    }
-    if dat.super_block.version == 3 {
-        let rises = dat
-            .records
-            .windows(2)
-            .all(|pair| pair[0].append_at_ns < pair[1].append_at_ns);
-        // A vacuum writes in key order: only then may times go back.
-        assert!(
-            rises || dat.super_block.compaction_revision > 0,
-            "{}: AppendAtNs goes back",
-            base.display()
-        );
-    }
 }
 
 /// A cursor over big-endian fields that runs out instead of panicking.

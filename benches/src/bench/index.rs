@@ -31,8 +31,8 @@ pub fn run(bench: &Bench) -> Result<Section> {
     let few = TenMillion::make_with(bench, FEW, "ten-thousand")?;
     let memory = Memories {
         empty: empty(bench)?,
-        few: after_gets(bench, &few)?,
-        many: after_gets(bench, many)?,
+        few: after_gets(bench, &few, warm_gets(bench) / 5)?,
+        many: after_gets(bench, many, warm_gets(bench))?,
     };
     let (few_cpu, many_cpu) = gets(bench, &few, many)?;
     Ok(section(many.needles.count, &memory, &few_cpu, &many_cpu))
@@ -62,10 +62,10 @@ fn empty(bench: &Bench) -> Result<Memory> {
     Ok(memory)
 }
 
-fn after_gets(bench: &Bench, folder: &TenMillion) -> Result<Memory> {
+fn after_gets(bench: &Bench, folder: &TenMillion, gets: u64) -> Result<Memory> {
     warm_page_cache(&folder.data)?;
     let server = bench.serve(&folder.data)?;
-    warm_up(server.target(), folder.needles, warm_gets(bench))?;
+    warm_up(server.target(), folder.needles, gets)?;
     let memory = procfs::memory(server.target().pid)?;
     progress(&format!(
         "{} needles: {} MiB resident",

@@ -174,7 +174,7 @@ fn section(
 fn about(volumes: usize, ratio_64: f64) -> String {
     format!(
         "Every image has a body of its own and is durable before it is acknowledged; each connection stores under ids that it \
-         was assigned (they were in {volumes} volumes), and {READ_BACK} random images are read back and checked at the end. \
+         was assigned (volumes used: {volumes}), and {READ_BACK} random images are read back and checked at the end. \
          The floor is the sum of a bare group-commit append loop (one `pwrite` and one `fdatasync` a batch, 128 in flight) \
          and a bare hyper server that reads the body and answers 201. With 64 in flight, as many as there are connections, \
          the ratio is {ratio_64:.2} x."

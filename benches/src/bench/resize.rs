@@ -1,12 +1,15 @@
 //! Thumbnails of 12-megapixel JPEGs, one at a time, against the same decode, resize and encode in a bare loop.
 
 use std::fs;
+use std::io::Cursor;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
-use image::codecs::jpeg::JpegEncoder;
-use image::{DynamicImage, ImageFormat, RgbImage};
+use image::codecs::jpeg::{JpegDecoder, JpegEncoder};
+use image::{DynamicImage, ExtendedColorType, ImageEncoder, RgbImage};
 
 use super::Bench;
 use crate::client::Client;
@@ -70,16 +73,36 @@ impl<'a> Bare<'a> {
         })
     }
 
+    /// Typed for RGB: the calls that take any picture instantiate every format and pixel type of both libraries here,
+    /// which is minutes of compiling for one loop.
     fn thumbnail(&mut self, jpeg: &[u8]) -> Result<Vec<u8>> {
-        let image = image::load_from_memory_with_format(jpeg, ImageFormat::Jpeg)?;
-        let mut small = DynamicImage::new(THUMBNAIL_WIDTH, THUMBNAIL_HEIGHT, image.color());
+        let image = decode(jpeg)?;
+        let large = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), &image)?;
+        let mut small = RgbImage::new(THUMBNAIL_WIDTH, THUMBNAIL_HEIGHT);
+        let mut view =
+            TypedImage::<U8x3>::from_buffer(THUMBNAIL_WIDTH, THUMBNAIL_HEIGHT, &mut small)?;
         let lanczos3 =
             ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3));
-        self.resizer.resize(&image, &mut small, &lanczos3)?;
-        let mut out = Vec::new();
-        JpegEncoder::new_with_quality(&mut out, THUMBNAIL_QUALITY).encode_image(&small)?;
-        Ok(out)
+        self.resizer.resize_typed(&large, &mut view, &lanczos3)?;
+        encode(&small, THUMBNAIL_QUALITY)
     }
+}
+
+fn decode(jpeg: &[u8]) -> Result<RgbImage> {
+    let decoder = JpegDecoder::new(Cursor::new(jpeg))?;
+    Ok(DynamicImage::from_decoder(decoder)?.into_rgb8())
+}
+
+fn encode(image: &RgbImage, quality: u8) -> Result<Vec<u8>> {
+    let mut jpeg = Vec::new();
+    let encoder = JpegEncoder::new_with_quality(&mut jpeg, quality);
+    encoder.write_image(
+        image,
+        image.width(),
+        image.height(),
+        ExtendedColorType::Rgb8,
+    )?;
+    Ok(jpeg)
 }
 
 /// The server; every thumbnail it makes is of an image that it has not seen before.
@@ -169,7 +192,7 @@ fn timed(
 }
 
 fn check(thumbnail: &[u8]) -> Result<()> {
-    let image = image::load_from_memory_with_format(thumbnail, ImageFormat::Jpeg)?;
+    let image = decode(thumbnail)?;
     let size = (image.width(), image.height());
     ensure!(
         size == (THUMBNAIL_WIDTH, THUMBNAIL_HEIGHT),
@@ -195,9 +218,7 @@ fn picture(seed: u32) -> Result<Vec<u8>> {
             .map(|value| value as u8),
         )
     });
-    let mut jpeg = Vec::new();
-    JpegEncoder::new_with_quality(&mut jpeg, QUALITY).encode_image(&image)?;
-    Ok(jpeg)
+    encode(&image, QUALITY)
 }
 
 /// The same picture in other bytes: with a comment segment (ITU T.81, B.2.4.5) after the start of the image.
@@ -245,16 +266,11 @@ mod tests {
 
     #[test]
     fn a_comment_changes_the_bytes_and_not_the_picture() {
-        let image = DynamicImage::new_rgb8(8, 8);
-        let mut jpeg = Vec::new();
-        JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
-            .encode_image(&image)
-            .unwrap();
+        let jpeg = encode(&RgbImage::new(8, 8), QUALITY).unwrap();
         let (one, two) = (commented(&jpeg, 1), commented(&jpeg, 2));
         assert_ne!(one, two);
         for jpeg in [one, two] {
-            let decoded = image::load_from_memory_with_format(&jpeg, ImageFormat::Jpeg).unwrap();
-            assert_eq!(decoded.width(), 8);
+            assert_eq!(decode(&jpeg).unwrap().width(), 8);
         }
     }
 

@@ -34,7 +34,7 @@ pub struct ImageConfig {
     #[cfg_attr(test, schemars(schema_with = "address_schema"))]
     pub listen: SocketAddr,
     /// `host:port` that clients are told to use, in the answers to assign and lookup. Empty: the address bound; when
-    /// `listen` is all interfaces, this must be set, since nobody can connect to `0.0.0.0`.
+    /// `listen` is all interfaces, the host that the client asked.
     pub public_url: String,
     /// Largest upload accepted; a larger one is refused with 400 before it is read.
     pub upload_bytes_max: ByteSize,

@@ -97,13 +97,8 @@ impl Checks<'_> {
         );
         let url = image.public_url.as_str();
         self.check(url.is_empty() || is_host_and_port(url), "image.public_url", || {
-            let help = "write host:port, such as \"images.example.com:9333\", without http:// and without a path";
-            (format!("image.public_url = {url:?} is not a host and a port"), help.to_owned())
-        });
-        let connectable = !url.is_empty() || !image.listen.ip().is_unspecified();
-        self.check(connectable, "image.listen", || {
-            let help = "set image.public_url (or --public-url) to the host:port by which clients reach this machine";
-            (format!("clients cannot be told to connect to {}", image.listen), help.to_owned())
+            let help = "write host or host:port, such as \"images.example.com:9333\", without http:// and without a path";
+            (format!("image.public_url = {url:?} is not a host with or without a port"), help.to_owned())
         });
     }
 
@@ -275,8 +270,9 @@ fn clash(a: SocketAddr, b: SocketAddr) -> bool {
 
 fn is_host_and_port(text: &str) -> bool {
     text.parse::<http::uri::Authority>().is_ok_and(|authority| {
-        authority.port_u16().is_some_and(|port| port > 0)
+        authority.port().is_none_or(|port| port.as_u16() > 0)
             && !authority.host().is_empty()
+            && !authority.as_str().ends_with(':')
             && !text.contains('@')
     })
 }

@@ -52,27 +52,33 @@ pub fn format(disposition: Disposition, file_name: &str) -> HeaderValue {
     if file_name.is_empty() {
         return plain;
     }
-    let parameter = format!("{kind}; filename{}", spell(file_name));
-    HeaderValue::try_from(parameter).unwrap_or(plain)
+    let mut value = String::with_capacity(kind.len() + file_name.len() + "; filename=\"\"".len());
+    value.push_str(kind);
+    value.push_str("; filename");
+    push_spelled(&mut value, file_name);
+    HeaderValue::try_from(value).unwrap_or(plain)
 }
 
-fn spell(file_name: &str) -> String {
+fn push_spelled(value: &mut String, file_name: &str) {
     if file_name.bytes().all(is_token) {
-        return format!("={file_name}");
-    }
-    if file_name
+        value.push('=');
+        value.push_str(file_name);
+    } else if file_name
         .bytes()
         .all(|byte| matches!(byte, b' '..=b'~' | b'\t'))
     {
-        return format!(
-            "=\"{}\"",
-            file_name.replace('\\', "\\\\").replace('"', "\\\"")
-        );
+        value.push_str("=\"");
+        for character in file_name.chars() {
+            if matches!(character, '"' | '\\') {
+                value.push('\\');
+            }
+            value.push(character);
+        }
+        value.push('"');
+    } else {
+        value.push_str("*=utf-8''");
+        value.extend(percent_encode(file_name.as_bytes(), EXTENDED));
     }
-    format!(
-        "*=utf-8''{}",
-        percent_encode(file_name.as_bytes(), EXTENDED)
-    )
 }
 
 fn is_token(byte: u8) -> bool {

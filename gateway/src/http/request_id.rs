@@ -42,9 +42,14 @@ impl RequestId {
         self.0.to_str().unwrap_or_default()
     }
 
-    /// The id as the value of [`REQUEST_ID`] in the answer.
+    /// The id as the value of [`REQUEST_ID`] in the answer, while the id itself is still needed.
     pub fn to_header_value(&self) -> HeaderValue {
         self.0.clone()
+    }
+
+    /// The same where it is not: the first copy of a value costs an allocation.
+    pub fn into_header_value(self) -> HeaderValue {
+        self.0
     }
 }
 

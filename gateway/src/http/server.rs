@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -116,6 +116,7 @@ pub async fn serve<S, F>(
         stats,
         service,
         shutdown: shutdown.clone(),
+        starved: AtomicBool::new(false),
     };
     loop {
         tokio::select! {
@@ -154,6 +155,8 @@ struct Acceptor<S> {
     stats: Arc<ConnectionStats>,
     service: S,
     shutdown: watch::Receiver<bool>,
+    /// Whether the last accept failed: such a time is logged once, not at every attempt.
+    starved: AtomicBool,
 }
 
 impl<S, F> Acceptor<S>
@@ -168,6 +171,7 @@ where
         connections: &mut JoinSet<()>,
         refusals: &mut JoinSet<()>,
     ) {
+        self.starved.store(false, Ordering::Relaxed);
         if self.stats.open.load(Ordering::Relaxed) >= self.limits.connections_max {
             self.stats.refused.fetch_add(1, Ordering::Relaxed);
             if (refusals.len() as u64) < REFUSALS_MAX {
@@ -232,7 +236,9 @@ where
         ) {
             return;
         }
-        tracing::warn!(%error, "cannot accept connections for now");
+        if !self.starved.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%error, "cannot accept connections for now");
+        }
         sleep(ACCEPT_PAUSE).await;
     }
 }

@@ -133,24 +133,14 @@ fn crop<V: AsRef<str>>(get: impl Fn(&str) -> Option<V>) -> Result<Option<Crop>, 
     if [x1, y1, x2, y2].iter().all(Option::is_none) {
         return Ok(None);
     }
-    let (x1, y1) = (x1.unwrap_or(0), y1.unwrap_or(0));
-    Ok(Some(Crop {
-        x1,
-        y1,
-        x2: beyond(x1, x2, "crop_x2")?,
-        y2: beyond(y1, y2, "crop_y2")?,
-    }))
-}
-
-fn beyond(near: u32, far: Option<u32>, name: &'static str) -> Result<u32, TransformError> {
-    far.filter(|&far| far > near).ok_or_else(|| {
-        let value = far.map_or_else(String::new, |far| far.to_string());
-        parameter(
-            name,
-            &value,
-            "a crop needs crop_x2 more than crop_x1, and crop_y2 more than crop_y1",
-        )
-    })
+    let corners = Crop {
+        x1: x1.unwrap_or(0),
+        y1: y1.unwrap_or(0),
+        x2: x2.unwrap_or(0),
+        y2: y2.unwrap_or(0),
+    };
+    // Corners the wrong way round lie outside every image, which SeaweedFS answers with the whole.
+    Ok(Some(corners).filter(|crop| crop.x2 > crop.x1 && crop.y2 > crop.y1))
 }
 
 pub(super) fn parameter(name: &'static str, value: &str, accepted: &'static str) -> TransformError {

@@ -60,11 +60,14 @@ pub enum AssignError {
         /// What was asked.
         placement: ReplicaPlacement,
     },
-    /// Every disk is full or has all the volumes it may have: delete, vacuum or add a disk.
+    /// Every disk has all the volumes it may have: remove collections or add a disk.
     #[error(
-        "No writable volumes and no free volumes left: every disk is full or has as many volumes as it may"
+        "No writable volumes and no free volumes left: every disk has as many volumes as it may"
     )]
     NoRoom,
+    /// Every disk is full: delete, vacuum or add a disk.
+    #[error("every disk is full: delete images and vacuum (/vol/vacuum), or add a disk")]
+    DisksFull,
     /// More volumes were asked for than there is room for.
     #[error("only {left} volumes left, not enough for {wanted}")]
     TooMany {
@@ -192,7 +195,7 @@ impl Store {
             .lock()
             .get_mut(&wish.layout)
             .and_then(Choice::pick)
-            .ok_or(AssignError::NoRoom)?;
+            .ok_or_else(|| self.no_room())?;
         let mut sequence = self.sequence.lock();
         let first = sequence.keys(&*self.disk, wish.count)?;
         self.next_key
@@ -209,7 +212,7 @@ impl Store {
         if self.refresh(layout) {
             Ok(())
         } else {
-            Err(AssignError::NoRoom)
+            Err(self.no_room())
         }
     }
 
@@ -219,6 +222,15 @@ impl Store {
         let found = choice.pick().is_some();
         self.layouts.lock().insert(layout.clone(), choice);
         found
+    }
+
+    /// Why no volume takes another key.
+    fn no_room(&self) -> AssignError {
+        if self.dirs().iter().all(|dir| dir.is_full()) {
+            AssignError::DisksFull
+        } else {
+            AssignError::NoRoom
+        }
     }
 
     /// Volumes that could still be made.
@@ -281,7 +293,7 @@ impl Store {
             }
         }
         if made == 0 {
-            Err(AssignError::NoRoom)
+            Err(self.no_room())
         } else {
             Ok(made)
         }

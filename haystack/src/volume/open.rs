@@ -337,10 +337,9 @@ impl Opening<'_> {
         let idx_bytes = self
             .disk
             .open(&self.files.idx(), OpenMode::Read)
-            .and_then(|idx| idx.len())
-            .unwrap_or(0);
+            .and_then(|idx| idx.len());
         let same = fits
-            && idx_bytes >= checkpoint.idx_bytes
+            && idx_bytes.is_ok_and(|len| len >= checkpoint.idx_bytes)
             && tail_crc(self.dat, checkpoint.dat_bytes).map_err(|e| self.failed(e))?
                 == checkpoint.tail_crc;
         Ok(same.then_some((progress, checkpoint)))
@@ -411,7 +410,11 @@ impl Opening<'_> {
             let entries = self.read_idx(&*idx, 0)?;
             let (covered, used) = covered(&entries, first, self.block.version, self.dat_bytes);
             let whole = used == entries.len() && used > 0;
-            if whole && self.tail_is_as_indexed(entries.last(), covered)? {
+            // A volume of ours is read whole: its seals and commits tell more than its .idx.
+            let ours = entries.iter().any(
+                |entry| matches!(entry, IdxEntry::Delete { key, .. } if *key == commit::COMMIT_KEY),
+            );
+            if whole && !ours && self.tail_is_as_indexed(entries.last(), covered)? {
                 return self.take_over_idx(idx, &entries, covered);
             }
             return self.rebuild(&entries, &Trusted::default());

@@ -103,7 +103,12 @@ fn short_body(go: Arc<Notify>) -> Response {
 async fn store(request: Request<Incoming>) -> Response {
     let declared = request.headers().get("content-length");
     let declared = declared.map(|value| value.to_str().unwrap().parse().unwrap());
-    let limits = IntakeLimits::new(1 << 20, SHORT);
+    let stall_timeout = if request.uri().path() == "/stall" {
+        SHORT
+    } else {
+        PATIENCE
+    };
+    let limits = IntakeLimits::new(1 << 20, stall_timeout);
     match collect(
         request.into_body(),
         declared,
@@ -371,7 +376,7 @@ async fn a_panic_answers_500_and_the_server_lives() {
 async fn a_body_that_stops_is_cut_with_408() {
     let server = start(ServerLimits::default()).await;
     let answer = server
-        .exchange("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nonly this")
+        .exchange("PUT /stall HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nonly this")
         .await;
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
 }
@@ -479,8 +484,9 @@ async fn a_client_that_stops_reading_is_cut() {
 
 #[tokio::test]
 async fn a_slow_client_that_keeps_reading_gets_it_all() {
+    let write_stall_timeout = 4 * SHORT;
     let limits = ServerLimits {
-        write_stall_timeout: SHORT,
+        write_stall_timeout,
         ..ServerLimits::default()
     };
     let server = start(limits).await;
@@ -489,20 +495,20 @@ async fn a_slow_client_that_keeps_reading_gets_it_all() {
         .write_all(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         .await
         .unwrap();
-    let (mut total, mut piece) = (0, vec![0; 4 << 20]);
-    loop {
-        let len = timeout(PATIENCE, client.read(&mut piece))
-            .await
-            .unwrap()
-            .unwrap();
-        if len == 0 {
-            break;
-        }
-        total += len;
-        // Over the whole answer longer than the limit, which concerns each pause.
-        sleep(Duration::from_millis(3)).await;
+    let mut piece = vec![0; 64 << 10];
+    let (mut read_bytes, began) = (0, Instant::now());
+    // In all longer than the limit, which is about each pause.
+    while began.elapsed() < 2 * write_stall_timeout {
+        read_bytes += client.read(&mut piece).await.unwrap();
+        sleep(Duration::from_millis(2)).await;
     }
-    assert!(total > LARGE_BYTES, "{total}");
+    assert!(read_bytes < LARGE_BYTES, "was not slow");
+    let mut rest = Vec::new();
+    read_bytes += timeout(PATIENCE, client.read_to_end(&mut rest))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(read_bytes > LARGE_BYTES, "{read_bytes}");
 }
 
 #[tokio::test]

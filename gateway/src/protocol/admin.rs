@@ -1,0 +1,104 @@
+//! The admin port: health, readiness, metrics, status.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use hyper::body::Incoming;
+use serde_json::json;
+
+use super::image;
+use crate::http::json::{error_json, json as answer};
+use crate::http::query::Query;
+use crate::http::{Body, Response};
+use crate::state::Gateway;
+
+const OPENMETRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+
+/// Answers one request of the admin port.
+pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return error_json(StatusCode::METHOD_NOT_ALLOWED, "this port is read with GET");
+    }
+    let query = Query::parse(request.uri().query());
+    let pretty = query.get_set("pretty").is_some();
+    match request.uri().path() {
+        "/healthz" => Response::new(Body::full("ok\n")),
+        "/readyz" => ready(&gateway),
+        "/metrics" => metrics(&gateway),
+        "/status" => answer(StatusCode::OK, &status(&gateway), pretty),
+        _ => error_json(
+            StatusCode::NOT_FOUND,
+            "this port serves /healthz, /readyz, /metrics and /status",
+        ),
+    }
+}
+
+/// What keeps the gateway from serving all it should.
+fn hindrances(gateway: &Gateway) -> Vec<String> {
+    let mut hindrances = Vec::new();
+    if gateway.stopping.load(Ordering::Relaxed) {
+        hindrances.push("shutting down".to_owned());
+    }
+    let dirs = gateway.store.dirs();
+    if dirs.iter().all(|dir| dir.is_full()) {
+        hindrances.push("every disk is full: writes are refused until images are deleted and vacuumed, or a disk is added".to_owned());
+    }
+    hindrances
+}
+
+fn ready(gateway: &Gateway) -> Response {
+    let hindrances = hindrances(gateway);
+    if hindrances.is_empty() {
+        return Response::new(Body::full("ready\n"));
+    }
+    answer(
+        StatusCode::SERVICE_UNAVAILABLE,
+        &json!({ "ready": false, "why": hindrances }),
+        false,
+    )
+}
+
+fn metrics(gateway: &Gateway) -> Response {
+    let mut response = Response::new(Body::full(gateway.metrics.render(gateway)));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, OPENMETRICS);
+    response
+}
+
+fn status(gateway: &Gateway) -> serde_json::Value {
+    let volumes = gateway.store.volumes();
+    let read_only: Vec<_> = volumes
+        .values()
+        .filter_map(|m| {
+            m.volume
+                .read_only()
+                .map(|why| json!({ "volume": m.volume.id().0, "why": &*why }))
+        })
+        .collect();
+    let needles: u64 = volumes
+        .values()
+        .map(|m| {
+            m.volume
+                .counters()
+                .puts
+                .saturating_sub(m.volume.counters().deletes)
+        })
+        .sum();
+    let bytes: u64 = volumes.values().map(|m| m.volume.dat_bytes()).sum();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "image": gateway.url(),
+        "io_engine": gateway.engine.name(),
+        "volumes": { "count": volumes.len(), "needles": needles, "bytes": bytes, "read_only": read_only },
+        "disks": image::disks(gateway),
+        "vacuum": image::vacuum(gateway),
+        "damaged_needles": gateway.store.bad_needles().known(),
+        "index": gateway.store.dirs().iter().map(|d| json!({ "dir": d.path.display().to_string(), "hot_pages": d.index.pages(), "misses": d.index.misses() })).collect::<Vec<_>>(),
+        "connections": { "open": gateway.image_connections.open.load(Ordering::Relaxed), "accepted": gateway.image_connections.accepted.load(Ordering::Relaxed),
+            "refused": gateway.image_connections.refused.load(Ordering::Relaxed) },
+        "not_ready": hindrances(gateway),
+    })
+}

@@ -1,0 +1,257 @@
+//! The image API: SeaweedFS's master and volume server on one port (docs/http-api.md).
+
+pub mod error;
+mod manifest;
+mod master;
+mod path;
+mod read;
+mod status;
+mod write;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use hyper::body::Incoming;
+
+use self::error::{ImageError, answer as error_answer};
+use self::path::ObjectPath;
+use self::read::ReadRequest;
+use self::write::WriteRequest;
+use crate::config::AccessLog;
+use crate::http::intake;
+use crate::http::json::{error_json, json};
+use crate::http::query::Query;
+use crate::http::request_id::{REQUEST_ID, RequestId};
+use crate::http::server::PeerInfo;
+use crate::http::{Body, Response};
+use crate::metrics::Operation;
+use crate::state::Gateway;
+
+pub use self::status::{disks, vacuum, version};
+
+const URLENCODED: &str = "application/x-www-form-urlencoded";
+
+/// Answers one request of the image port.
+pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: PeerInfo) -> Response {
+    let started = Instant::now();
+    let (parts, body) = request.into_parts();
+    let received_bytes = declared_len(&parts.headers);
+    let operation = operation(&parts.method, parts.uri.path());
+    let result = route(&gateway, operation, &parts, body).await;
+    let mut response = result.unwrap_or_else(|error| error_answer(operation, &error));
+    let request_id = RequestId::of(&parts.headers);
+    finish(&gateway, &parts, request_id.clone(), &mut response);
+    let sent_bytes = response.body().len_bytes().unwrap_or(0);
+    let status = response.status();
+    let took = started.elapsed();
+    gateway
+        .metrics
+        .answered(operation, status.as_u16(), took, received_bytes, sent_bytes);
+    let log = match gateway.config.log.access {
+        AccessLog::Off => false,
+        AccessLog::Errors => status.is_server_error(),
+        AccessLog::All => true,
+    };
+    if log {
+        tracing::info!(
+            target: "access", request_id = request_id.as_str(), peer = %peer.addr, method = %parts.method, path = parts.uri.path(),
+            status = status.as_u16(), received_bytes, sent_bytes, took_us = took.as_micros() as u64
+        );
+    }
+    response
+}
+
+fn declared_len(headers: &HeaderMap) -> u64 {
+    headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(0)
+}
+
+/// What a request is counted as.
+fn operation(method: &Method, path: &str) -> Operation {
+    match (path::is_object(path), method) {
+        (true, &Method::GET | &Method::HEAD) => Operation::Read,
+        (true, &Method::PUT | &Method::POST) => Operation::Write,
+        (true, &Method::DELETE) => Operation::Delete,
+        (false, _) if path == "/submit" => Operation::Write,
+        (false, _) if path == "/dir/assign" => Operation::Assign,
+        _ => Operation::Other,
+    }
+}
+
+/// Headers that every answer has.
+fn finish(
+    gateway: &Gateway,
+    request: &http::request::Parts,
+    request_id: RequestId,
+    response: &mut Response,
+) {
+    // hyper leaves out the length of an empty answer to HEAD; GET would have it.
+    let headless = request.method == Method::HEAD && response.status() != StatusCode::NOT_MODIFIED;
+    let len_bytes = response.body().len_bytes().filter(|_| headless);
+    let headers = response.headers_mut();
+    if let Some(len_bytes) = len_bytes {
+        headers.insert(header::CONTENT_LENGTH, len_bytes.into());
+    }
+    headers.insert(header::SERVER, master::SERVER);
+    headers.insert(REQUEST_ID, request_id.into_header_value());
+    if gateway.config.image.cors && request.headers.contains_key(header::ORIGIN) {
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_ORIGIN,
+            HeaderValue::from_static("*"),
+        );
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+            HeaderValue::from_static("true"),
+        );
+    }
+}
+
+async fn route(
+    gateway: &Arc<Gateway>,
+    operation: Operation,
+    parts: &http::request::Parts,
+    body: Incoming,
+) -> Result<Response, ImageError> {
+    let path = parts.uri.path();
+    let query = Query::parse(parts.uri.query());
+    match operation {
+        Operation::Read => {
+            let object = object(path)?;
+            read::read(
+                gateway,
+                ReadRequest {
+                    method: &parts.method,
+                    headers: &parts.headers,
+                    query: &query,
+                    object: &object,
+                },
+            )
+            .await
+        }
+        Operation::Write if path == "/submit" => {
+            let wish = master::wish(&query)?;
+            write::submit(gateway, write_request(parts, &query), wish, body).await
+        }
+        Operation::Write => {
+            write::put(gateway, write_request(parts, &query), &object(path)?, body).await
+        }
+        Operation::Delete => {
+            write::delete(gateway, write_request(parts, &query), &object(path)?).await
+        }
+        Operation::Assign | Operation::Other => page(gateway, parts, query, body).await,
+    }
+}
+
+fn object(path: &str) -> Result<ObjectPath<'_>, ImageError> {
+    ObjectPath::parse(path).map_err(|e| ImageError::BadRequest(e.to_string()))
+}
+
+const fn write_request<'a>(
+    parts: &'a http::request::Parts,
+    query: &'a Query<'a>,
+) -> WriteRequest<'a> {
+    WriteRequest {
+        method: &parts.method,
+        headers: &parts.headers,
+        query,
+    }
+}
+
+/// Everything that is no object.
+async fn page(
+    gateway: &Arc<Gateway>,
+    parts: &http::request::Parts,
+    mut query: Query<'_>,
+    body: Incoming,
+) -> Result<Response, ImageError> {
+    if parts.method == Method::OPTIONS {
+        return Ok(options());
+    }
+    if !matches!(
+        parts.method,
+        Method::GET | Method::HEAD | Method::POST | Method::PUT
+    ) {
+        return Err(ImageError::BadRequest(format!(
+            "unsupported method {}",
+            parts.method
+        )));
+    }
+    let form = form(gateway, parts, body).await?;
+    let mut merged = Query::default();
+    if !form.is_empty() {
+        merged = Query::parse(parts.uri.query());
+        merged.merge_form(&form);
+    }
+    if !merged.is_empty() {
+        std::mem::swap(&mut query, &mut merged);
+    }
+    let pretty = query.get_set("pretty").is_some();
+    let urls = gateway.urls(asked_host(&parts.headers));
+    let status = |value: serde_json::Value| Ok(json(StatusCode::OK, &value, pretty));
+    match parts.uri.path() {
+        "/dir/assign" => master::dir_assign(gateway, urls, &query).await,
+        "/dir/lookup" => Ok(master::dir_lookup(gateway, urls, &query)),
+        "/dir/status" => status(status::dir_status(gateway)),
+        "/vol/status" => status(status::vol_status(gateway)),
+        "/status" => status(status::volume_server(gateway)),
+        "/vol/grow" => master::vol_grow(gateway, &query).await,
+        "/vol/vacuum" => master::vol_vacuum(gateway, &query),
+        "/col/delete" => master::col_delete(gateway, &query).await,
+        "/collection/info" => master::collection_info(gateway, &query),
+        "/cluster/status" => Ok(master::cluster_status(gateway, urls, &query)),
+        "/cluster/healthz" | "/healthz" | "/readyz" => Ok(master::healthy()),
+        "/" | "/ui/index.html" => Ok(status::page(gateway, urls)),
+        _ => Ok(error_json(
+            StatusCode::NOT_FOUND,
+            "no such page: see / for what is served here",
+        )),
+    }
+}
+
+/// The host that a client asked, as it wrote it.
+fn asked_host(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+}
+
+/// Parameters may come as an urlencoded form.
+async fn form(
+    gateway: &Gateway,
+    parts: &http::request::Parts,
+    body: Incoming,
+) -> Result<Bytes, ImageError> {
+    let is_form = parts
+        .headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|t| t.as_bytes().starts_with(URLENCODED.as_bytes()));
+    if !is_form {
+        return Ok(Bytes::new());
+    }
+    const FORM_BYTES_MAX: u64 = 64 << 10;
+    let mut limits = gateway.intake.clone();
+    limits.len_bytes_max = FORM_BYTES_MAX;
+    let declared = Some(declared_len(&parts.headers)).filter(|len| *len > 0);
+    Ok(intake::collect(body, declared, &limits, &gateway.budget)
+        .await?
+        .bytes)
+}
+
+fn options() -> Response {
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("PUT, POST, GET, DELETE, OPTIONS"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("*"),
+    );
+    response
+}

@@ -1,0 +1,512 @@
+//! GET and HEAD of an object.
+
+use std::borrow::Cow;
+use std::io::Read as _;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use moongate_haystack::HaystackError;
+use moongate_haystack::id::NeedleKey;
+use moongate_haystack::index::Entry;
+use moongate_haystack::needle::Needle;
+use moongate_haystack::store::now_ns;
+use moongate_haystack::volume::{Generation, Located, Volume};
+
+use super::error::ImageError;
+use super::manifest;
+use super::path::ObjectPath;
+use crate::http::conditional::{self, Outcome as Condition, Validators};
+use crate::http::disposition::{self, Disposition};
+use crate::http::intake::BudgetPermit;
+use crate::http::query::Query;
+use crate::http::range::{self, RangeOutcome};
+use crate::http::{Body, Response};
+use crate::state::Gateway;
+use crate::transform::{ImageKind, Outcome as Transformed, Transform, TransformError};
+
+/// A read of at least so many bytes takes a share of the buffer budget; smaller ones are bounded by the connections.
+const BUDGETED_BYTES: u64 = 256 << 10;
+const BUDGET_WAIT: Duration = Duration::from_secs(5);
+const OCTET_STREAM: &str = "application/octet-stream";
+const IDENTITY_BYTES_MAX: u64 = 1 << 30;
+
+/// A GET or HEAD request, as far as it matters here.
+#[derive(Clone, Copy)]
+pub struct ReadRequest<'a> {
+    /// GET or HEAD.
+    pub method: &'a Method,
+    /// Headers of the request.
+    pub headers: &'a HeaderMap,
+    /// Its parameters.
+    pub query: &'a Query<'a>,
+    /// What it names.
+    pub object: &'a ObjectPath<'a>,
+}
+
+/// A needle in memory, with its share of the buffer budget if it is large.
+pub struct Loaded {
+    /// The needle, verified.
+    pub needle: Needle,
+    /// Kept as long as the bytes are made ready; what hyper has not sent yet is bounded by its write buffer.
+    _permit: Option<BudgetPermit>,
+}
+
+/// Answers a read.
+pub async fn read(
+    gateway: &Arc<Gateway>,
+    request: ReadRequest<'_>,
+) -> Result<Response, ImageError> {
+    let with_deleted = request.query.is_true("readDeleted");
+    let loaded = load(gateway, request.object, with_deleted).await?;
+    let needle = &loaded.needle;
+    if needle.is_chunk_manifest() && request.query.get("cm") != Some("false") {
+        return manifest::read(gateway, &request, loaded).await;
+    }
+    if !request.query.is_empty()
+        && let Some(kind) = image_kind(&request, needle)
+        && let Some(transform) = Transform::from_query(|name| request.query.get(name))?
+    {
+        return transformed(gateway, &request, &loaded, transform, kind).await;
+    }
+    let packed = needle.is_gzip() && accepts_gzip(request.headers);
+    let etag = if packed {
+        format!("\"{:08x}-gzip\"", needle.checksum)
+    } else {
+        etag(needle.checksum)
+    };
+    let mut headers = object_headers(&request, needle, &etag);
+    let content = content(needle, packed, &mut headers).await?;
+    Ok(respond(
+        &request,
+        needle,
+        &etag,
+        headers,
+        content,
+        content_type(&request, needle),
+    ))
+}
+
+/// Finds, reads and verifies the needle that an object URL names.
+pub async fn load(
+    gateway: &Arc<Gateway>,
+    object: &ObjectPath<'_>,
+    with_deleted: bool,
+) -> Result<Loaded, HaystackError> {
+    let fid = &object.fid;
+    let volume = gateway
+        .store
+        .volume(fid.volume)
+        .ok_or(HaystackError::VolumeNotFound(fid.volume))?;
+    let (generation, entry) = locate(&volume, fid.key, with_deleted).await?;
+    let (record, permit) = read_record(gateway, &generation, &entry).await?;
+    let needle = generation
+        .decode(fid.key, &entry, record)
+        .inspect_err(|error| {
+            gateway
+                .store
+                .bad_needles()
+                .report(fid.volume, fid.key, error);
+        })?;
+    let hidden = needle.header.cookie != fid.cookie
+        || (!needle.ttl.is_none() && needle.expired(now_ns() / 1_000_000_000));
+    if hidden {
+        Err(HaystackError::NotFound)
+    } else {
+        Ok(Loaded {
+            needle,
+            _permit: permit,
+        })
+    }
+}
+
+async fn locate(
+    volume: &Arc<Volume>,
+    key: NeedleKey,
+    with_deleted: bool,
+) -> Result<(Arc<Generation>, Entry), HaystackError> {
+    match volume.locate(key) {
+        Located::Here(generation, entry) => return Ok((generation, entry)),
+        Located::Absent if !with_deleted => return Err(HaystackError::NotFound),
+        Located::Absent | Located::Unknown => {}
+    }
+    let volume = Arc::clone(volume);
+    let found = tokio::task::spawn_blocking(move || volume.locate_slow(key, with_deleted)).await;
+    found
+        .map_err(|e| HaystackError::Storage(e.to_string().into()))??
+        .ok_or(HaystackError::NotFound)
+}
+
+async fn read_record(
+    gateway: &Gateway,
+    generation: &Arc<Generation>,
+    entry: &Entry,
+) -> Result<(Bytes, Option<BudgetPermit>), HaystackError> {
+    let len = generation.record_bytes(entry);
+    let permit = if len < BUDGETED_BYTES {
+        None
+    } else {
+        Some(
+            gateway
+                .budget
+                .take(len, BUDGET_WAIT)
+                .await
+                .ok_or(HaystackError::Busy)?,
+        )
+    };
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    let volume = generation.table.volume;
+    let record = match generation.dat.try_read_now(entry.offset, len) {
+        Ok(Some(record)) => Ok(record),
+        Ok(None) => {
+            gateway
+                .engine
+                .read(Arc::clone(&generation.dat), entry.offset, len)
+                .await
+        }
+        Err(error) => Err(error),
+    };
+    Ok((
+        record
+            .map_err(|e| HaystackError::from_io(volume, &e))?
+            .into(),
+        permit,
+    ))
+}
+
+/// The entity tag of an object: the CRC-32C of its stored bytes.
+pub fn etag(checksum: u32) -> String {
+    format!("\"{checksum:08x}\"")
+}
+
+/// What kind of picture an object is, if it is one: by its URL, its name, its media type.
+fn image_kind(request: &ReadRequest<'_>, needle: &Needle) -> Option<ImageKind> {
+    let name = std::str::from_utf8(needle.name()).ok();
+    let by_name = ImageKind::detect(Some(request.object.ext), name, None);
+    by_name.or_else(|| ImageKind::detect(None, None, std::str::from_utf8(needle.mime()).ok()))
+}
+
+/// Headers that say what an object is, but not its type and length.
+pub fn object_headers(request: &ReadRequest<'_>, needle: &Needle, etag: &str) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(16);
+    add_pairs(needle.pairs(), &mut headers);
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if let Ok(etag) = HeaderValue::from_str(etag) {
+        headers.insert(header::ETAG, etag);
+    }
+    if let Some(value) = needle.last_modified_secs.and_then(http_date) {
+        headers.insert(header::LAST_MODIFIED, value);
+    }
+    let name = String::from_utf8_lossy(needle.name());
+    name_it(request, &name, &mut headers);
+    headers
+}
+
+/// Says under which name to save an object: that of the URL if it has one, else `stored`.
+pub fn name_it(request: &ReadRequest<'_>, stored: &str, headers: &mut HeaderMap) {
+    let name = request.object.file_name.as_deref().unwrap_or(stored);
+    if !name.is_empty() {
+        let kind = if request.query.is_true("dl") {
+            Disposition::Attachment
+        } else {
+            Disposition::Inline
+        };
+        headers.insert(header::CONTENT_DISPOSITION, disposition::format(kind, name));
+    }
+}
+
+fn http_date(secs: u64) -> Option<HeaderValue> {
+    // Four digits of year; later times (five bytes can say them) have no HTTP date.
+    let time = UNIX_EPOCH + Duration::from_secs(secs.min(253_402_300_799));
+    HeaderValue::try_from(httpdate::fmt_http_date(time)).ok()
+}
+
+/// Headers that frame the message or belong to the connection: no stored pair may set them.
+const FRAMING: [HeaderName; 7] = [
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::UPGRADE,
+    header::TE,
+    header::TRAILER,
+    header::CONTENT_ENCODING,
+];
+
+/// `Seaweed-*` headers of the upload, without their prefix.
+fn add_pairs(pairs: &[u8], headers: &mut HeaderMap) {
+    if pairs.is_empty() {
+        return;
+    }
+    let Ok(pairs) = serde_json::from_slice::<std::collections::BTreeMap<String, String>>(pairs)
+    else {
+        return;
+    };
+    for (name, value) in pairs {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value))
+            && !FRAMING.contains(&name)
+        {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// Media type: what was stored, unless that says nothing; else what the name says.
+pub fn content_type(request: &ReadRequest<'_>, needle: &Needle) -> Option<HeaderValue> {
+    let stored = needle.mime();
+    if !stored.is_empty() && stored != OCTET_STREAM.as_bytes() {
+        return HeaderValue::from_bytes(stored).ok();
+    }
+    let name: Cow<'_, str> = match &request.object.file_name {
+        Some(name) => Cow::Borrowed(name),
+        None => String::from_utf8_lossy(needle.name()),
+    };
+    let guessed = mime_guess::from_path(&*name).first_raw();
+    match guessed {
+        Some(guessed) => Some(HeaderValue::from_static(guessed)),
+        None if needle.data().is_empty() && stored.is_empty() => None,
+        None => Some(HeaderValue::from_static(OCTET_STREAM)),
+    }
+}
+
+/// The bytes to send: `packed` as they are stored, else as they were uploaded.
+async fn content(
+    needle: &Needle,
+    packed: bool,
+    headers: &mut HeaderMap,
+) -> Result<Bytes, ImageError> {
+    let data = needle.data();
+    if !needle.is_gzip() {
+        return Ok(data);
+    }
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    if packed {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        return Ok(data);
+    }
+    let unpacked = tokio::task::spawn_blocking(move || unpack(&data)).await;
+    let unpacked = unpacked.map_err(|e| HaystackError::Storage(e.to_string().into()))?;
+    unpacked.map_err(|e| {
+        HaystackError::Storage(format!("the stored gzip cannot be unpacked: {e}").into()).into()
+    })
+}
+
+/// Unpacks gzip, up to a bound.
+pub fn unpack(gzip: &[u8]) -> std::io::Result<Bytes> {
+    let mut out = Vec::new();
+    MultiGzDecoder::new(gzip)
+        .take(IDENTITY_BYTES_MAX + 1)
+        .read_to_end(&mut out)?;
+    if out.len() as u64 > IDENTITY_BYTES_MAX {
+        Err(std::io::Error::other("it unpacks to more than 1 GiB"))
+    } else {
+        Ok(out.into())
+    }
+}
+
+/// Whether `Accept-Encoding` takes gzip (RFC 9110, 12.5.3): named, or by `*`, and not with `q=0`.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let codings = headers.get_all(header::ACCEPT_ENCODING);
+    let mut any = None;
+    for coding in codings
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(','))
+    {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let refused = weight
+            .trim()
+            .strip_prefix("q=")
+            .and_then(|q| q.trim().parse::<f32>().ok())
+            .is_some_and(|q| q <= 0.0);
+        match name.trim() {
+            name if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") => {
+                return !refused;
+            }
+            "*" => any = Some(!refused),
+            _ => {}
+        }
+    }
+    any.unwrap_or(false)
+}
+
+/// The picture that a transform makes, under an entity tag of its own.
+async fn transformed(
+    gateway: &Arc<Gateway>,
+    request: &ReadRequest<'_>,
+    loaded: &Loaded,
+    transform: Transform,
+    kind: ImageKind,
+) -> Result<Response, ImageError> {
+    let needle = &loaded.needle;
+    let variant = format!("\"{:08x}-{}\"", needle.checksum, transform.canonical());
+    let validators = Validators {
+        etag: &variant,
+        last_modified_secs: needle.last_modified_secs,
+    };
+    if request.headers.contains_key(header::IF_NONE_MATCH)
+        && conditional::evaluate(request.method, request.headers, Some(&validators))
+            == Condition::NotModified
+    {
+        return Ok(not_modified(object_headers(request, needle, &variant)));
+    }
+    let limits = gateway.config.image.transform_limits();
+    let data = if needle.is_gzip() {
+        unpack(&needle.data()).unwrap_or_default()
+    } else {
+        needle.data()
+    };
+    let outcome = match gateway
+        .transforms
+        .run(transform, data.clone(), kind, limits)
+        .await
+    {
+        // Named like a picture but none: sent as it is.
+        Err(TransformError::Undecodable(_)) => Transformed::Original,
+        outcome => outcome?,
+    };
+    Ok(match outcome {
+        Transformed::Changed { bytes, mime } => {
+            let headers = object_headers(request, needle, &variant);
+            respond(
+                request,
+                needle,
+                &variant,
+                headers,
+                bytes.into(),
+                Some(HeaderValue::from_static(mime)),
+            )
+        }
+        Transformed::Original => {
+            let etag = etag(needle.checksum);
+            let headers = object_headers(request, needle, &etag);
+            respond(
+                request,
+                needle,
+                &etag,
+                headers,
+                data,
+                content_type(request, needle),
+            )
+        }
+    })
+}
+
+fn not_modified(headers: HeaderMap) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Parameters that override a header of the answer.
+const OVERRIDES: [(&str, HeaderName); 6] = [
+    ("response-content-type", header::CONTENT_TYPE),
+    ("response-cache-control", header::CACHE_CONTROL),
+    ("response-content-disposition", header::CONTENT_DISPOSITION),
+    ("response-content-encoding", header::CONTENT_ENCODING),
+    ("response-content-language", header::CONTENT_LANGUAGE),
+    ("response-expires", header::EXPIRES),
+];
+
+/// Applies conditions, ranges and `response-*` overrides, and answers.
+fn respond(
+    request: &ReadRequest<'_>,
+    needle: &Needle,
+    etag: &str,
+    mut headers: HeaderMap,
+    content: Bytes,
+    content_type: Option<HeaderValue>,
+) -> Response {
+    let validators = Validators {
+        etag,
+        last_modified_secs: needle.last_modified_secs,
+    };
+    match conditional::evaluate(request.method, request.headers, Some(&validators)) {
+        Condition::Proceed => {}
+        Condition::NotModified => return not_modified(headers),
+        Condition::PreconditionFailed => {
+            let mut response = not_modified(headers);
+            *response.status_mut() = StatusCode::PRECONDITION_FAILED;
+            return response;
+        }
+    }
+    let content_type = overridden(request.query, &mut headers).or(content_type);
+    let outcome = wanted_range(request, &validators, content.len() as u64);
+    range::respond_range(headers, content, content_type, &outcome)
+}
+
+/// Sets the headers that `response-*` parameters ask for; returns the media type if it is one of them.
+pub fn overridden(query: &Query<'_>, headers: &mut HeaderMap) -> Option<HeaderValue> {
+    let mut content_type = None;
+    if query.is_empty() {
+        return None;
+    }
+    for (parameter, name) in OVERRIDES {
+        let Some(value) = query
+            .get_set(parameter)
+            .and_then(|v| HeaderValue::from_str(v).ok())
+        else {
+            continue;
+        };
+        if name == header::CONTENT_TYPE {
+            content_type = Some(value);
+        } else {
+            headers.insert(name, value);
+        }
+    }
+    content_type
+}
+
+/// The ranges that a GET asks for and may have.
+pub fn wanted_range(
+    request: &ReadRequest<'_>,
+    validators: &Validators<'_>,
+    len: u64,
+) -> RangeOutcome {
+    let value = request
+        .headers
+        .get(header::RANGE)
+        .filter(|_| *request.method == Method::GET);
+    match value.and_then(|v| v.to_str().ok()) {
+        Some(value) if conditional::if_range_allows(request.headers, validators) => {
+            range::parse(value, len)
+        }
+        _ => RangeOutcome::Full,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_negotiated_by_weight() {
+        for (value, want) in [
+            ("gzip", true),
+            ("br, gzip;q=0.5", true),
+            ("gzip;q=0", false),
+            ("*", true),
+            ("*;q=0", false),
+            ("br", false),
+            ("gzip;q=0, *", false),
+        ] {
+            let headers =
+                HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(value))]);
+            assert_eq!(accepts_gzip(&headers), want, "{value}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn pairs_cannot_frame_the_message() {
+        let mut headers = HeaderMap::new();
+        add_pairs(
+            br#"{"Label":"cat","Content-Length":"7","Bad Name":"x","Evil":"a\nb"}"#,
+            &mut headers,
+        );
+        assert_eq!(headers.len(), 1);
+        assert_eq!(headers["label"], "cat");
+    }
+}

@@ -1,0 +1,4 @@
+//! The ways in. Each protocol is a thin adapter: it reads a request, asks the store, and writes the answer.
+
+pub mod admin;
+pub mod image;

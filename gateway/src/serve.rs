@@ -1,0 +1,246 @@
+//! `moongate serve`: from a checked configuration to a drained shutdown.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context as _;
+use http::Request;
+use hyper::body::Incoming;
+use moongate_disk::{EngineChoice, ReadEngine, RealDisk};
+use moongate_haystack::store::{Store, StoreConfig};
+use moongate_haystack::volume::Durability;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::config::{self, Config, IoEngine};
+use crate::http::intake::{ByteBudget, IntakeLimits};
+use crate::http::server::{self, PeerInfo, ServerLimits};
+use crate::metrics::Metrics;
+use crate::protocol::{admin, image};
+use crate::state::Gateway;
+use crate::transform::TransformPool;
+
+/// Runs until SIGTERM or SIGINT, then drains.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    raise_open_files_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("gateway")
+        .build()?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let image = bind(config.image.listen, "image.listen").await?;
+    let admin = bind(config.admin.listen, "admin.listen").await?;
+    let gateway = tokio::task::spawn_blocking(move || open(config)).await??;
+    let (image_addr, admin_addr) = (image.local_addr()?, admin.local_addr()?);
+    let _ = gateway.image_url.set(image_addr.to_string());
+    if !gateway.config.image.public_url.is_empty() {
+        let _ = gateway
+            .public_url
+            .set(gateway.config.image.public_url.clone());
+    }
+    let (stop, stopped) = watch::channel(false);
+    let servers = [
+        spawn_image(&gateway, image, stopped.clone()),
+        spawn_admin(&gateway, admin, stopped),
+    ];
+    announce(image_addr, admin_addr);
+    wait_for_signal().await?;
+    tracing::info!("shutting down: finishing requests in flight");
+    gateway.stopping.store(true, Ordering::Relaxed);
+    let _ = stop.send(true);
+    for server in servers {
+        server.await?;
+    }
+    let store = Arc::clone(&gateway.store);
+    tokio::task::spawn_blocking(move || store.close())
+        .await?
+        .context("closing the volumes")?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The one line on stdout: everything is bound, requests are answered.
+#[derive(Serialize)]
+struct Ready {
+    ready: bool,
+    image: String,
+    admin: String,
+    pid: u32,
+}
+
+#[allow(clippy::print_stdout)]
+fn announce(image: SocketAddr, admin: SocketAddr) {
+    let ready = Ready {
+        ready: true,
+        image: image.to_string(),
+        admin: admin.to_string(),
+        pid: std::process::id(),
+    };
+    println!("{}", serde_json::to_string(&ready).unwrap_or_default());
+    tracing::info!(%image, %admin, "ready");
+}
+
+async fn bind(addr: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    let socket = if addr.is_ipv4() {
+        tokio::net::TcpSocket::new_v4()?
+    } else {
+        tokio::net::TcpSocket::new_v6()?
+    };
+    socket.set_reuseaddr(true)?;
+    const BACKLOG: u32 = 4096;
+    let listener = socket.bind(addr).and_then(|()| socket.listen(BACKLOG));
+    listener.with_context(|| {
+        format!(
+            "cannot listen on {addr} ({key}): choose another address, or stop what listens there"
+        )
+    })
+}
+
+async fn wait_for_signal() -> std::io::Result<()> {
+    let (mut term, mut int) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+    Ok(())
+}
+
+fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
+    let engine = engine(&config)?;
+    let store = Store::open(Arc::new(RealDisk), store_config(&config))
+        .context("opening the data folders")?;
+    tracing::info!(
+        io_engine = engine.name(),
+        volumes = store.volumes().len(),
+        "volumes opened"
+    );
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let concurrency = if config.image.transform_concurrency == 0 {
+        cores
+    } else {
+        config.image.transform_concurrency
+    };
+    Ok(Arc::new(Gateway {
+        budget: ByteBudget::new(config.limits.buffers_bytes_max.bytes()),
+        intake: IntakeLimits::new(
+            config.image.upload_bytes_max.bytes(),
+            config.limits.body_stall_timeout.duration(),
+        ),
+        transforms: TransformPool::new(concurrency, config.image.transform_queue_max),
+        metrics: Metrics::default(),
+        image_connections: Arc::default(),
+        admin_connections: Arc::default(),
+        public_url: OnceLock::new(),
+        image_url: OnceLock::new(),
+        stopping: AtomicBool::new(false),
+        config,
+        store,
+        engine,
+    }))
+}
+
+fn engine(config: &Config) -> anyhow::Result<ReadEngine> {
+    let choice = match config.haystack.io_engine {
+        IoEngine::Auto => EngineChoice::Auto,
+        IoEngine::IoUring => EngineChoice::IoUring,
+        IoEngine::Threads => EngineChoice::Threads,
+    };
+    ReadEngine::start(choice, config.haystack.io_threads)
+        .context("starting the I/O engine (haystack.io_engine)")
+}
+
+const fn durability(durability: config::Durability) -> Durability {
+    match durability {
+        config::Durability::Fsync => Durability::Fsync,
+        config::Durability::Os => Durability::Os,
+    }
+}
+
+fn store_config(config: &Config) -> StoreConfig {
+    let haystack = &config.haystack;
+    let collections = haystack.collections.keys();
+    StoreConfig {
+        dirs: haystack.data.clone(),
+        volume_bytes_max: haystack.volume_bytes_max.bytes(),
+        volumes_per_growth: haystack.volumes_per_growth,
+        durability: durability(haystack.durability),
+        collection_durability: collections
+            .map(|name| (name.clone(), durability(haystack.durability_of(name))))
+            .collect(),
+        index_memory_bytes: haystack.index_memory.bytes(),
+        vacuum_garbage_ratio: haystack.vacuum_garbage_ratio,
+        vacuum_interval: haystack.vacuum_interval.duration(),
+        vacuum_bytes_per_sec: haystack.vacuum_bytes_per_sec.bytes(),
+        scrub_bytes_per_sec: haystack.scrub_bytes_per_sec.bytes(),
+        commit_bytes_max: usize::try_from(haystack.commit_batch_bytes_max.bytes())
+            .unwrap_or(usize::MAX),
+        queue_len_max: haystack.queue_len_max,
+        data_center: haystack.data_center.clone(),
+        rack: haystack.rack.clone(),
+        ..StoreConfig::new(Vec::new())
+    }
+}
+
+fn server_limits(config: &Config) -> ServerLimits {
+    let limits = &config.limits;
+    ServerLimits {
+        connections_max: limits.connections_max as u64,
+        header_bytes_max: usize::try_from(limits.header_bytes_max.bytes()).unwrap_or(usize::MAX),
+        header_timeout: limits.header_timeout.duration(),
+        write_stall_timeout: limits.write_stall_timeout.duration(),
+    }
+}
+
+fn spawn_image(
+    gateway: &Arc<Gateway>,
+    listener: TcpListener,
+    stopped: watch::Receiver<bool>,
+) -> tokio::task::JoinHandle<()> {
+    let (limits, drain) = (
+        server_limits(&gateway.config),
+        gateway.config.limits.drain_timeout.duration(),
+    );
+    let stats = Arc::clone(&gateway.image_connections);
+    let gateway = Arc::clone(gateway);
+    let service = move |request: Request<Incoming>, peer: PeerInfo| {
+        image::serve(Arc::clone(&gateway), request, peer)
+    };
+    tokio::spawn(server::serve(
+        listener, limits, stats, service, stopped, drain,
+    ))
+}
+
+fn spawn_admin(
+    gateway: &Arc<Gateway>,
+    listener: TcpListener,
+    stopped: watch::Receiver<bool>,
+) -> tokio::task::JoinHandle<()> {
+    let (limits, drain) = (
+        server_limits(&gateway.config),
+        gateway.config.limits.drain_timeout.duration(),
+    );
+    let stats = Arc::clone(&gateway.admin_connections);
+    let gateway = Arc::clone(gateway);
+    let service =
+        move |request: Request<Incoming>, _: PeerInfo| admin::serve(Arc::clone(&gateway), request);
+    tokio::spawn(server::serve(
+        listener, limits, stats, service, stopped, drain,
+    ))
+}
+
+/// Every connection and two files a volume take a descriptor: use what the system allows.
+fn raise_open_files_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}

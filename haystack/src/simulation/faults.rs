@@ -1,0 +1,145 @@
+//! What goes wrong: steps that kill, syncs and writes that fail, disks that are full or decay, indexes that are lost.
+
+use moongate_disk::{Disk, OpenMode};
+use std::sync::Arc;
+
+use super::walk;
+use super::world::{Slot, World};
+use crate::index::hot::HotIndex;
+use crate::index::mem::MemIndex;
+
+/// A bit of a volume that turned.
+#[derive(Clone, Copy, Debug)]
+pub struct Flip {
+    /// Whose record it is in; 0 for a commit record.
+    pub key: u64,
+    /// The index was (perhaps) lost since: all that is known of the record is its damaged self.
+    pub unindexed: bool,
+}
+
+impl World {
+    /// Arms a fault for this life, mostly.
+    pub fn arm(&mut self) {
+        if self.rng.one_in(2) {
+            let steps = self.rng.below(80);
+            self.disk.kill_after(steps);
+            self.trace.note(format_args!("kill after {steps}"));
+        }
+    }
+
+    pub fn arm_for_recovery(&mut self) {
+        if self.rng.one_in(6) {
+            self.disk.fail_next_syncs(1);
+            self.troubled = true;
+            self.trace.note(format_args!("a sync of recovery fails"));
+        } else {
+            let steps = self.rng.below(12);
+            self.disk.kill_after(steps);
+            self.trace.note(format_args!("kill recovery after {steps}"));
+        }
+    }
+
+    /// A fault in the midst of operations.
+    pub fn trouble(&mut self) {
+        self.troubled = true;
+        match self.rng.below(3) {
+            0 => self.disk.fail_next_syncs(1),
+            1 => self.disk.fail_next_writes(1),
+            _ => {
+                let files = self.disk.visible_files();
+                let used: usize = files.values().map(Vec::len).sum();
+                let room = self.rng.below(6000);
+                self.disk.set_capacity(used as u64 + room);
+            }
+        }
+        self.trace.note(format_args!("trouble"));
+    }
+
+    /// The disk has room again.
+    pub fn make_room(&mut self) {
+        self.disk.set_capacity(1 << 40);
+    }
+
+    /// What happens to files while nobody looks.
+    pub fn decay(&mut self) {
+        if self.disk.is_down() {
+            return;
+        }
+        if self.rng.one_in(8) {
+            self.trace.note(format_args!("the index is lost"));
+            self.mem = Arc::new(MemIndex::new());
+            self.index = Arc::new(HotIndex::new(Arc::clone(&self.mem) as _, 0));
+            self.index_is_behind();
+        }
+        if self.rng.one_in(8) {
+            let at = self.rng.below(self.slots.len() as u64) as usize;
+            self.harm_idx(at);
+        }
+        if self.rng.one_in(4) {
+            self.flip();
+        }
+    }
+
+    pub fn index_is_behind(&mut self) {
+        for flip in self.slots.iter_mut().filter_map(|s| s.flip.as_mut()) {
+            flip.unindexed = true;
+        }
+    }
+
+    /// Removes an `.idx`, or cuts it short.
+    fn harm_idx(&mut self, at: usize) {
+        let path = self.slots[at].files.idx();
+        let Ok(file) = self.disk.open(&path, OpenMode::ReadWrite) else {
+            return;
+        };
+        let len = file.len().unwrap_or(0);
+        if self.rng.one_in(2) {
+            self.trace.note(format_args!("an idx is lost"));
+            let _ = self.disk.remove(&path);
+            let _ = self.disk.sync_dir(&self.slots[at].files.dir);
+        } else {
+            let cut = self.rng.below(len + 1);
+            self.trace.note(format_args!("an idx is cut to {cut}"));
+            let _ = file.set_len(cut).and_then(|()| file.sync_data());
+        }
+    }
+
+    /// Flips one bit of something durable, once in the life of a volume.
+    pub fn flip(&mut self) {
+        let at = self.rng.below(self.slots.len() as u64) as usize;
+        let path = self.slots[at].files.dat();
+        let (visible, durable) = (self.disk.visible_files(), self.disk.durable_files());
+        let (Some(visible), Some(durable)) = (visible.get(&path), durable.get(&path)) else {
+            return;
+        };
+        let Ok(mut records) = walk::records(visible) else {
+            return;
+        };
+        records.retain(|r| durable.get(r.offset..r.end) == Some(&visible[r.offset..r.end]));
+        if records.is_empty() || self.slots[at].flip.is_some() {
+            return;
+        }
+        let record = *self.rng.pick(&records);
+        let offset = match self.rng.below(3) {
+            0 => record.offset as u64 + self.rng.below(16),
+            1 => record.end as u64 - 1 - self.rng.below(20),
+            _ => record.offset as u64 + self.rng.below((record.end - record.offset) as u64),
+        };
+        let bit = self.rng.below(8) as u8;
+        if self.disk.flip_bit(&path, offset, bit).is_ok() {
+            self.trace
+                .note(format_args!("flip bit {bit} at {offset} in {record:?}"));
+            self.slots[at].flip = Some(Flip {
+                key: record.key,
+                unindexed: false,
+            });
+        }
+    }
+}
+
+impl Slot {
+    /// Whether a key's record may be damaged.
+    pub fn may_be_damaged(&self, key: u64) -> bool {
+        self.flip.is_some_and(|flip| flip.key == key)
+    }
+}
