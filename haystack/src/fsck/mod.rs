@@ -19,6 +19,7 @@ mod table;
 mod tests;
 #[cfg(test)]
 mod tests_of_repair;
+mod text;
 mod volume;
 mod walk;
 
