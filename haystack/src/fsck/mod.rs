@@ -8,6 +8,7 @@
 //!
 //! Nothing is printed here: findings are values ([`Problem`]), handed to a [`Watcher`] volume by volume.
 
+mod damage;
 mod fold;
 mod folder;
 mod idx_file;

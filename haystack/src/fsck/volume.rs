@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use moongate_disk::{DiskFile, OpenMode};
 
+use super::damage::garbage;
 use super::fold::Folded;
 use super::idx_file::{self, IdxFile};
-use super::problem::{Fault, NeedleName, Problem};
+use super::problem::{NeedleName, Problem};
 use super::table::{self, Standing};
 use super::walk::{Known, Walked, walk};
 use super::{Context, VolumeReport};
 use crate::error::HaystackError;
 use crate::id::NeedleKey;
 use crate::idx::OffsetWidth;
-use crate::index::{Change, Entry, TableId};
-use crate::needle::{HEADER_BYTES, Header, NeedleError};
+use crate::index::{Change, TableId};
+use crate::needle::{HEADER_BYTES, Header};
 use crate::super_block::SuperBlock;
 use crate::volume::files::VolumeFiles;
 use crate::volume::open::{self, OpenError, Trusted};
@@ -31,11 +32,11 @@ pub struct Checked {
 }
 
 /// An open volume, read only.
-struct Subject<'a> {
+pub(super) struct Subject<'a> {
     context: &'a Context<'a>,
     files: &'a VolumeFiles,
     dat: Arc<dyn DiskFile>,
-    block: SuperBlock,
+    pub(super) block: SuperBlock,
     width: OffsetWidth,
     /// After an interrupted vacuum the new index still has its first name.
     idx: PathBuf,
@@ -217,7 +218,7 @@ impl Subject<'_> {
     }
 
     /// The fid under which a client knows what stands, or should stand, at an offset.
-    fn name(&self, key: NeedleKey, offset: u64) -> NeedleName {
+    pub(super) fn name(&self, key: NeedleKey, offset: u64) -> NeedleName {
         let header = moongate_disk::read_exact_at(&*self.dat, offset, HEADER_BYTES)
             .ok()
             .and_then(|bytes| Header::decode(&bytes));
@@ -225,61 +226,6 @@ impl Subject<'_> {
             volume: self.files.id,
             key,
             cookie: header.filter(|h| h.key == key).map(|h| h.cookie),
-        }
-    }
-
-    fn damage(
-        &self,
-        report: &mut VolumeReport,
-        walked: &Walked,
-        folded: &Folded,
-        hurt: &mut Vec<Change>,
-    ) {
-        for (key, state) in folded.keys().filter(|(_, s)| !s.deleted) {
-            let Some(fault) = state.damaged else { continue };
-            report.add(Problem::DamagedNeedle {
-                needle: self.name(key, state.offset),
-                offset: state.offset,
-                fault,
-            });
-            let entry = Entry {
-                offset: state.offset,
-                size: state.size,
-                deleted: false,
-            };
-            hurt.push((key, entry));
-        }
-        for touch in &walked.touches {
-            let live = folded
-                .get(touch.key)
-                .is_some_and(|s| !s.deleted && s.offset == touch.offset);
-            if let (Some(fault @ Fault::Record(_)), false) = (touch.damaged, live) {
-                report.add(Problem::DamagedGarbage {
-                    offset: touch.offset,
-                    fault,
-                });
-            }
-        }
-        for (offset, end) in &walked.unreadable {
-            report.add(Problem::Unreadable {
-                offset: *offset,
-                end: *end,
-            });
-        }
-        for commit in &walked.broken_commits {
-            if !walked.explains(*commit) {
-                report.add(Problem::BrokenCommit {
-                    offset: commit.0,
-                    end: commit.1,
-                });
-            }
-        }
-        if walked.settled_to < walked.dat_bytes {
-            report.add(Problem::TornTail {
-                offset: walked.settled_to,
-                bytes: walked.dat_bytes - walked.settled_to,
-                whole_needles: walked.whole_in_tail,
-            });
         }
     }
 
@@ -328,38 +274,6 @@ impl Subject<'_> {
         }
         self.nameless(report, walked, folded);
         Ok(())
-    }
-
-    /// Records whose key neither `.idx` nor index knows: their own header is the best guess.
-    fn nameless(&self, report: &mut VolumeReport, walked: &Walked, folded: &Folded) {
-        for found in &walked.nameless {
-            let (key, offset) = (found.header.key, found.offset);
-            let elsewhere = folded.get(key).is_some();
-            // Where the key has a whole record of its own, nobody can tell whose this was.
-            report.add(if elsewhere || found.header.size == 0 {
-                Problem::Unreadable {
-                    offset,
-                    end: found.end(self.block.version),
-                }
-            } else {
-                Problem::DamagedNeedle {
-                    needle: self.name(key, offset),
-                    offset,
-                    fault: Fault::Record(NeedleError::Seal),
-                }
-            });
-        }
-    }
-}
-
-/// Records whose key only the index could know, and that it does not have: they were replaced.
-fn garbage(report: &mut VolumeReport, walked: &Walked, named: &[u64]) {
-    let nameless = walked.nameless.iter();
-    for found in nameless.filter(|f| !named.contains(&f.offset)) {
-        report.add(Problem::DamagedGarbage {
-            offset: found.offset,
-            fault: Fault::Record(NeedleError::Seal),
-        });
     }
 }
 
