@@ -10,6 +10,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod fsck;
 pub mod http;
 pub mod log;
 pub mod metrics;

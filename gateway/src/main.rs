@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use moongate::cli::{CheckConfigArgs, Cli, Command, EXIT_PROBLEMS, ServeArgs, VersionArgs};
 use moongate::config::Config;
-use moongate::{log, serve};
+use moongate::{fsck, log, serve};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => run_serve(&args),
         Command::CheckConfig(args) => check_config(&args),
-        Command::Fsck(_) => Ok(ExitCode::SUCCESS),
+        Command::Fsck(args) => fsck::run(&args).map(ExitCode::from),
         Command::Version(args) => version(&args),
     };
     done.unwrap_or_else(|error| {

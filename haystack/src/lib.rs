@@ -17,6 +17,7 @@
 
 pub mod commit;
 pub mod error;
+pub mod fsck;
 pub mod id;
 pub mod idx;
 pub mod index;

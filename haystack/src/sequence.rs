@@ -25,11 +25,11 @@ pub const fn is_ours(key: NeedleKey) -> bool {
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Reserved {
+pub(crate) struct Reserved {
     /// No key from here on was ever handed out.
-    next_key: u64,
+    pub(crate) next_key: u64,
     /// Largest volume number ever used.
-    volume_max: u32,
+    pub(crate) volume_max: u32,
 }
 
 /// See the module.
@@ -132,7 +132,8 @@ impl Sequence {
     }
 }
 
-fn read(disk: &dyn Disk, file: &Path) -> Result<Reserved, HaystackError> {
+/// What a file says; nothing is reserved where it is missing.
+pub(crate) fn read(disk: &dyn Disk, file: &Path) -> Result<Reserved, HaystackError> {
     let failed = |e: &dyn std::fmt::Display| {
         HaystackError::Storage(
             format!(

@@ -66,12 +66,18 @@ impl RocksIndex {
         options.set_max_background_jobs(2);
         options.set_max_open_files(256);
         options.set_max_manifest_file_size(4 << 20);
-        let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
-        let families = [NEEDLES, PROGRESS, CHECKPOINTS];
-        let families =
-            families.map(|name| ColumnFamilyDescriptor::new(name, family_options(&cache)));
         Ok(Self {
-            db: DB::open_cf_descriptors(&options, dir, families)?,
+            db: DB::open_cf_descriptors(&options, dir, families())?,
+        })
+    }
+
+    /// Opens the database in a folder for reading only: nothing is written there, and nobody else is kept out (see
+    /// [`crate::fsck`] for how that is seen to). What is only in its log is read as well.
+    pub fn open_read_only(dir: &Path) -> Result<Self, IndexError> {
+        let mut options = Options::default();
+        options.set_max_open_files(256);
+        Ok(Self {
+            db: DB::open_cf_descriptors_read_only(&options, dir, families(), false)?,
         })
     }
 
@@ -106,6 +112,12 @@ impl RocksIndex {
         // A row that does not parse counts as missing: the table is rebuilt from the `.dat`.
         Ok(serde_json::from_slice(&value).ok())
     }
+}
+
+fn families() -> [ColumnFamilyDescriptor; 3] {
+    let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+    [NEEDLES, PROGRESS, CHECKPOINTS]
+        .map(|name| ColumnFamilyDescriptor::new(name, family_options(&cache)))
 }
 
 fn family_options(cache: &Cache) -> Options {

@@ -73,11 +73,13 @@ pub struct Opened {
 
 /// On taking over a volume without knowing how it was closed, more than this is not cut off without being asked.
 const CUT_BYTES_MAX: u64 = 64 << 20;
+/// Files that keep what was cut off at one and the same offset.
+const CUT_FILES_MAX: u32 = 100;
 const TAIL_CRC_BYTES: u64 = 64;
 const COPY_BYTES: u64 = 4 << 20;
 
 /// CRC-32 of the last bytes before `end`.
-pub(super) fn tail_crc(dat: &dyn DiskFile, end: u64) -> io::Result<u32> {
+pub(crate) fn tail_crc(dat: &dyn DiskFile, end: u64) -> io::Result<u32> {
     let len = end.min(TAIL_CRC_BYTES);
     let bytes = moongate_disk::read_exact_at(dat, end - len, len as usize)?;
     Ok(crc32fast::hash(&bytes))
@@ -134,6 +136,35 @@ pub fn open(
     index: &Arc<HotIndex>,
     files: VolumeFiles,
 ) -> Result<Opened, OpenError> {
+    open_as(disk, index, files, None)
+}
+
+/// What is known of a `.dat` that [`rebuild`] is to trust.
+#[derive(Clone, Debug, Default)]
+pub struct Trusted {
+    /// Records before this offset are kept even where they are damaged.
+    pub acknowledged_to: u64,
+    /// Offsets at which records are known to start: where to read on after damage.
+    pub places: Vec<u64>,
+}
+
+/// Opens a volume as [`open`] does, but builds its table and its `.idx` anew from the `.dat`, whatever they say. What is cut off
+/// behind the last whole commit, however much it is, is kept beside it as `<base>.cut-<offset>`.
+pub fn rebuild(
+    disk: &dyn Disk,
+    index: &Arc<HotIndex>,
+    files: VolumeFiles,
+    trusted: &Trusted,
+) -> Result<Opened, OpenError> {
+    open_as(disk, index, files, Some(trusted))
+}
+
+fn open_as(
+    disk: &dyn Disk,
+    index: &Arc<HotIndex>,
+    files: VolumeFiles,
+    rebuild: Option<&Trusted>,
+) -> Result<Opened, OpenError> {
     let failed = |e: io::Error| HaystackError::from_io(files.id, &e);
     super::vacuum::finish_or_drop(disk, &files).map_err(failed)?;
     let info = read_info(disk, &files)?;
@@ -156,13 +187,17 @@ pub fn open(
         dat_bytes: dat.len().map_err(failed)?,
         recovery: Recovery::default(),
         refused: None,
+        keeps_what_it_cuts: rebuild.is_some(),
     };
-    let ready = match opening.known()? {
-        Some((progress, checkpoint)) if opening.has_idx(&checkpoint) => {
+    let ready = match (rebuild, opening.known()?) {
+        (Some(trusted), _) => opening.rebuild_all(trusted)?,
+        (None, Some((progress, checkpoint))) if opening.has_idx(&checkpoint) => {
             opening.resume(progress, checkpoint)?
         }
-        Some((progress, _)) => opening.take_over(progress.dat_bytes)?,
-        None => opening.take_over(0)?,
+        (None, known) => {
+            let acknowledged_to = known.map_or(0, |(progress, _)| progress.dat_bytes);
+            opening.take_over(acknowledged_to)?
+        }
     };
     let (recovery, refused, width) = (opening.recovery, opening.refused.take(), opening.width);
     let generation = Generation {
@@ -210,7 +245,7 @@ pub fn open(
     })
 }
 
-fn read_info(disk: &dyn Disk, files: &VolumeFiles) -> Result<VolumeInfo, OpenError> {
+pub(crate) fn read_info(disk: &dyn Disk, files: &VolumeFiles) -> Result<VolumeInfo, OpenError> {
     let failed = |e: io::Error| HaystackError::from_io(files.id, &e);
     if !disk.exists(&files.vif()).map_err(failed)? {
         return Ok(VolumeInfo::default());
@@ -231,7 +266,7 @@ fn read_info(disk: &dyn Disk, files: &VolumeFiles) -> Result<VolumeInfo, OpenErr
     }
 }
 
-fn read_block(
+pub(crate) fn read_block(
     dat: &dyn DiskFile,
     info: &VolumeInfo,
     id: crate::id::VolumeId,
@@ -280,6 +315,8 @@ struct Opening<'a> {
     recovery: Recovery,
     /// Why the volume must not be written to.
     refused: Option<String>,
+    /// Asked to repair: what is cut off is kept in a file of its own.
+    keeps_what_it_cuts: bool,
 }
 
 /// What an `.idx` says of the record at an offset: its key, and whether it holds a live needle.
@@ -368,6 +405,10 @@ impl Opening<'_> {
 
     /// Opens a volume that the index does not know: SeaweedFS made it, or the index was lost; or its `.idx` was.
     fn take_over(&mut self, acknowledged_to: u64) -> Result<Ready, HaystackError> {
+        let trusted = Trusted {
+            acknowledged_to,
+            ..Trusted::default()
+        };
         self.recovery.rebuilt = true;
         self.index.drop_table(self.table)?;
         let first = self.block.first_record();
@@ -390,9 +431,23 @@ impl Opening<'_> {
             if whole && self.tail_is_as_indexed(entries.last(), covered)? {
                 return self.take_over_idx(idx, &entries, covered);
             }
-            return self.rebuild(&entries, acknowledged_to);
+            return self.rebuild(&entries, &trusted);
         }
-        self.rebuild(&[], acknowledged_to)
+        self.rebuild(&[], &trusted)
+    }
+
+    /// Trusts nothing but the `.dat`; the `.idx` says only what cannot be told from it.
+    fn rebuild_all(&mut self, trusted: &Trusted) -> Result<Ready, HaystackError> {
+        self.recovery.rebuilt = true;
+        self.index.drop_table(self.table)?;
+        let path = self.files.idx();
+        let entries = if self.disk.exists(&path).map_err(|e| self.failed(e))? {
+            let idx = self.disk.open(&path, OpenMode::Read);
+            self.read_idx(&*idx.map_err(|e| self.failed(e))?, 0)?
+        } else {
+            Vec::new()
+        };
+        self.rebuild(&entries, trusted)
     }
 
     /// Whether the record of the last `.idx` entry is in the `.dat`.
@@ -451,13 +506,14 @@ impl Opening<'_> {
     }
 
     /// Reads the whole `.dat` and writes a new `.idx`, which replaces the old one when it is done.
-    fn rebuild(
-        &mut self,
-        entries: &[IdxEntry],
-        acknowledged_to: u64,
-    ) -> Result<Ready, HaystackError> {
+    fn rebuild(&mut self, entries: &[IdxEntry], trusted: &Trusted) -> Result<Ready, HaystackError> {
         let first = self.block.first_record();
-        let acknowledged_to = acknowledged_to.max(self.proved_by_idx(entries)?).max(first);
+        let proved = self.proved_by_idx(entries)?;
+        let acknowledged_to = trusted
+            .acknowledged_to
+            .min(self.dat_bytes)
+            .max(proved)
+            .max(first);
         self.secure(first)?;
         let new_path = self.files.path("idx.new");
         let idx = self
@@ -470,6 +526,7 @@ impl Opening<'_> {
                 IdxEntry::Put { offset, .. } | IdxEntry::Delete { offset, .. } => *offset,
             })
             .collect();
+        anchors.extend(&trusted.places);
         anchors.sort_unstable();
         let replay = Replay::new(
             self.index,
@@ -579,7 +636,9 @@ impl Opening<'_> {
         if cut_bytes == 0 {
             return Ok(());
         }
-        if walk.trust_loose && cut_bytes > CUT_BYTES_MAX {
+        if self.keeps_what_it_cuts {
+            self.keep_tail(walk.settled_to)?;
+        } else if walk.trust_loose && cut_bytes > CUT_BYTES_MAX {
             self.refused = Some(format!(
                 "{cut_bytes} bytes behind offset {} cannot be read: copy the file, then run moongate fsck --repair",
                 walk.settled_to
@@ -619,6 +678,35 @@ impl Opening<'_> {
                     .write_all_at(&salvaged.commit[salvaged.in_place_bytes..], kept_to)
             })
             .and_then(|()| self.dat.sync_data())
+            .map_err(|e| self.failed(e))
+    }
+
+    /// Copies what stands from an offset on to a file beside the `.dat`, and makes it durable.
+    fn keep_tail(&self, from: u64) -> Result<(), HaystackError> {
+        let copy = (0..CUT_FILES_MAX)
+            .map(|n| {
+                if n == 0 {
+                    format!("cut-{from}")
+                } else {
+                    format!("cut-{from}.{n}")
+                }
+            })
+            .map(|name| self.disk.open(&self.files.path(&name), OpenMode::CreateNew))
+            .find(|opened| !matches!(opened, Err(e) if e.kind() == io::ErrorKind::AlreadyExists));
+        let copy = copy
+            .unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into()))
+            .map_err(|e| self.failed(e))?;
+        let mut at = from;
+        while at < self.dat_bytes {
+            let len = (self.dat_bytes - at).min(COPY_BYTES) as usize;
+            let bytes =
+                moongate_disk::read_exact_at(self.dat, at, len).map_err(|e| self.failed(e))?;
+            copy.write_all_at(&bytes, at - from)
+                .map_err(|e| self.failed(e))?;
+            at += len as u64;
+        }
+        copy.sync_data()
+            .and_then(|()| self.disk.sync_dir(&self.files.dir))
             .map_err(|e| self.failed(e))
     }
 

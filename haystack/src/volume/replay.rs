@@ -83,18 +83,22 @@ impl Replay {
         }
     }
 
+    /// Whether a key has a needle so far.
+    pub fn is_live(&self, key: NeedleKey) -> Result<bool, HaystackError> {
+        Ok(self.known(key)?.is_some_and(|entry| !entry.deleted))
+    }
+
     /// What a record means. Ours always have a body unless they are delete markers; of SeaweedFS's its `.idx` knows better.
     fn meaning(&self, found: &Found, named_live: Option<bool>) -> Result<Meaning, HaystackError> {
         let ours = found.sealed || found.fault == Some(NeedleError::Seal);
         Ok(match (found.header.size, ours, named_live) {
             (1.., ..) => Meaning::Needle,
+            // Vacuum sealed it when it copied it.
+            (0, true, Some(true)) if found.checksum == 0 => Meaning::EmptyObject,
             (0, true, _) | (0, _, Some(false)) => Meaning::DeleteMarker,
             (0, _, Some(true)) => Meaning::EmptyObject,
             (0, false, None) => {
-                let live = self
-                    .known(found.header.key)?
-                    .is_some_and(|entry| !entry.deleted);
-                if live || found.checksum != 0 {
+                if self.is_live(found.header.key)? || found.checksum != 0 {
                     Meaning::DeleteMarker
                 } else {
                     Meaning::EmptyObject

@@ -29,7 +29,7 @@ pub const MARGIN_BYTES: u64 = 1 << 20;
 const CHUNK_ENTRIES_MAX: usize = 1024;
 
 /// Finishes or drops what a crash left of a vacuum.
-pub(super) fn finish_or_drop(disk: &dyn Disk, files: &VolumeFiles) -> io::Result<()> {
+pub(crate) fn finish_or_drop(disk: &dyn Disk, files: &VolumeFiles) -> io::Result<()> {
     let (dat, idx) = (files.compact_dat(), files.compact_idx());
     match (disk.exists(&dat)?, disk.exists(&idx)?) {
         (false, false) => return Ok(()),
