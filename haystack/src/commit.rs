@@ -34,6 +34,19 @@ impl CommitHasher {
     }
 }
 
+/// What was known of the bytes before a commit when it was written. It is kept in the commit's checksum, so that recovery knows
+/// what a whole commit proves of a torn one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// All durable: what is broken there was not torn by a crash, it decayed.
+    Durable,
+    /// Some written, but not synced (durability "os"): a power cut may have torn them and spared this commit.
+    Unsynced,
+}
+
+/// What the checksum of a commit that follows unsynced bytes is XORed with.
+const UNSYNCED_MARK: u32 = 0x4d6f_6f6e;
+
 /// A commit record as read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommitRecord {
@@ -43,20 +56,55 @@ pub struct CommitRecord {
     pub checksum: u32,
 }
 
+impl CommitRecord {
+    /// Whether the commit's bytes have this checksum, and then what was before it.
+    pub const fn verify(&self, checksum: u32) -> Option<Before> {
+        if checksum == self.checksum {
+            Some(Before::Durable)
+        } else if checksum ^ UNSYNCED_MARK == self.checksum {
+            Some(Before::Unsynced)
+        } else {
+            None
+        }
+    }
+}
+
 /// Length of a commit record in bytes.
 pub const fn commit_record_bytes(version: Version) -> u64 {
     needle::record_bytes(0, version)
 }
 
+/// Whether a record at `offset` holds, in its payload, what would be a commit record where it stands. A client who guesses the
+/// offset can make one; the writer then puts the record elsewhere, so that no commit record is ever forged.
+pub fn hides_in(record: &[u8], version: Version, offset: u64) -> bool {
+    let step = ALIGNMENT_BYTES as usize;
+    // Of a commit record's second 8 bytes, four are of its key and four its size: all 0. Cheap to look for, rarely found.
+    let words = record.chunks_exact(step).enumerate().skip(1);
+    words.filter(|(_, word)| **word == [0; 8]).any(|(n, _)| {
+        let at = (n - 1) * step;
+        at > 0 && decode(&record[at..], version, offset + at as u64).is_some()
+    })
+}
+
 /// Appends the commit record of everything in `commit`, which starts at `start`.
-pub fn seal_commit(commit: &mut Vec<u8>, start: u64, appended_at_ns: u64, version: Version) {
+pub fn seal_commit(
+    commit: &mut Vec<u8>,
+    start: u64,
+    before: Before,
+    appended_at_ns: u64,
+    version: Version,
+) {
     let mut hasher = CommitHasher::new(start);
     hasher.update(commit);
+    let mark = match before {
+        Before::Durable => 0,
+        Before::Unsynced => UNSYNCED_MARK,
+    };
     let offset = start + commit.len() as u64;
     let units = u32::try_from(commit.len() as u64 / ALIGNMENT_BYTES).unwrap_or(u32::MAX);
     let stamp = Stamp {
         key: COMMIT_KEY,
-        cookie: Cookie(hasher.finish()),
+        cookie: Cookie(hasher.finish() ^ mark),
         appended_at_ns,
         offset,
     };
@@ -91,15 +139,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_forged_commit_record_is_noticed_only_at_its_place() {
+        let mut record = vec![9u8; 48];
+        let mut forged = Vec::new();
+        seal_commit(&mut forged, 4096 + 48, Before::Durable, 1, Version::V3);
+        record.extend_from_slice(&forged);
+        assert!(hides_in(&record, Version::V3, 4096));
+        assert!(!hides_in(&record, Version::V3, 4096 + 32));
+        assert!(!hides_in(&forged, Version::V3, 4096 + 48));
+        assert!(!hides_in(&[0; 200], Version::V3, 4096));
+    }
+
+    #[test]
     fn found_again_only_where_it_was_written() {
         let mut commit = vec![7u8; 640];
-        seal_commit(&mut commit, 1024, 99, Version::V3);
+        seal_commit(&mut commit, 1024, Before::Unsynced, 99, Version::V3);
         let at = 1024 + 640;
         let record = decode(&commit[640..], Version::V3, at).unwrap();
         assert_eq!(record.start, 1024);
         let mut hasher = CommitHasher::new(1024);
         hasher.update(&commit[..640]);
-        assert_eq!(hasher.finish(), record.checksum);
+        assert_eq!(record.verify(hasher.finish()), Some(Before::Unsynced));
+        assert_eq!(record.verify(hasher.finish() ^ 1), None);
         assert_eq!(decode(&commit[640..], Version::V3, at + 8), None);
         for at_bit in 0..32 * 8 {
             let mut flipped = commit[640..].to_vec();

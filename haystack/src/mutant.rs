@@ -20,8 +20,8 @@ pub enum Mutant {
     RenameBeforeSync,
     /// Hands out keys without reserving them first.
     ReuseKeys,
-    /// Looks for the next record after damage without asking whether a commit ends there.
-    TrustPayload,
+    /// Lets a payload pass for a commit record of this volume.
+    AcceptForgedCommits,
     /// Starts a new vacuum table from the wrong place and loses what was written meanwhile.
     ForgetWritesDuringVacuum,
     /// Trusts bytes after a failed sync without writing them again.

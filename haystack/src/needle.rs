@@ -12,6 +12,8 @@ use crate::ttl::Ttl;
 
 /// Bytes of cookie, key and Size before a record's body.
 pub const HEADER_BYTES: usize = 16;
+/// Where the key stands in a header.
+pub const KEY_AT: usize = 4;
 /// Records start at multiples of this.
 pub const ALIGNMENT_BYTES: u64 = 8;
 const CHECKSUM_BYTES: usize = 4;
@@ -189,6 +191,26 @@ impl Needle {
         version: Version,
         sealed_at: Option<u64>,
     ) -> Result<Self, NeedleError> {
+        let mut needle = Self::parse(record, version)?;
+        needle.check_data()?;
+        match sealed_at {
+            Some(offset) if !needle.seal_holds(version, offset) => Err(NeedleError::Seal),
+            _ => Ok(needle),
+        }
+    }
+
+    /// Whether a record's seal holds, so that its header and metadata are right even if its data is not.
+    pub fn header_holds(record: Bytes, version: Version, offset: u64) -> bool {
+        Self::parse(record, version).is_ok_and(|needle| needle.seal_holds(version, offset))
+    }
+
+    /// CRC-32C of what a record, damaged or not, holds as data; 0 if its fields do not add up.
+    pub fn data_checksum(record: &[u8], version: Version) -> u32 {
+        Self::parse(Bytes::copy_from_slice(record), version)
+            .map_or(0, |needle| crc32c::crc32c(&needle.data()))
+    }
+
+    fn parse(record: Bytes, version: Version) -> Result<Self, NeedleError> {
         let header = Header::decode(&record).ok_or(NeedleError::Truncated)?;
         if (record.len() as u64) < record_bytes(header.size, version) {
             return Err(NeedleError::Truncated);
@@ -213,11 +235,7 @@ impl Needle {
             record,
         };
         needle.parse_body(version, body_end)?;
-        needle.check_data(stored)?;
-        match sealed_at {
-            Some(offset) if !needle.seal_holds(version, offset) => Err(NeedleError::Seal),
-            _ => Ok(needle),
-        }
+        Ok(needle)
     }
 
     fn parse_body(&mut self, version: Version, end: usize) -> Result<(), NeedleError> {
@@ -263,8 +281,8 @@ impl Needle {
         Ok(())
     }
 
-    fn check_data(&mut self, stored: u32) -> Result<(), NeedleError> {
-        let (from, to) = self.data;
+    fn check_data(&mut self) -> Result<(), NeedleError> {
+        let (stored, (from, to)) = (self.checksum, self.data);
         if from == to {
             return Ok(());
         }

@@ -9,10 +9,11 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use moongate_disk::DiskFile;
 
-use crate::commit::{self, CommitHasher, CommitRecord};
+use crate::commit::{self, Before, CommitHasher, CommitRecord};
+use crate::id::NeedleKey;
 use crate::needle::{
-    ALIGNMENT_BYTES, DATA_BYTES_MAX, HEADER_BYTES, Header, Needle, NeedleError, Version,
-    record_bytes,
+    ALIGNMENT_BYTES, DATA_BYTES_MAX, HEADER_BYTES, Header, KEY_AT, Needle, NeedleError, Version,
+    record_bytes, u64_at,
 };
 
 /// A record that was walked over.
@@ -28,7 +29,7 @@ pub struct Found {
     pub checksum: u32,
     /// What is wrong with it, if anything.
     pub fault: Option<NeedleError>,
-    /// Whether its seal holds: we wrote it, whole, for this place.
+    /// Whether its seal holds: we wrote it for this place, and its header is right, though its data may be damaged.
     pub sealed: bool,
 }
 
@@ -50,8 +51,8 @@ pub enum Event {
         end: u64,
         /// Its records, the commit record not among them.
         records: Vec<Found>,
-        /// Whether every byte is as it was written.
-        sound: bool,
+        /// If every byte is as it was written: what had become of the bytes before the commit by then.
+        sound: Option<Before>,
     },
     /// Records that belong to no commit: SeaweedFS wrote them, or the commit is torn.
     Loose(Vec<Found>),
@@ -66,7 +67,8 @@ pub enum Event {
 
 /// Most records that one of our commits holds; older ones of a group without commit record are loose.
 pub const COMMIT_RECORDS_MAX: usize = 4096;
-const WINDOW_BYTES: u64 = 1 << 20;
+/// Few in tests, so that the window moves.
+const WINDOW_BYTES: u64 = if cfg!(test) { 4 << 10 } else { 1 << 20 };
 /// The bytes since the last commit record were not all walked over.
 const NO_BOUNDARY: u64 = u64::MAX;
 
@@ -112,6 +114,8 @@ pub struct Scan<'a> {
     boundary: u64,
     hasher: CommitHasher,
     group: Vec<Found>,
+    /// The record before is ours.
+    after_ours: bool,
     anchors: &'a [u64],
 }
 
@@ -133,6 +137,7 @@ impl<'a> Scan<'a> {
             boundary: from,
             hasher: CommitHasher::new(from),
             group: Vec::new(),
+            after_ours: true,
             anchors,
         }
     }
@@ -151,9 +156,10 @@ impl<'a> Scan<'a> {
             if let Some(commit) = commit::decode(&record, self.version, self.at) {
                 return self.end_commit(commit).map(Some);
             }
-            if found.fault.is_some() && !self.walkable(found.end(self.version))? {
+            if !found.sealed && !self.has_its_length(&found)? {
                 return self.damage().map(Some);
             }
+            self.after_ours = found.sealed;
             self.hasher.update(&record);
             self.group.push(found);
             self.at = found.end(self.version);
@@ -209,6 +215,19 @@ impl<'a> Scan<'a> {
         )))
     }
 
+    /// Whether a record without a seal is as long as its header says. A damaged length may lead to another record by chance; then
+    /// records of ours lie within it, up to its end.
+    fn has_its_length(&mut self, found: &Found) -> io::Result<bool> {
+        let (from, end) = (found.offset + ALIGNMENT_BYTES, found.end(self.version));
+        if found.fault.is_some() && !self.walkable(end)? {
+            return Ok(false);
+        }
+        let may_be_ours = found.fault.is_some() || self.after_ours;
+        Ok(!may_be_ours
+            || (self.next_commit_record(from, end)?.is_none()
+                && self.next_chain(from, end)? == end))
+    }
+
     /// Whether a sound record (or the end) is at an offset: then the record before it has its right length, damaged or not.
     fn walkable(&mut self, offset: u64) -> io::Result<bool> {
         Ok(offset == self.window.end
@@ -235,7 +254,14 @@ impl<'a> Scan<'a> {
                 return Ok(Event::Loose(loose));
             }
         }
-        let sound = self.boundary == commit.start && self.hasher.finish() == commit.checksum;
+        let sound = if self.boundary == commit.start {
+            commit.verify(self.hasher.finish())
+        } else {
+            None
+        };
+        if sound.is_none() {
+            self.judge_unsealed(&commit)?;
+        }
         let end = self.at + commit::commit_record_bytes(self.version);
         self.restart(end);
         Ok(Event::Commit {
@@ -259,7 +285,43 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
+    /// In a commit of ours a record without a seal is damaged, whatever its header says. Where one flipped bit of its key explains
+    /// the commit's checksum, the key is known again.
+    fn judge_unsealed(&mut self, commit: &CommitRecord) -> io::Result<()> {
+        let mut unsealed = (0..self.group.len()).filter(|n| !self.group[*n].sealed);
+        let (first, more) = (unsealed.next(), unsealed.next().is_some());
+        if let (Some(n), false, true) = (first, more, self.boundary == commit.start) {
+            self.mend_key(n, commit)?;
+        }
+        for found in self.group.iter_mut().filter(|found| !found.sealed) {
+            found.fault = found.fault.or(Some(NeedleError::Seal));
+        }
+        Ok(())
+    }
+
+    fn mend_key(&mut self, n: usize, commit: &CommitRecord) -> io::Result<()> {
+        let len = self.at - commit.start;
+        let Some(bytes) = self.window.get(commit.start, len)? else {
+            return Ok(());
+        };
+        let mut bytes = bytes.to_vec();
+        let key_at = (self.group[n].offset - commit.start) as usize + KEY_AT;
+        for bit in 0..u64::BITS as usize {
+            bytes[key_at + bit / 8] ^= 1 << (bit % 8);
+            let mut hasher = CommitHasher::new(commit.start);
+            hasher.update(&bytes);
+            if commit.verify(hasher.finish()).is_some() {
+                let key = u64_at(&bytes, key_at).unwrap_or_default();
+                self.group[n].header.key = NeedleKey(key);
+                return Ok(());
+            }
+            bytes[key_at + bit / 8] ^= 1 << (bit % 8);
+        }
+        Ok(())
+    }
+
     fn restart(&mut self, at: u64) {
+        self.after_ours = true;
         self.at = at;
         self.boundary = at;
         self.hasher = CommitHasher::new(at);
@@ -277,20 +339,67 @@ impl<'a> Scan<'a> {
             .iter()
             .copied()
             .find(|a| *a > start && *a < self.window.end);
-        let commit =
-            self.next_commit_record(start + ALIGNMENT_BYTES, anchor.unwrap_or(self.window.end))?;
-        let end = commit.or(anchor).unwrap_or(self.window.end);
+        let end = self.resume_after(start, anchor.unwrap_or(self.window.end))?;
         self.restart(end);
         self.boundary = NO_BOUNDARY;
         Ok(Event::Damage { start, end })
     }
 
-    fn next_commit_record(&mut self, from: u64, until: u64) -> io::Result<Option<u64>> {
+    /// Where a record surely starts again: where the next commit does, or the next record of the damaged commit, or `until`.
+    fn resume_after(&mut self, damage: u64, until: u64) -> io::Result<u64> {
+        let from = damage + ALIGNMENT_BYTES;
+        let Some((at, commit)) = self.next_commit_record(from, until)? else {
+            return Ok(until);
+        };
+        if commit.start > damage {
+            return Ok(commit.start);
+        }
+        self.next_chain(from, at)
+    }
+
+    /// The first offset from which records of ours lead to `to`; `to` itself if there is none.
+    fn next_chain(&mut self, from: u64, to: u64) -> io::Result<u64> {
+        let mut at = from;
+        while at < to && !self.leads_to(at, to)? {
+            at += ALIGNMENT_BYTES;
+        }
+        Ok(at)
+    }
+
+    /// Whether whole records of ours follow each other from one offset to another.
+    fn leads_to(&mut self, from: u64, to: u64) -> io::Result<bool> {
+        let mut at = from;
+        while at < to {
+            let header = self.window.get(at, HEADER_BYTES as u64)?;
+            let header = header.and_then(|bytes| Header::decode(&bytes));
+            let end = header.map(|h| at + record_bytes(h.size, self.version));
+            // What reaches too far is not even read.
+            match end.filter(|end| *end <= to) {
+                Some(end) if self.is_whole(at, end)? => at = end,
+                _ => return Ok(false),
+            }
+        }
+        Ok(at == to)
+    }
+
+    fn is_whole(&mut self, at: u64, end: u64) -> io::Result<bool> {
+        let record = self.window.get(at, end - at)?;
+        Ok(record.is_some_and(|record| {
+            Needle::header_holds(record.clone(), self.version, at)
+                && Needle::decode(record, self.version, Some(at)).is_ok()
+        }))
+    }
+
+    fn next_commit_record(
+        &mut self,
+        from: u64,
+        until: u64,
+    ) -> io::Result<Option<(u64, CommitRecord)>> {
         let len = commit::commit_record_bytes(self.version);
         let mut at = from;
         while let Some(bytes) = self.window.get(at, len).map(|b| b.filter(|_| at < until))? {
-            if commit::decode(&bytes, self.version, at).is_some() {
-                return Ok(Some(at));
+            if let Some(commit) = commit::decode(&bytes, self.version, at) {
+                return Ok(Some((at, commit)));
             }
             at += ALIGNMENT_BYTES;
         }
@@ -307,7 +416,10 @@ fn inspect(record: &Bytes, header: Header, version: Version, offset: u64) -> Fou
             false,
             Needle::decode(record.clone(), version, None).ok(),
         ),
-        Err(fault) => (Some(fault), false, None),
+        Err(fault) => {
+            let sealed = Needle::header_holds(record.clone(), version, offset);
+            (Some(fault), sealed, None)
+        }
     };
     let (checksum, appended_at_ns) = needle.map_or((0, 0), |n| (n.checksum, n.appended_at_ns));
     Found {

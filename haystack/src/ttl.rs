@@ -34,15 +34,19 @@ impl Ttl {
         let Some(last) = text.chars().last() else {
             return Ok(Self::NONE);
         };
-        let (digits, unit_minutes) = match UNITS.iter().find(|u| u.0 == last) {
-            Some(unit) => (&text[..text.len() - 1], unit.2),
-            None => (text, 1),
+        // As in Go: the last character is the unit unless it is a digit, whatever it says.
+        let (digits, unit) = if last.is_ascii_digit() {
+            (text, Some(1))
+        } else {
+            let unit = UNITS.iter().find(|u| u.0 == last).map(|u| u.2);
+            (&text[..text.len() - last.len_utf8()], unit)
         };
-        let bad = || TtlError(digits.chars().take(32).collect());
+        let bad = |part: &str| TtlError(part.chars().take(32).collect());
         if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(bad());
+            return Err(bad(digits));
         }
-        let count: u32 = digits.parse().map_err(|_| bad())?;
+        let count: u32 = digits.parse().map_err(|_| bad(digits))?;
+        let unit_minutes = unit.ok_or_else(|| bad(text))?;
         Ok(Self::from_minutes(u64::from(count) * unit_minutes))
     }
 

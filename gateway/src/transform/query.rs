@@ -127,19 +127,22 @@ fn mode<V: AsRef<str>>(get: impl Fn(&str) -> Option<V>) -> Result<Mode, Transfor
 }
 
 fn crop<V: AsRef<str>>(get: impl Fn(&str) -> Option<V>) -> Result<Option<Crop>, TransformError> {
-    let [x1, y1, x2, y2] =
-        ["crop_x1", "crop_y1", "crop_x2", "crop_y2"].map(|name| number(&get, name));
-    let (x1, y1, x2, y2) = (x1?, y1?, x2?, y2?);
-    if [x1, y1, x2, y2].iter().all(Option::is_none) {
+    let mut corners = [None; 4];
+    for (corner, name) in corners
+        .iter_mut()
+        .zip(["crop_x1", "crop_y1", "crop_x2", "crop_y2"])
+    {
+        if get(name).is_some_and(|value| value.as_ref().starts_with('-')) {
+            return Ok(None);
+        }
+        *corner = number(&get, name)?;
+    }
+    if corners.iter().all(Option::is_none) {
         return Ok(None);
     }
-    let corners = Crop {
-        x1: x1.unwrap_or(0),
-        y1: y1.unwrap_or(0),
-        x2: x2.unwrap_or(0),
-        y2: y2.unwrap_or(0),
-    };
-    // Corners the wrong way round lie outside every image, which SeaweedFS answers with the whole.
+    let [x1, y1, x2, y2] = corners.map(Option::unwrap_or_default);
+    let corners = Crop { x1, y1, x2, y2 };
+    // Corners the wrong way round, as those left of or above the image, lie outside every image, which SeaweedFS answers with the whole.
     Ok(Some(corners).filter(|crop| crop.x2 > crop.x1 && crop.y2 > crop.y1))
 }
 

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, Options, ReadOptions,
-    WriteBatch, WriteOptions,
+    WriteBatch,
 };
 
 use super::{Change, Checkpoint, Entry, IndexError, IndexStore, Progress, TableId};
@@ -87,6 +87,15 @@ impl RocksIndex {
                 "column family {name} is missing: run `moongate fsck --repair`"
             ))
         })
+    }
+
+    fn batch(&self, table: TableId, changes: &[Change]) -> Result<WriteBatch, IndexError> {
+        let needles = self.family(NEEDLES)?;
+        let mut batch = WriteBatch::default();
+        for (key, entry) in changes {
+            batch.put_cf(needles, entry_key(table, *key), encode_entry(entry));
+        }
+        Ok(batch)
     }
 
     fn row<T: serde::de::DeserializeOwned>(
@@ -200,24 +209,13 @@ impl IndexStore for RocksIndex {
         changes: &[Change],
         progress: &Progress,
     ) -> Result<(), IndexError> {
-        let needles = self.family(NEEDLES)?;
-        let mut batch = WriteBatch::default();
-        for (key, entry) in changes {
-            batch.put_cf(needles, entry_key(table, *key), encode_entry(entry));
-        }
+        let mut batch = self.batch(table, changes)?;
         batch.put_cf(self.family(PROGRESS)?, table_key(table), to_json(progress)?);
         Ok(self.db.write(batch)?)
     }
 
     fn load(&self, table: TableId, changes: &[Change]) -> Result<(), IndexError> {
-        let needles = self.family(NEEDLES)?;
-        let mut batch = WriteBatch::default();
-        for (key, entry) in changes {
-            batch.put_cf(needles, entry_key(table, *key), encode_entry(entry));
-        }
-        let mut options = WriteOptions::default();
-        options.disable_wal(true);
-        Ok(self.db.write_opt(batch, &options)?)
+        Ok(self.db.write(self.batch(table, changes)?)?)
     }
 
     fn progress(&self, table: TableId) -> Result<Option<Progress>, IndexError> {

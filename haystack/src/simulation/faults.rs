@@ -65,6 +65,9 @@ impl World {
         if self.disk.is_down() {
             return;
         }
+        if self.rng.one_in(4) {
+            self.flip();
+        }
         if self.rng.one_in(8) {
             self.trace.note(format_args!("the index is lost"));
             self.mem = Arc::new(MemIndex::new());
@@ -74,9 +77,6 @@ impl World {
         if self.rng.one_in(8) {
             let at = self.rng.below(self.slots.len() as u64) as usize;
             self.harm_idx(at);
-        }
-        if self.rng.one_in(4) {
-            self.flip();
         }
     }
 
@@ -131,7 +131,7 @@ impl World {
                 .note(format_args!("flip bit {bit} at {offset} in {record:?}"));
             self.slots[at].flip = Some(Flip {
                 key: record.key,
-                unindexed: false,
+                unindexed: self.power_was_lost,
             });
         }
     }

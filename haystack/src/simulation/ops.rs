@@ -348,7 +348,8 @@ impl World {
         match done {
             Ok(rest) => {
                 self.slots[at].vacuum = rest;
-                Ok(())
+                // What has expired may be gone now.
+                self.check_all(false)
             }
             Err(_) if self.excused(at) || self.slots[at].flip.is_some() => {
                 self.drop_compact_files(at);

@@ -89,7 +89,7 @@ fn evil(rng: &mut Rng, place: &Place<'_>) -> Vec<u8> {
     if rng.one_in(2) {
         let start = *rng.pick(&[at(&data), place.offset, 8]);
         let mut record = vec![0; (at(&data) - start) as usize];
-        commit::seal_commit(&mut record, start, 7, Version::V3);
+        commit::seal_commit(&mut record, start, commit::Before::Durable, 7, Version::V3);
         data.extend_from_slice(&record[(at(&data) - start) as usize..]);
     }
     let start = at(&data);
@@ -113,7 +113,7 @@ fn evil(rng: &mut Rng, place: &Place<'_>) -> Vec<u8> {
                 .encode(&stamp, Version::V3, &mut inner);
         }
     }
-    commit::seal_commit(&mut inner, start, 8, Version::V3);
+    commit::seal_commit(&mut inner, start, commit::Before::Durable, 8, Version::V3);
     data.extend_from_slice(&inner);
     data
 }

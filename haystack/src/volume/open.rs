@@ -17,7 +17,7 @@ use super::files::VolumeFiles;
 use super::replay::Replay;
 use super::writer::{Start, Writer};
 use super::{Generation, Volume};
-use crate::commit;
+use crate::commit::{self, Before};
 use crate::error::HaystackError;
 use crate::id::NeedleKey;
 use crate::idx::{IdxEntry, OffsetWidth};
@@ -189,12 +189,9 @@ fn open_as(
         refused: None,
         keeps_what_it_cuts: rebuild.is_some(),
     };
-    let ready = if let Some(trusted) = rebuild {
-        opening.rebuild_all(trusted)?
-    } else if let Some((progress, checkpoint)) = opening.known()? {
-        opening.resume(progress, checkpoint)?
-    } else {
-        opening.take_over()?
+    let ready = match rebuild {
+        Some(trusted) => opening.rebuild_all(trusted)?,
+        None => opening.resume_or_take_over()?,
     };
     let (recovery, refused, width) = (opening.recovery, opening.refused.take(), opening.width);
     let generation = Generation {
@@ -316,7 +313,7 @@ struct Opening<'a> {
     keeps_what_it_cuts: bool,
 }
 
-/// Entries of an `.idx` by the offset of their record: whose it is, and whether it holds a live needle.
+/// What an `.idx` says of the record at an offset: its key, and whether it holds a live needle.
 type Named = HashMap<u64, (NeedleKey, bool)>;
 
 impl Opening<'_> {
@@ -334,15 +331,28 @@ impl Opening<'_> {
         };
         let fits =
             checkpoint.dat_bytes <= progress.dat_bytes && progress.dat_bytes <= self.dat_bytes;
-        let idx_bytes = self
-            .disk
-            .open(&self.files.idx(), OpenMode::Read)
-            .and_then(|idx| idx.len());
         let same = fits
-            && idx_bytes.is_ok_and(|len| len >= checkpoint.idx_bytes)
             && tail_crc(self.dat, checkpoint.dat_bytes).map_err(|e| self.failed(e))?
                 == checkpoint.tail_crc;
         Ok(same.then_some((progress, checkpoint)))
+    }
+
+    fn resume_or_take_over(&mut self) -> Result<Ready, HaystackError> {
+        match self.known()? {
+            Some((progress, checkpoint)) if self.has_idx(&checkpoint) => {
+                self.resume(progress, checkpoint)
+            }
+            Some((progress, _)) => self.take_over(progress.dat_bytes),
+            None => self.take_over(0),
+        }
+    }
+
+    /// Whether the `.idx` is there as far as a checkpoint says.
+    fn has_idx(&self, checkpoint: &Checkpoint) -> bool {
+        self.disk
+            .open(&self.files.idx(), OpenMode::Read)
+            .and_then(|idx| idx.len())
+            .is_ok_and(|len| len >= checkpoint.idx_bytes)
     }
 
     /// Reads on from the last checkpoint.
@@ -367,6 +377,7 @@ impl Opening<'_> {
                 checkpoint,
             });
         }
+        self.secure(checkpoint.dat_bytes)?;
         let entries = self.read_idx(&*idx, checkpoint.idx_bytes)?;
         idx.set_len(checkpoint.idx_bytes)
             .map_err(|e| self.failed(e))?;
@@ -388,13 +399,16 @@ impl Opening<'_> {
             named,
             trust_loose: false,
             held: Vec::new(),
+            torn: false,
+            previous: None,
         };
         let (progress, idx_bytes) = self.walk(walk, checkpoint.dat_bytes, &[])?;
-        self.settle(idx, idx_bytes, progress, checkpoint.dat_bytes)
+        let checkpoint = self.settle(&*idx, idx_bytes, &progress)?;
+        self.keep(idx, progress, checkpoint)
     }
 
-    /// Opens a volume that the index does not know: SeaweedFS made it, or the index was lost.
-    fn take_over(&mut self) -> Result<Ready, HaystackError> {
+    /// Opens a volume that the index does not know: SeaweedFS made it, or the index was lost; or its `.idx` was.
+    fn take_over(&mut self, acknowledged_to: u64) -> Result<Ready, HaystackError> {
         self.recovery.rebuilt = true;
         self.index.drop_table(self.table)?;
         let first = self.block.first_record();
@@ -409,17 +423,17 @@ impl Opening<'_> {
                 .map_err(|e| self.failed(e))?;
             let entries = self.read_idx(&*idx, 0)?;
             let (covered, used) = covered(&entries, first, self.block.version, self.dat_bytes);
-            let whole = used == entries.len() && used > 0;
-            // A volume of ours is read whole: its seals and commits tell more than its .idx.
-            let ours = entries.iter().any(
-                |entry| matches!(entry, IdxEntry::Delete { key, .. } if *key == commit::COMMIT_KEY),
-            );
-            if whole && !ours && self.tail_is_as_indexed(entries.last(), covered)? {
+            // Ours is read as a whole: it tells which needles carry a seal.
+            let has_commits = entries
+                .iter()
+                .any(|e| matches!(e, IdxEntry::Delete { key, .. } if *key == commit::COMMIT_KEY));
+            let whole = used == entries.len() && used > 0 && !has_commits;
+            if whole && self.tail_is_as_indexed(entries.last(), covered)? {
                 return self.take_over_idx(idx, &entries, covered);
             }
-            return self.rebuild(&entries, &Trusted::default());
+            return self.rebuild(&entries, acknowledged_to, &[]);
         }
-        self.rebuild(&[], &Trusted::default())
+        self.rebuild(&[], acknowledged_to, &[])
     }
 
     /// Trusts nothing but the `.dat`; the `.idx` says only what cannot be told from it.
@@ -433,7 +447,8 @@ impl Opening<'_> {
         } else {
             Vec::new()
         };
-        self.rebuild(&entries, trusted)
+        let acknowledged_to = trusted.acknowledged_to.min(self.dat_bytes);
+        self.rebuild(&entries, acknowledged_to, &trusted.places)
     }
 
     /// Whether the record of the last `.idx` entry is in the `.dat`.
@@ -459,6 +474,7 @@ impl Opening<'_> {
         entries: &[IdxEntry],
         covered: u64,
     ) -> Result<Ready, HaystackError> {
+        self.secure(covered)?;
         let (changes, mut progress) = fold(entries);
         for batch in changes.chunks(4096) {
             self.index.store().load(self.table, batch)?;
@@ -482,17 +498,24 @@ impl Opening<'_> {
             named: Named::new(),
             trust_loose: true,
             held: Vec::new(),
+            torn: false,
+            previous: None,
         };
         let (progress, idx_bytes) = self.walk(walk, covered, &[])?;
-        self.settle(idx, idx_bytes, progress, covered)
+        let checkpoint = self.settle(&*idx, idx_bytes, &progress)?;
+        self.keep(idx, progress, checkpoint)
     }
 
     /// Reads the whole `.dat` and writes a new `.idx`, which replaces the old one when it is done.
-    fn rebuild(&mut self, entries: &[IdxEntry], trusted: &Trusted) -> Result<Ready, HaystackError> {
+    fn rebuild(
+        &mut self,
+        entries: &[IdxEntry],
+        acknowledged_to: u64,
+        places: &[u64],
+    ) -> Result<Ready, HaystackError> {
         let first = self.block.first_record();
-        let acknowledged_to = trusted
-            .acknowledged_to
-            .clamp(first, self.dat_bytes.max(first));
+        let acknowledged_to = acknowledged_to.max(self.proved_by_idx(entries)?).max(first);
+        self.secure(first)?;
         let new_path = self.files.path("idx.new");
         let idx = self
             .disk
@@ -504,8 +527,8 @@ impl Opening<'_> {
                 IdxEntry::Put { offset, .. } | IdxEntry::Delete { offset, .. } => *offset,
             })
             .collect();
+        anchors.extend(places);
         anchors.push(acknowledged_to);
-        anchors.extend(&trusted.places);
         anchors.sort_unstable();
         let replay = Replay::new(
             self.index,
@@ -526,14 +549,38 @@ impl Opening<'_> {
             named: named(entries),
             trust_loose: true,
             held: Vec::new(),
+            torn: false,
+            previous: None,
         };
         let (progress, idx_bytes) = self.walk(walk, first, &anchors)?;
-        let ready = self.settle(idx, idx_bytes, progress, first)?;
+        let checkpoint = self.settle(&*idx, idx_bytes, &progress)?;
         self.disk
             .rename(&new_path, &self.files.idx())
             .and_then(|()| self.disk.sync_dir(&self.files.dir))
             .map_err(|e| self.failed(e))?;
-        Ok(ready)
+        self.keep(idx, progress, checkpoint)
+    }
+
+    /// Offset behind the last commit record that is where an `.idx` says. We name a commit in the `.idx` only once it is durable.
+    fn proved_by_idx(&self, entries: &[IdxEntry]) -> Result<u64, HaystackError> {
+        let len = commit::commit_record_bytes(self.block.version);
+        for entry in entries.iter().rev() {
+            let IdxEntry::Delete { key, offset } = *entry else {
+                continue;
+            };
+            let inside = offset
+                .checked_add(len)
+                .is_some_and(|end| end <= self.dat_bytes);
+            if key != commit::COMMIT_KEY || !inside {
+                continue;
+            }
+            let record = moongate_disk::read_exact_at(self.dat, offset, len as usize)
+                .map_err(|e| self.failed(e))?;
+            if commit::decode(&record, self.block.version, offset).is_some() {
+                return Ok(offset + len);
+            }
+        }
+        Ok(0)
     }
 
     /// Whole entries of an `.idx` from an offset on.
@@ -573,6 +620,9 @@ impl Opening<'_> {
         while let Some(event) = scan.next_event().map_err(|e| self.failed(e))? {
             self.recovery.damaged_bytes += walk.event(event)?;
         }
+        // Damage at the very end is no torn write if the index knows that it was durable: it stays where it is.
+        walk.settled_to = walk.settled_to.max(walk.acknowledged_to);
+        walk.replay.progress.dat_bytes = walk.replay.progress.dat_bytes.max(walk.settled_to);
         if mutant::is(Mutant::TrustTail) {
             walk.accept_held()?;
             walk.settled_to = self.dat_bytes;
@@ -602,21 +652,16 @@ impl Opening<'_> {
             .held_records()
             .filter(|r| r.sealed && r.fault.is_none())
             .collect();
-        let commit = self.salvage(&whole, walk.settled_to)?;
-        self.dat
-            .set_len(walk.settled_to)
-            .map_err(|e| self.failed(e))?;
+        let salvaged = self.salvage(&whole, walk.settled_to)?;
+        self.put_back(&salvaged, walk.settled_to)?;
         self.recovery.cut_bytes = cut_bytes;
-        self.recovery.salvaged = whole.len() as u64;
-        self.dat_bytes = walk.settled_to + commit.len() as u64;
-        if whole.is_empty() {
+        self.recovery.salvaged = salvaged.records.len() as u64;
+        self.dat_bytes = walk.settled_to + salvaged.commit.len() as u64;
+        if salvaged.records.is_empty() {
             return Ok(());
         }
-        self.dat
-            .write_all_at(&commit, walk.settled_to)
-            .map_err(|e| self.failed(e))?;
         let mut offset = walk.settled_to;
-        for found in whole {
+        for found in salvaged.records {
             walk.replay.record(&Found { offset, ..found }, None)?;
             offset += record_bytes(found.header.size, version);
         }
@@ -626,15 +671,15 @@ impl Opening<'_> {
 
     /// Copies what stands from an offset on to a file beside the `.dat`, and makes it durable.
     fn keep_tail(&self, from: u64) -> Result<(), HaystackError> {
+        let name = |n| match n {
+            0 => format!("cut-{from}"),
+            n => format!("cut-{from}.{n}"),
+        };
         let copy = (0..CUT_FILES_MAX)
             .map(|n| {
-                if n == 0 {
-                    format!("cut-{from}")
-                } else {
-                    format!("cut-{from}.{n}")
-                }
+                self.disk
+                    .open(&self.files.path(&name(n)), OpenMode::CreateNew)
             })
-            .map(|name| self.disk.open(&self.files.path(&name), OpenMode::CreateNew))
             .find(|opened| !matches!(opened, Err(e) if e.kind() == io::ErrorKind::AlreadyExists));
         let copy = copy
             .unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into()))
@@ -653,62 +698,87 @@ impl Opening<'_> {
             .map_err(|e| self.failed(e))
     }
 
+    /// Cuts the tail and appends what was saved of it. What is in its place already is not touched: should this be interrupted, the
+    /// next opening finds it again.
+    fn put_back(&self, salvaged: &Salvaged, start: u64) -> Result<(), HaystackError> {
+        let kept_to = start + salvaged.in_place_bytes as u64;
+        self.dat
+            .set_len(kept_to)
+            .and_then(|()| {
+                self.dat
+                    .write_all_at(&salvaged.commit[salvaged.in_place_bytes..], kept_to)
+            })
+            .and_then(|()| self.dat.sync_data())
+            .map_err(|e| self.failed(e))
+    }
+
     /// Whole records of a torn commit, as a commit of their own at `start`.
-    fn salvage(&self, whole: &[Found], start: u64) -> Result<Vec<u8>, HaystackError> {
+    fn salvage(&self, whole: &[Found], start: u64) -> Result<Salvaged, HaystackError> {
         let version = self.block.version;
-        let mut commit = Vec::new();
+        let mut salvaged = Salvaged::default();
         for found in whole {
             let len = record_bytes(found.header.size, version) as usize;
             let record = moongate_disk::read_exact_at(self.dat, found.offset, len)
                 .map_err(|e| self.failed(e))?;
-            let offset = start + commit.len() as u64;
-            let stamp = Stamp {
-                key: found.header.key,
-                cookie: found.header.cookie,
-                appended_at_ns: found.appended_at_ns,
-                offset,
-            };
-            match Needle::decode(record.into(), version, None) {
-                Ok(needle) if found.header.size > 0 => {
-                    needle.to_draft().encode(&stamp, version, &mut commit)
-                }
-                _ => encode_marker(&stamp, found.checksum, version, &mut commit),
+            let offset = start + salvaged.commit.len() as u64;
+            if found.offset == offset {
+                salvaged.commit.extend_from_slice(&record);
+                salvaged.in_place_bytes = salvaged.commit.len();
+                salvaged.records.push(*found);
+            } else {
+                salvaged.take(found, record, offset, version);
             }
         }
-        if let Some(last) = whole.last() {
-            commit::seal_commit(&mut commit, start, last.appended_at_ns + 1, version);
+        if let Some(last) = salvaged.records.last() {
+            // What is before was made durable before anything was judged.
+            let (before, stamp_ns) = (Before::Durable, last.appended_at_ns + 1);
+            commit::seal_commit(&mut salvaged.commit, start, before, stamp_ns, version);
         }
-        Ok(commit)
+        Ok(salvaged)
     }
 
-    /// Makes what was found durable, and notes it. Bytes since `from` may be in the page cache only, marked clean by a sync
-    /// that failed: they are written again before they are trusted.
-    fn settle(
-        &mut self,
-        idx: Arc<dyn DiskFile>,
-        idx_bytes: u64,
-        progress: Progress,
-        from: u64,
-    ) -> Result<Ready, HaystackError> {
-        let end = progress.dat_bytes;
-        if self.refused.is_none() && !mutant::is(Mutant::SkipTailRewrite) {
-            self.write_again(from, end)?;
+    /// Makes the `.dat` since `from` durable before anything of it is entered into the index. Its bytes may be in the page cache
+    /// only, and marked clean by a sync that failed: they are written again.
+    fn secure(&self, from: u64) -> Result<(), HaystackError> {
+        if mutant::is(Mutant::SkipTailRewrite) {
+            return Ok(());
         }
+        self.write_again(from, self.dat_bytes)?;
+        self.dat.sync_data().map_err(|e| self.failed(e))
+    }
+
+    /// Makes what was found durable.
+    fn settle(
+        &self,
+        idx: &dyn DiskFile,
+        idx_bytes: u64,
+        progress: &Progress,
+    ) -> Result<Checkpoint, HaystackError> {
+        let end = progress.dat_bytes;
         idx.set_len(idx_bytes).map_err(|e| self.failed(e))?;
         self.dat
             .sync_data()
             .and_then(|()| idx.sync_data())
             .map_err(|e| self.failed(e))?;
-        let checkpoint = Checkpoint {
+        self.index.store().sync()?;
+        Ok(Checkpoint {
             dat_bytes: end,
             idx_bytes,
             tail_crc: tail_crc(self.dat, end).map_err(|e| self.failed(e))?,
-        };
-        self.index.store().sync()?;
+        })
+    }
+
+    /// Notes that all is durable, under the names where it will be looked for.
+    fn keep(
+        &self,
+        idx: Arc<dyn DiskFile>,
+        progress: Progress,
+        checkpoint: Checkpoint,
+    ) -> Result<Ready, HaystackError> {
         self.index.store().set_checkpoint(self.table, &checkpoint)?;
         Ok(Ready {
             idx,
-            idx_bytes,
+            idx_bytes: checkpoint.idx_bytes,
             progress,
             checkpoint,
         })
@@ -730,12 +800,47 @@ impl Opening<'_> {
     }
 }
 
+/// What is saved of a torn tail.
+#[derive(Default)]
+struct Salvaged {
+    commit: Vec<u8>,
+    /// In the order of `commit`, with the offsets that they had.
+    records: Vec<Found>,
+    /// So much of `commit` is where it was.
+    in_place_bytes: usize,
+}
+
+impl Salvaged {
+    /// Takes a record to another place.
+    fn take(&mut self, found: &Found, record: Vec<u8>, offset: u64, version: Version) {
+        let stamp = Stamp {
+            key: found.header.key,
+            cookie: found.header.cookie,
+            appended_at_ns: found.appended_at_ns,
+            offset,
+        };
+        let at = self.commit.len();
+        match Needle::decode(record.into(), version, None) {
+            Ok(needle) if found.header.size > 0 => {
+                needle.to_draft().encode(&stamp, version, &mut self.commit);
+            }
+            _ => encode_marker(&stamp, found.checksum, version, &mut self.commit),
+        }
+        if commit::hides_in(&self.commit[at..], version, offset) {
+            // It was never acknowledged, and must not stand here.
+            self.commit.truncate(at);
+        } else {
+            self.records.push(*found);
+        }
+    }
+}
+
 fn named(entries: &[IdxEntry]) -> Named {
     entries
         .iter()
         .map(|entry| match entry {
-            IdxEntry::Put { key, offset, .. } => (*offset, (*key, true)),
-            IdxEntry::Delete { key, offset } => (*offset, (*key, false)),
+            IdxEntry::Put { offset, key, .. } => (*offset, (*key, true)),
+            IdxEntry::Delete { offset, key } => (*offset, (*key, false)),
         })
         .collect()
 }
@@ -810,8 +915,12 @@ struct Walk {
     named: Named,
     /// Records outside commits count by their own checksum: nobody wrote commits, or nobody knows.
     trust_loose: bool,
-    /// Behind the last whole commit.
+    /// Behind the last commit that counts.
     held: Vec<Held>,
+    /// Bytes behind it cannot be read.
+    torn: bool,
+    /// Of the record before, if no commit ended since: whether it is ours, and whether the `.idx` names it.
+    previous: Option<(bool, bool)>,
 }
 
 impl Walk {
@@ -823,18 +932,16 @@ impl Walk {
                 sound,
                 end,
                 ..
-            } if sound || end <= self.acknowledged_to => {
-                self.accept_held()?;
-                records
-                    .into_iter()
-                    .try_for_each(|found| self.accept(&self.of_ours(found)))?;
-                self.accept_commit(end)?;
-            }
-            Event::Commit { records, end, .. } => {
-                let records = records.into_iter().map(|found| self.of_ours(found));
-                let held: Vec<Held> = records.map(Held::Record).collect();
-                self.held.extend(held);
-                self.held.push(Held::CommitEnd(end));
+            } => {
+                self.previous = None;
+                if self.counts(sound, end) {
+                    self.accept_held()?;
+                    records.iter().try_for_each(|found| self.accept(found))?;
+                    self.accept_commit(end)?;
+                } else {
+                    self.held.extend(records.into_iter().map(Held::Record));
+                    self.held.push(Held::CommitEnd(end));
+                }
             }
             Event::Loose(records) => {
                 records.iter().try_for_each(|found| self.loose(found))?;
@@ -843,69 +950,82 @@ impl Walk {
                 }
             }
             Event::Damage { start, end } => {
-                if end <= self.acknowledged_to {
-                    self.accept_held()?;
-                    self.settled_to = end;
-                    let progress = &mut self.replay.progress;
-                    progress.dat_bytes = progress.dat_bytes.max(end);
-                }
+                self.previous = None;
+                self.torn |= end > self.acknowledged_to;
                 return Ok(end - start);
             }
         }
         Ok(0)
     }
 
-    /// A record inside one of our commits, which we sealed: where the seal is broken its header may be another's, and the
-    /// `.idx` knows its key better.
-    fn of_ours(&self, mut found: Found) -> Found {
-        if !found.sealed && found.fault.is_none() {
-            found.fault = Some(NeedleError::Seal);
+    /// Whether a commit and all before it counts. What follows a torn one without having waited for it does not: a power cut
+    /// took the one and spared the other.
+    fn counts(&self, sound: Option<Before>, end: u64) -> bool {
+        let nothing_torn = self.held.is_empty() && !self.torn;
+        match sound {
+            _ if end <= self.acknowledged_to => true,
+            Some(Before::Durable) => true,
+            Some(Before::Unsynced) => nothing_torn,
+            None => false,
         }
-        if let (Some(_), Some((key, _))) = (found.fault, self.named.get(&found.offset)) {
-            found.header.key = *key;
-        }
-        found
     }
 
     fn loose(&mut self, found: &Found) -> Result<(), HaystackError> {
-        let by_others = !found.sealed
-            && (self.named.contains_key(&found.offset)
-                || (self.trust_loose && found.fault.is_none()));
-        if found.offset < self.acknowledged_to || by_others {
+        let mut found = *found;
+        let named = self.named.contains_key(&found.offset);
+        let among_ours = self
+            .previous
+            .is_some_and(|(ours, before_named)| ours && (before_named || !named));
+        let ours = found.sealed || among_ours;
+        self.previous = Some((ours, named));
+        if !found.sealed && ours {
+            found.fault = found.fault.or(Some(NeedleError::Seal));
+            if found.header.size == 0 {
+                // A commit record, or nobody knows whose delete marker.
+                found.header.key = commit::COMMIT_KEY;
+            }
+        }
+        let by_others = !ours && (named || (self.trust_loose && found.fault.is_none()));
+        if by_others {
             self.accept_held()?;
-            self.accept(found)
+            self.accept_foreign(&found)
+        } else if found.offset < self.acknowledged_to {
+            self.accept_held()?;
+            self.accept(&found)
         } else {
-            self.held.push(Held::Record(*found));
+            self.held.push(Held::Record(found));
             Ok(())
         }
     }
 
-    fn accept(&mut self, found: &Found) -> Result<(), HaystackError> {
-        let end = found.end(self.replay.version);
-        let nobodys = found.fault == Some(NeedleError::Seal)
-            && !self.named.contains_key(&found.offset)
-            && self.replay.is_live(found.header.key)?;
-        if nobodys {
-            // It must not stand for a needle that is whole.
-            self.settled_to = end;
-            return Ok(());
-        }
-        self.replay
-            .record(found, self.named.get(&found.offset).map(|(_, live)| *live))?;
-        self.settled_to = found.end(self.replay.version);
-        if !found.sealed && found.fault.is_none() {
+    fn accept_foreign(&mut self, found: &Found) -> Result<(), HaystackError> {
+        let fresh = found.offset >= self.replay.progress.dat_bytes;
+        self.accept(found)?;
+        if fresh {
             self.replay.progress.sealed_from = self.settled_to;
         }
+        Ok(())
+    }
+
+    fn accept(&mut self, found: &Found) -> Result<(), HaystackError> {
+        let named = self.named.get(&found.offset);
+        let mut found = *found;
+        if let (false, Some((key, _))) = (found.sealed, named) {
+            found.header.key = *key;
+        }
+        self.replay.record(&found, named.map(|(_, live)| *live))?;
+        self.settled_to = found.end(self.replay.version);
         Ok(())
     }
 
     fn accept_commit(&mut self, end: u64) -> Result<(), HaystackError> {
         self.replay.commit_record(end);
         self.settled_to = end;
+        self.torn = false;
         self.replay.settle()
     }
 
-    /// A later commit is whole, so these were durable before it began.
+    /// A later commit proves that these were durable before it began.
     fn accept_held(&mut self) -> Result<(), HaystackError> {
         for held in std::mem::take(&mut self.held) {
             match held {

@@ -11,11 +11,12 @@ use crate::id::{NeedleKey, VolumeId};
 use crate::idx::{IdxEntry, OffsetWidth};
 use crate::index::hot::HotIndex;
 use crate::index::{Change, Entry, Progress, TableId};
-use crate::needle::Version;
+use crate::needle::{NeedleError, Version};
 use crate::scan::Found;
 use crate::sequence;
 
-const BATCH_CHANGES: usize = 4096;
+/// Few in tests, so that they come by it.
+const BATCH_CHANGES: usize = if cfg!(test) { 8 } else { 4096 };
 
 /// What a record without body stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +90,8 @@ impl Replay {
 
     /// What a record means. Ours always have a body unless they are delete markers; of SeaweedFS's its `.idx` knows better.
     fn meaning(&self, found: &Found, named_live: Option<bool>) -> Result<Meaning, HaystackError> {
-        Ok(match (found.header.size, found.sealed, named_live) {
+        let ours = found.sealed || found.fault == Some(NeedleError::Seal);
+        Ok(match (found.header.size, ours, named_live) {
             (1.., ..) => Meaning::Needle,
             // Vacuum sealed it when it copied it.
             (0, true, Some(true)) if found.checksum == 0 => Meaning::EmptyObject,

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use moongate_disk::DiskFile;
 
 use super::{Durability, Generation, Volume};
-use crate::commit::{self, COMMIT_KEY};
+use crate::commit::{self, Before, COMMIT_KEY};
 use crate::error::HaystackError;
 use crate::id::{Cookie, NeedleKey};
 use crate::idx::IdxEntry;
@@ -72,12 +72,15 @@ pub enum Done {
 pub type Outcome = Result<Done, HaystackError>;
 
 /// Bytes appended between two checkpoints, which bounds what recovery has to read.
-pub const CHECKPOINT_EVERY_BYTES: u64 = 64 << 20;
+/// Small in tests, so that they come by it.
+pub const CHECKPOINT_EVERY_BYTES: u64 = if cfg!(test) { 16 << 10 } else { 64 << 20 };
 /// Bytes that may wait for [`Writer::flush`].
-const UNSYNCED_BYTES_MAX: u64 = 32 << 20;
+const UNSYNCED_BYTES_MAX: u64 = if cfg!(test) { 24 << 10 } else { 32 << 20 };
 /// Most `.idx` bytes that wait in memory because the disk would not take them.
 const IDX_BACKLOG_BYTES_MAX: usize = 16 << 20;
 const RESERVE_STEP_BYTES_MAX: u64 = 64 << 20;
+/// How often a needle that imitates commit records is moved before it is refused.
+const MOVES_MAX: u32 = 64;
 const RESERVE_STEP_BYTES_MIN: u64 = 1 << 20;
 
 /// See the module.
@@ -122,6 +125,8 @@ struct Batch {
     changes: Vec<Change>,
     idx: Vec<u8>,
     staged: HashMap<NeedleKey, Entry>,
+    /// Of `bytes`, those that a commit record closes already.
+    committed: usize,
 }
 
 /// State that opening a volume hands to its writer.
@@ -244,20 +249,13 @@ impl Writer {
             now_ns,
         )?;
         let version = self.generation.version();
-        let offset = self.next_offset();
         let size = draft.size(version);
-        if offset + record_bytes(size, version) + commit::commit_record_bytes(version)
+        if self.next_offset() + record_bytes(size, version) + commit::commit_record_bytes(version)
             > self.volume.width.volume_bytes_max()
         {
             return Err(HaystackError::VolumeFull(self.volume.id()));
         }
-        let stamp = Stamp {
-            key,
-            cookie,
-            appended_at_ns: self.tick(now_ns),
-            offset,
-        };
-        draft.encode(&stamp, version, &mut self.batch.bytes);
+        let offset = self.place(key, cookie, draft, now_ns)?;
         self.enter(
             key,
             Entry {
@@ -271,6 +269,57 @@ impl Writer {
             .counted
             .put(key, existing.as_ref().map(|(entry, _)| entry));
         Ok(Done::Stored { offset })
+    }
+
+    /// Encodes a needle where it hides no commit record; where it does, the commit so far ends and makes it move on.
+    fn place(
+        &mut self,
+        key: NeedleKey,
+        cookie: Cookie,
+        draft: &Draft,
+        now_ns: u64,
+    ) -> Result<u64, HaystackError> {
+        let version = self.generation.version();
+        for _ in 0..MOVES_MAX {
+            let (at, offset) = (self.batch.bytes.len(), self.next_offset());
+            let stamp = Stamp {
+                key,
+                cookie,
+                appended_at_ns: self.tick(now_ns),
+                offset,
+            };
+            draft.encode(&stamp, version, &mut self.batch.bytes);
+            if !commit::hides_in(&self.batch.bytes[at..], version, offset)
+                || mutant::is(Mutant::AcceptForgedCommits)
+            {
+                return Ok(offset);
+            }
+            self.batch.bytes.truncate(at);
+            self.end_commit(now_ns);
+        }
+        Err(HaystackError::Storage(
+            "the data imitates this volume's commit records".into(),
+        ))
+    }
+
+    /// Closes what was staged since the last commit record with another.
+    fn end_commit(&mut self, now_ns: u64) {
+        let nothing_waits = self.tail == self.progress.dat_bytes && self.batch.committed == 0;
+        let before = if nothing_waits {
+            Before::Durable
+        } else {
+            Before::Unsynced
+        };
+        let (key, offset) = (COMMIT_KEY, self.next_offset());
+        let stamp_ns = self.tick(now_ns);
+        let mut commit = self.batch.bytes.split_off(self.batch.committed);
+        let start = self.next_offset();
+        let version = self.generation.version();
+        commit::seal_commit(&mut commit, start, before, stamp_ns, version);
+        self.batch.bytes.append(&mut commit);
+        self.batch.committed = self.batch.bytes.len();
+        let entry = IdxEntry::Delete { key, offset };
+        self.volume.width.encode(&entry, &mut self.batch.idx);
     }
 
     fn stage_delete(
@@ -408,17 +457,7 @@ impl Writer {
 
     /// Writes and publishes what was staged; on an error nothing of it counts.
     fn write_batch(&mut self, durability: Durability, now_ns: u64) -> Result<(), HaystackError> {
-        let version = self.generation.version();
-        let commit_at = self.next_offset();
-        let stamp_ns = self.tick(now_ns);
-        commit::seal_commit(&mut self.batch.bytes, self.tail, stamp_ns, version);
-        self.volume.width.encode(
-            &IdxEntry::Delete {
-                key: COMMIT_KEY,
-                offset: commit_at,
-            },
-            &mut self.batch.idx,
-        );
+        self.end_commit(now_ns);
         if mutant::is(Mutant::IndexBeforeData) {
             let _ = self.volume.index.store().apply(
                 self.generation.table,
@@ -450,11 +489,13 @@ impl Writer {
             Durability::Os => {
                 self.volume.show_pending(&self.unsynced.changes);
                 self.volume.dat_bytes.store(self.tail, Ordering::Relaxed);
-                if self.tail - self.progress.dat_bytes > UNSYNCED_BYTES_MAX {
-                    self.flush()
-                } else {
-                    Ok(())
+                // These are as durable as was asked, and readers see them: a sync that fails now only ends the writing.
+                if self.tail - self.progress.dat_bytes > UNSYNCED_BYTES_MAX
+                    && let Err(error) = self.flush()
+                {
+                    tracing::error!(volume = self.volume.id().0, %error, "flush failed");
                 }
+                Ok(())
             }
         }
     }
@@ -546,11 +587,13 @@ impl Writer {
         self.unsynced.changes.clear();
         self.progress = progress;
         self.volume.publish(&progress);
-        if self.tail - self.checkpoint.dat_bytes >= CHECKPOINT_EVERY_BYTES {
-            self.checkpoint()
-        } else {
-            Ok(())
+        if self.tail - self.checkpoint.dat_bytes >= CHECKPOINT_EVERY_BYTES
+            && let Err(error) = self.checkpoint()
+        {
+            // What was flushed is durable all the same.
+            tracing::error!(volume = self.volume.id().0, %error, "checkpoint failed");
         }
+        Ok(())
     }
 
     /// The `.idx` is derived: where the disk does not take it now, it is tried again with the next commit.
@@ -577,11 +620,19 @@ impl Writer {
     /// Makes `.dat`, `.idx` and index durable and notes up to where, so that the next start reads on from here.
     pub fn checkpoint(&mut self) -> Result<(), HaystackError> {
         self.flush()?;
-        if self.progress.dat_bytes != self.tail || !self.idx_backlog.is_empty() {
+        if self.progress.dat_bytes != self.tail || !self.idx_backlog.is_empty() || self.poisoned {
             return Ok(());
         }
         let failed = |e: io::Error| HaystackError::from_io(self.volume.id(), &e);
-        self.idx.sync_data().map_err(failed)?;
+        if let Err(error) = self.idx.sync_data() {
+            // A later sync would succeed without what this one dropped: opening the volume again writes it again.
+            self.volume.set_read_only(
+                &format!("fdatasync of its .idx failed ({error}): restart to recover"),
+                false,
+            );
+            self.poisoned = true;
+            return Err(failed(error));
+        }
         self.volume.index.store().sync()?;
         let tail_crc = super::open::tail_crc(&*self.generation.dat, self.tail).map_err(failed)?;
         let checkpoint = Checkpoint {
@@ -645,6 +696,7 @@ impl Batch {
         self.changes.clear();
         self.idx.clear();
         self.staged.clear();
+        self.committed = 0;
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::error::ImageError;
 use super::path::ObjectPath;
-use super::read::{self, Loaded, ReadRequest};
+use super::read::{self, ReadRequest};
 use crate::http::conditional::{self, Outcome, Validators};
 use crate::http::range::RangeOutcome;
 use crate::http::{Body, Response};
@@ -87,12 +87,12 @@ impl Manifest {
 pub async fn read(
     gateway: &Arc<Gateway>,
     request: &ReadRequest<'_>,
-    loaded: Loaded,
+    needle: &Needle,
 ) -> Result<Response, ImageError> {
     let damaged = |e: ImageError| HaystackError::Storage(e.to_string().into());
-    let manifest = Manifest::of(&loaded.needle).map_err(damaged)?;
-    let etag = read::etag(loaded.needle.checksum);
-    let mut headers = read::object_headers(request, &loaded.needle, &etag);
+    let manifest = Manifest::of(needle).map_err(damaged)?;
+    let etag = read::etag(needle.checksum);
+    let mut headers = read::object_headers(request, needle, &etag);
     headers.insert("x-file-store", HeaderValue::from_static("chunked"));
     if !manifest.name.is_empty() {
         read::name_it(request, &manifest.name, &mut headers);
@@ -102,11 +102,11 @@ pub async fn read(
         .filter(|mime| !mime.is_empty());
     let content_type = read::overridden(request.query, &mut headers)
         .or(by_manifest)
-        .or_else(|| read::content_type(request, &loaded.needle));
+        .or_else(|| read::content_type(request, needle));
     let len = manifest.len_bytes();
     let validators = Validators {
         etag: &etag,
-        last_modified_secs: loaded.needle.last_modified_secs,
+        last_modified_secs: needle.last_modified_secs,
     };
     let (status, range) =
         match conditional::evaluate(request.method, request.headers, Some(&validators)) {
@@ -184,11 +184,11 @@ async fn send_chunks(
             file_name: None,
             last_segment: "",
         };
-        let loaded = read::load(gateway, &object, false).await?;
-        let data = if loaded.needle.is_gzip() {
-            read::unpack(&loaded.needle.data()).unwrap_or_default()
+        let needle = read::load(gateway, &object, false).await?;
+        let data = if needle.is_gzip() {
+            read::unpack(&needle.data()).unwrap_or_default()
         } else {
-            loaded.needle.data()
+            needle.data()
         };
         let (from, to) = ((at - chunk.offset) as usize, (end - chunk.offset) as usize);
         if to > data.len() {

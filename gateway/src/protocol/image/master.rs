@@ -149,7 +149,7 @@ pub async fn vol_grow(gateway: &Arc<Gateway>, query: &Query<'_>) -> Result<Respo
         AssignError::UnknownDataCenter(_)
         | AssignError::UnknownRack(_)
         | AssignError::TooFewServers { .. } => {
-            ImageError::NotAcceptable(format!("Not enough data nodes found! {error}"))
+            ImageError::NotAcceptable("Not enough data nodes found!".to_owned())
         }
         AssignError::NoRoom
         | AssignError::DisksFull

@@ -46,30 +46,21 @@ pub struct ReadRequest<'a> {
     pub object: &'a ObjectPath<'a>,
 }
 
-/// A needle in memory, with its share of the buffer budget if it is large.
-pub struct Loaded {
-    /// The needle, verified.
-    pub needle: Needle,
-    /// Kept as long as the bytes are made ready; what hyper has not sent yet is bounded by its write buffer.
-    _permit: Option<BudgetPermit>,
-}
-
 /// Answers a read.
 pub async fn read(
     gateway: &Arc<Gateway>,
     request: ReadRequest<'_>,
 ) -> Result<Response, ImageError> {
     let with_deleted = request.query.is_true("readDeleted");
-    let loaded = load(gateway, request.object, with_deleted).await?;
-    let needle = &loaded.needle;
+    let needle = &load(gateway, request.object, with_deleted).await?;
     if needle.is_chunk_manifest() && request.query.get("cm") != Some("false") {
-        return manifest::read(gateway, &request, loaded).await;
+        return manifest::read(gateway, &request, needle).await;
     }
     if !request.query.is_empty()
         && let Some(kind) = image_kind(&request, needle)
         && let Some(transform) = Transform::from_query(|name| request.query.get(name))?
     {
-        return transformed(gateway, &request, &loaded, transform, kind).await;
+        return transformed(gateway, &request, needle, transform, kind).await;
     }
     let packed = needle.is_gzip() && accepts_gzip(request.headers);
     let etag = if packed {
@@ -94,14 +85,14 @@ pub async fn load(
     gateway: &Arc<Gateway>,
     object: &ObjectPath<'_>,
     with_deleted: bool,
-) -> Result<Loaded, HaystackError> {
+) -> Result<Needle, HaystackError> {
     let fid = &object.fid;
     let volume = gateway
         .store
         .volume(fid.volume)
         .ok_or(HaystackError::VolumeNotFound(fid.volume))?;
     let (generation, entry) = locate(&volume, fid.key, with_deleted).await?;
-    let (record, permit) = read_record(gateway, &generation, &entry).await?;
+    let record = read_record(gateway, &generation, &entry).await?;
     let needle = generation
         .decode(fid.key, &entry, record)
         .inspect_err(|error| {
@@ -115,10 +106,7 @@ pub async fn load(
     if hidden {
         Err(HaystackError::NotFound)
     } else {
-        Ok(Loaded {
-            needle,
-            _permit: permit,
-        })
+        Ok(needle)
     }
 }
 
@@ -139,41 +127,51 @@ async fn locate(
         .ok_or(HaystackError::NotFound)
 }
 
+/// A record with its share of the buffer budget, which it gives back when the last slice of it is sent.
+struct Budgeted {
+    record: Vec<u8>,
+    _permit: BudgetPermit,
+}
+
+impl AsRef<[u8]> for Budgeted {
+    fn as_ref(&self) -> &[u8] {
+        &self.record
+    }
+}
+
 async fn read_record(
     gateway: &Gateway,
     generation: &Arc<Generation>,
     entry: &Entry,
-) -> Result<(Bytes, Option<BudgetPermit>), HaystackError> {
-    let len = generation.record_bytes(entry);
-    let permit = if len < BUDGETED_BYTES {
-        None
-    } else {
-        Some(
-            gateway
-                .budget
-                .take(len, BUDGET_WAIT)
-                .await
-                .ok_or(HaystackError::Busy)?,
-        )
-    };
-    let len = usize::try_from(len).unwrap_or(usize::MAX);
-    let volume = generation.table.volume;
-    let record = match generation.dat.try_read_now(entry.offset, len) {
+) -> Result<Bytes, HaystackError> {
+    let len_bytes = generation.record_bytes(entry);
+    let len = usize::try_from(len_bytes).unwrap_or(usize::MAX);
+    if len_bytes < BUDGETED_BYTES {
+        let record = read_bytes(gateway, generation, entry.offset, len).await;
+        return record.map(Bytes::from);
+    }
+    let permit = gateway.budget.take(len_bytes, BUDGET_WAIT).await;
+    let _permit = permit.ok_or(HaystackError::Busy)?;
+    let record = read_bytes(gateway, generation, entry.offset, len).await?;
+    Ok(Bytes::from_owner(Budgeted { record, _permit }))
+}
+
+/// Reads on this thread what is in memory, else where waiting does not hold up others.
+async fn read_bytes(
+    gateway: &Gateway,
+    generation: &Arc<Generation>,
+    offset: u64,
+    len: usize,
+) -> Result<Vec<u8>, HaystackError> {
+    let record = match generation.dat.try_read_now(offset, len) {
         Ok(Some(record)) => Ok(record),
         Ok(None) => {
-            gateway
-                .engine
-                .read(Arc::clone(&generation.dat), entry.offset, len)
-                .await
+            let dat = Arc::clone(&generation.dat);
+            gateway.engine.read(dat, offset, len).await
         }
         Err(error) => Err(error),
     };
-    Ok((
-        record
-            .map_err(|e| HaystackError::from_io(volume, &e))?
-            .into(),
-        permit,
-    ))
+    record.map_err(|e| HaystackError::from_io(generation.table.volume, &e))
 }
 
 /// The entity tag of an object: the CRC-32C of its stored bytes.
@@ -335,11 +333,10 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
 async fn transformed(
     gateway: &Arc<Gateway>,
     request: &ReadRequest<'_>,
-    loaded: &Loaded,
+    needle: &Needle,
     transform: Transform,
     kind: ImageKind,
 ) -> Result<Response, ImageError> {
-    let needle = &loaded.needle;
     let variant = format!("\"{:08x}-{}\"", needle.checksum, transform.canonical());
     let validators = Validators {
         etag: &variant,

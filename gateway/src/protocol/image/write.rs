@@ -627,7 +627,7 @@ pub async fn delete(
     object: &ObjectPath<'_>,
 ) -> Result<Response, ImageError> {
     let manifest = match load(gateway, object, false).await {
-        Ok(loaded) if loaded.needle.is_chunk_manifest() => Some(Manifest::of(&loaded.needle)?),
+        Ok(needle) if needle.is_chunk_manifest() => Some(Manifest::of(&needle)?),
         _ => None,
     };
     let done = gateway
