@@ -3,11 +3,12 @@
 use std::io;
 use std::path::Path;
 
-use moongate_disk::{Disk, OpenMode};
+use moongate_disk::{Disk, DiskFile, OpenMode};
 
 use super::fold::{Folded, Touch};
 use super::problem::Problem;
 use super::walk::Walked;
+use crate::commit::{self, COMMIT_KEY};
 use crate::id::NeedleKey;
 use crate::idx::{IdxEntry, OffsetWidth};
 use crate::needle::{Version, record_bytes};
@@ -82,6 +83,22 @@ impl IdxFile {
         let from = self.entries.partition_point(|named| named.offset < start);
         let to = self.entries.partition_point(|named| named.offset < end);
         &self.entries[from..to.max(from)]
+    }
+
+    /// Offset behind the last commit record that is where the file says: commits are named only once they are durable.
+    pub fn proves(&self, dat: &dyn DiskFile, version: Version) -> io::Result<u64> {
+        let (len, dat_bytes) = (commit::commit_record_bytes(version), dat.len()?);
+        let commits = self.entries.iter().rev();
+        for named in commits.filter(|n| n.key == COMMIT_KEY && n.size.is_none()) {
+            if named.offset.saturating_add(len) > dat_bytes {
+                continue;
+            }
+            let record = moongate_disk::read_exact_at(dat, named.offset, len as usize)?;
+            if commit::decode(&record, version, named.offset).is_some() {
+                return Ok(named.offset + len);
+            }
+        }
+        Ok(0)
     }
 
     /// Offsets that it names, ascending.
@@ -239,7 +256,7 @@ impl Compare<'_> {
         for of_key in by_key.chunk_by(|a, b| a.key == b.key) {
             let newest = of_key.iter().map(|named| named.offset).max().unwrap_or(0);
             let last = of_key.last().map_or(0, |named| named.offset);
-            if newest != last && of_key[0].key != crate::commit::COMMIT_KEY {
+            if newest != last && of_key[0].key != COMMIT_KEY {
                 add(Problem::IdxOrder {
                     needle: name(of_key[0].key, newest),
                     offset: newest,

@@ -20,10 +20,12 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// Everything before was acknowledged.
-    pub fn acknowledged_to(&self) -> Option<u64> {
+    /// Everything before was acknowledged. An index of another state tells it too if the file is long enough: damage in the
+    /// last bytes of a `.dat` makes it look like another, and is not to be cut off for that.
+    pub const fn acknowledged_to(&self, dat_bytes: u64) -> Option<u64> {
         match self {
             Self::Of(progress, _) => Some(progress.dat_bytes),
+            Self::Other(progress) if progress.dat_bytes <= dat_bytes => Some(progress.dat_bytes),
             Self::Missing | Self::Other(_) => None,
         }
     }

@@ -87,7 +87,7 @@ impl fmt::Display for Problem {
             Self::IndexOther { covers, bytes } => {
                 write!(
                     f,
-                    "the index is of another .dat: it covers {covers} bytes, the file has {bytes}"
+                    "the index is of another state of the .dat, which had {covers} bytes; the file has {bytes}"
                 )
             }
             Self::IndexLacks { needle, offset } => {

@@ -1,6 +1,6 @@
 //! Checking one volume.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use moongate_disk::{DiskFile, OpenMode};
@@ -105,7 +105,7 @@ fn not_served(error: OpenError) -> Problem {
 }
 
 /// Empty, or cut to nothing: its `.idx` tells.
-fn half_made(context: &Context<'_>, idx: &PathBuf) -> std::io::Result<Problem> {
+fn half_made(context: &Context<'_>, idx: &Path) -> std::io::Result<Problem> {
     let idx_bytes = if context.disk.exists(idx)? {
         context.disk.open(idx, OpenMode::Read)?.len()?
     } else {
@@ -155,7 +155,10 @@ impl Subject<'_> {
         let known = Known {
             version: self.block.version,
             first,
-            acknowledged_to: standing.acknowledged_to().unwrap_or(first),
+            acknowledged_to: match standing.acknowledged_to(checked.report.bytes) {
+                Some(known) => known,
+                None => first.max(idx.proves(&*self.dat, self.block.version).map_err(failed)?),
+            },
             sealed_from,
             idx: &idx,
             places: &places,

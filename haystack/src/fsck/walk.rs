@@ -10,7 +10,7 @@ use moongate_disk::DiskFile;
 use super::fold::{Kind, Touch};
 use super::idx_file::IdxFile;
 use super::problem::Fault;
-use crate::commit::{COMMIT_KEY, commit_record_bytes};
+use crate::commit::{Before, COMMIT_KEY, commit_record_bytes};
 use crate::needle::{NeedleError, Version};
 use crate::scan::{Event, Found, Scan};
 
@@ -85,6 +85,8 @@ pub fn walk(
             ..Walked::default()
         },
         held: Vec::new(),
+        torn: false,
+        previous: None,
     };
     let mut scan = Scan::new(dat, known.version, known.first, dat_bytes, &anchors);
     let mut told = known.first;
@@ -108,6 +110,10 @@ struct Judge<'a> {
     known: &'a Known<'a>,
     walked: Walked,
     held: Vec<Held>,
+    /// Bytes behind what counts cannot be read.
+    torn: bool,
+    /// Of the record before, if no commit ended since: whether it is ours, and whether the `.idx` names it.
+    previous: Option<(bool, bool)>,
 }
 
 impl Judge<'_> {
@@ -124,12 +130,14 @@ impl Judge<'_> {
         }
     }
 
-    fn commit(&mut self, (start, end): (u64, u64), records: &[Found], sound: bool) {
+    fn commit(&mut self, (start, end): (u64, u64), records: &[Found], sound: Option<Before>) {
+        self.previous = None;
+        let nothing_torn = self.held.is_empty() && !self.torn;
         for found in records {
             let broken_seal = (!found.sealed).then_some(NeedleError::Seal);
             self.hold(found, found.fault.or(broken_seal));
         }
-        if !sound {
+        if sound.is_none() {
             self.held.push(Held::BrokenCommit(start, end));
         }
         self.held.push(Held::Touch(Touch {
@@ -139,18 +147,30 @@ impl Judge<'_> {
             kind: Kind::Commit,
             damaged: None,
         }));
-        if sound || end <= self.known.acknowledged_to {
+        let proved = match sound {
+            Some(Before::Durable) => true,
+            Some(Before::Unsynced) => nothing_torn,
+            None => false,
+        };
+        if proved || end <= self.known.acknowledged_to {
             self.accept_held(end);
+            self.torn = false;
         }
     }
 
     fn loose(&mut self, found: &Found) {
-        let ours = self.known.sealed_from.is_some_and(|s| found.offset >= s);
-        let broken_seal = (ours && !found.sealed).then_some(NeedleError::Seal);
-        self.hold(found, found.fault.or(broken_seal));
         let named = self.known.idx.at(found.offset).is_some();
-        let trusted = self.known.sealed_from.is_none() && found.fault.is_none();
-        let by_others = !found.sealed && (named || trusted);
+        let among_ours = self
+            .previous
+            .is_some_and(|(ours, before_named)| ours && (before_named || !named));
+        let since = self.known.sealed_from.is_some_and(|s| found.offset >= s);
+        let ours = found.sealed || among_ours || since;
+        self.previous = Some((ours, named));
+        let broken_seal = (ours && !found.sealed).then_some(NeedleError::Seal);
+        let fault = found.fault.or(broken_seal);
+        self.hold(found, fault);
+        let trusted = self.known.sealed_from.is_none() && fault.is_none();
+        let by_others = !ours && (named || trusted);
         if found.offset < self.known.acknowledged_to || by_others {
             self.accept_held(found.end(self.known.version));
         }
@@ -158,6 +178,8 @@ impl Judge<'_> {
 
     /// Records that the `.idx` names there are taken at its word.
     fn damage(&mut self, start: u64, end: u64) {
+        self.previous = None;
+        self.torn |= end > self.known.acknowledged_to;
         self.held.push(Held::Unreadable(start, end));
         for named in self.known.idx.within(start, end) {
             let kind = if named.key == COMMIT_KEY {
@@ -183,7 +205,9 @@ impl Judge<'_> {
     fn hold(&mut self, found: &Found, fault: Option<NeedleError>) {
         let named = self.known.idx.at(found.offset);
         let key = match (fault, named) {
-            (Some(_), Some(named)) => named.key,
+            (Some(_), Some(named)) if !found.sealed => named.key,
+            // A commit record, or nobody knows whose delete marker.
+            (Some(NeedleError::Seal), None) if found.header.size == 0 => COMMIT_KEY,
             (Some(NeedleError::Seal), None) => return self.held.push(Held::Nameless(*found)),
             _ => found.header.key,
         };
@@ -191,7 +215,11 @@ impl Judge<'_> {
             key,
             offset: found.offset,
             size: found.header.size,
-            kind: kind(found, named.map(|n| n.size.is_some())),
+            kind: if key == COMMIT_KEY {
+                Kind::Commit
+            } else {
+                kind(found, named.map(|n| n.size.is_some()))
+            },
             damaged: fault.map(Fault::Record),
         }));
     }

@@ -189,15 +189,9 @@ fn open_as(
         refused: None,
         keeps_what_it_cuts: rebuild.is_some(),
     };
-    let ready = match (rebuild, opening.known()?) {
-        (Some(trusted), _) => opening.rebuild_all(trusted)?,
-        (None, Some((progress, checkpoint))) if opening.has_idx(&checkpoint) => {
-            opening.resume(progress, checkpoint)?
-        }
-        (None, known) => {
-            let acknowledged_to = known.map_or(0, |(progress, _)| progress.dat_bytes);
-            opening.take_over(acknowledged_to)?
-        }
+    let ready = match rebuild {
+        Some(trusted) => opening.rebuild_all(trusted)?,
+        None => opening.resume_or_take_over()?,
     };
     let (recovery, refused, width) = (opening.recovery, opening.refused.take(), opening.width);
     let generation = Generation {
@@ -343,6 +337,16 @@ impl Opening<'_> {
         Ok(same.then_some((progress, checkpoint)))
     }
 
+    fn resume_or_take_over(&mut self) -> Result<Ready, HaystackError> {
+        match self.known()? {
+            Some((progress, checkpoint)) if self.has_idx(&checkpoint) => {
+                self.resume(progress, checkpoint)
+            }
+            Some((progress, _)) => self.take_over(progress.dat_bytes),
+            None => self.take_over(0),
+        }
+    }
+
     /// Whether the `.idx` is there as far as a checkpoint says.
     fn has_idx(&self, checkpoint: &Checkpoint) -> bool {
         self.disk
@@ -431,9 +435,9 @@ impl Opening<'_> {
             if whole && self.tail_is_as_indexed(entries.last(), covered)? {
                 return self.take_over_idx(idx, &entries, covered);
             }
-            return self.rebuild(&entries, &trusted);
+            return self.rebuild(&entries, acknowledged_to, &[]);
         }
-        self.rebuild(&[], &trusted)
+        self.rebuild(&[], acknowledged_to, &[])
     }
 
     /// Trusts nothing but the `.dat`; the `.idx` says only what cannot be told from it.
@@ -447,7 +451,8 @@ impl Opening<'_> {
         } else {
             Vec::new()
         };
-        self.rebuild(&entries, trusted)
+        let acknowledged_to = trusted.acknowledged_to.min(self.dat_bytes);
+        self.rebuild(&entries, acknowledged_to, &trusted.places)
     }
 
     /// Whether the record of the last `.idx` entry is in the `.dat`.
@@ -506,14 +511,14 @@ impl Opening<'_> {
     }
 
     /// Reads the whole `.dat` and writes a new `.idx`, which replaces the old one when it is done.
-    fn rebuild(&mut self, entries: &[IdxEntry], trusted: &Trusted) -> Result<Ready, HaystackError> {
+    fn rebuild(
+        &mut self,
+        entries: &[IdxEntry],
+        acknowledged_to: u64,
+        places: &[u64],
+    ) -> Result<Ready, HaystackError> {
         let first = self.block.first_record();
-        let proved = self.proved_by_idx(entries)?;
-        let acknowledged_to = trusted
-            .acknowledged_to
-            .min(self.dat_bytes)
-            .max(proved)
-            .max(first);
+        let acknowledged_to = acknowledged_to.max(self.proved_by_idx(entries)?).max(first);
         self.secure(first)?;
         let new_path = self.files.path("idx.new");
         let idx = self
@@ -526,7 +531,8 @@ impl Opening<'_> {
                 IdxEntry::Put { offset, .. } | IdxEntry::Delete { offset, .. } => *offset,
             })
             .collect();
-        anchors.extend(&trusted.places);
+        anchors.extend(places);
+        anchors.push(acknowledged_to);
         anchors.sort_unstable();
         let replay = Replay::new(
             self.index,
@@ -667,31 +673,17 @@ impl Opening<'_> {
         Ok(())
     }
 
-    /// Cuts the tail and appends what was saved of it. What is in its place already is not touched: should this be interrupted, the
-    /// next opening finds it again.
-    fn put_back(&self, salvaged: &Salvaged, start: u64) -> Result<(), HaystackError> {
-        let kept_to = start + salvaged.in_place_bytes as u64;
-        self.dat
-            .set_len(kept_to)
-            .and_then(|()| {
-                self.dat
-                    .write_all_at(&salvaged.commit[salvaged.in_place_bytes..], kept_to)
-            })
-            .and_then(|()| self.dat.sync_data())
-            .map_err(|e| self.failed(e))
-    }
-
     /// Copies what stands from an offset on to a file beside the `.dat`, and makes it durable.
     fn keep_tail(&self, from: u64) -> Result<(), HaystackError> {
+        let name = |n| match n {
+            0 => format!("cut-{from}"),
+            n => format!("cut-{from}.{n}"),
+        };
         let copy = (0..CUT_FILES_MAX)
             .map(|n| {
-                if n == 0 {
-                    format!("cut-{from}")
-                } else {
-                    format!("cut-{from}.{n}")
-                }
+                self.disk
+                    .open(&self.files.path(&name(n)), OpenMode::CreateNew)
             })
-            .map(|name| self.disk.open(&self.files.path(&name), OpenMode::CreateNew))
             .find(|opened| !matches!(opened, Err(e) if e.kind() == io::ErrorKind::AlreadyExists));
         let copy = copy
             .unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into()))
@@ -707,6 +699,20 @@ impl Opening<'_> {
         }
         copy.sync_data()
             .and_then(|()| self.disk.sync_dir(&self.files.dir))
+            .map_err(|e| self.failed(e))
+    }
+
+    /// Cuts the tail and appends what was saved of it. What is in its place already is not touched: should this be interrupted, the
+    /// next opening finds it again.
+    fn put_back(&self, salvaged: &Salvaged, start: u64) -> Result<(), HaystackError> {
+        let kept_to = start + salvaged.in_place_bytes as u64;
+        self.dat
+            .set_len(kept_to)
+            .and_then(|()| {
+                self.dat
+                    .write_all_at(&salvaged.commit[salvaged.in_place_bytes..], kept_to)
+            })
+            .and_then(|()| self.dat.sync_data())
             .map_err(|e| self.failed(e))
     }
 
