@@ -882,11 +882,14 @@ impl Walk {
 
     fn loose(&mut self, found: &Found) -> Result<(), HaystackError> {
         let mut found = *found;
-        let named = self.named.contains_key(&found.offset);
+        let name = self.named.get(&found.offset);
+        let named = name.is_some();
+        let key = name.map_or(found.header.key, |(key, _)| *key);
+        let was_commit = key == commit::COMMIT_KEY && found.header.size == 0;
         let among_ours = self
             .previous
             .is_some_and(|(ours, before_named)| ours && (before_named || !named));
-        let ours = found.sealed || among_ours;
+        let ours = found.sealed || among_ours || was_commit;
         self.previous = Some((ours, named));
         if !found.sealed && ours {
             found.fault = found.fault.or(Some(NeedleError::Seal));
