@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use bytes::Bytes;
 use moongate_disk::{Disk, DiskFile, OpenMode};
 use parking_lot::RwLock;
 
@@ -586,63 +587,58 @@ impl Opening<'_> {
             ));
             return Ok(());
         }
-        let version = self.block.version;
         let whole: Vec<Found> = walk
             .held_records()
             .filter(|r| r.sealed && r.fault.is_none())
             .collect();
         let salvaged = self.salvage(&whole, walk.settled_to)?;
-        self.put_back(&salvaged, walk.settled_to)?;
+        self.put_back(&salvaged)?;
         self.recovery.cut_bytes = cut_bytes;
-        self.recovery.salvaged = salvaged.records.len() as u64;
-        self.dat_bytes = walk.settled_to + salvaged.commit.len() as u64;
-        if salvaged.records.is_empty() {
-            return Ok(());
+        self.recovery.salvaged = whole.len() as u64;
+        self.dat_bytes = salvaged.end();
+        for held in salvaged.entries {
+            match held {
+                Held::Record(found) => walk.replay.record(&found, None)?,
+                Held::CommitEnd(end) => walk.replay.commit_record(end),
+            }
         }
-        let mut offset = walk.settled_to;
-        for found in salvaged.records {
-            walk.replay.record(&Found { offset, ..found }, None)?;
-            offset += record_bytes(found.header.size, version);
-        }
-        walk.replay.commit_record(self.dat_bytes);
         Ok(())
     }
 
     /// Cuts the tail and appends what was saved of it. What is in its place already is not touched: should this be interrupted, the
     /// next opening finds it again.
-    fn put_back(&self, salvaged: &Salvaged, start: u64) -> Result<(), HaystackError> {
-        let kept_to = start + salvaged.in_place_bytes as u64;
+    fn put_back(&self, salvaged: &Salvaged) -> Result<(), HaystackError> {
+        let kept_to = salvaged.start + salvaged.in_place_bytes as u64;
         self.dat
             .set_len(kept_to)
             .and_then(|()| {
                 self.dat
-                    .write_all_at(&salvaged.commit[salvaged.in_place_bytes..], kept_to)
+                    .write_all_at(&salvaged.bytes[salvaged.in_place_bytes..], kept_to)
             })
             .and_then(|()| self.dat.sync_data())
             .map_err(|e| self.failed(e))
     }
 
-    /// Whole records of a torn commit, as a commit of their own at `start`.
+    /// Whole records of torn commits, as a commit of their own at `start`.
     fn salvage(&self, whole: &[Found], start: u64) -> Result<Salvaged, HaystackError> {
         let version = self.block.version;
-        let mut salvaged = Salvaged::default();
+        let mut salvaged = Salvaged {
+            version,
+            start,
+            bytes: Vec::new(),
+            committed: 0,
+            entries: Vec::new(),
+            in_place_bytes: 0,
+            appended_at_ns: 0,
+        };
         for found in whole {
             let len = record_bytes(found.header.size, version) as usize;
             let record = moongate_disk::read_exact_at(self.dat, found.offset, len)
                 .map_err(|e| self.failed(e))?;
-            let offset = start + salvaged.commit.len() as u64;
-            if found.offset == offset {
-                salvaged.commit.extend_from_slice(&record);
-                salvaged.in_place_bytes = salvaged.commit.len();
-                salvaged.records.push(*found);
-            } else {
-                salvaged.take(found, record, offset, version);
-            }
+            salvaged.take(found, record);
         }
-        if let Some(last) = salvaged.records.last() {
-            // What is before was made durable before anything was judged.
-            let (before, stamp_ns) = (Before::Durable, last.appended_at_ns + 1);
-            commit::seal_commit(&mut salvaged.commit, start, before, stamp_ns, version);
+        if !whole.is_empty() {
+            salvaged.end_commit();
         }
         Ok(salvaged)
     }
@@ -711,37 +707,76 @@ impl Opening<'_> {
 }
 
 /// What is saved of a torn tail.
-#[derive(Default)]
 struct Salvaged {
-    commit: Vec<u8>,
-    /// In the order of `commit`, with the offsets that they had.
-    records: Vec<Found>,
-    /// So much of `commit` is where it was.
+    version: Version,
+    /// Offset of `bytes`.
+    start: u64,
+    bytes: Vec<u8>,
+    /// Of `bytes`, those that a commit record closes already.
+    committed: usize,
+    entries: Vec<Held>,
+    /// So much of `bytes` is where it was.
     in_place_bytes: usize,
+    appended_at_ns: u64,
 }
 
 impl Salvaged {
-    /// Takes a record to another place.
-    fn take(&mut self, found: &Found, record: Vec<u8>, offset: u64, version: Version) {
+    fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+
+    /// Takes a record, to another place if it must be; there too it may hide no commit record.
+    fn take(&mut self, found: &Found, record: Vec<u8>) {
+        self.appended_at_ns = self.appended_at_ns.max(found.appended_at_ns);
+        if found.offset == self.end() {
+            self.bytes.extend_from_slice(&record);
+            self.in_place_bytes = self.bytes.len();
+            self.entries.push(Held::Record(*found));
+            return;
+        }
+        let record = record.into();
+        loop {
+            let (at, offset) = (self.bytes.len(), self.end());
+            self.encode(found, &record);
+            if !commit::hides_in(&self.bytes[at..], self.version, offset) {
+                self.entries.push(Held::Record(Found { offset, ..*found }));
+                return;
+            }
+            self.bytes.truncate(at);
+            self.end_commit();
+        }
+    }
+
+    fn encode(&mut self, found: &Found, record: &Bytes) {
         let stamp = Stamp {
             key: found.header.key,
             cookie: found.header.cookie,
             appended_at_ns: found.appended_at_ns,
-            offset,
+            offset: self.end(),
         };
-        let at = self.commit.len();
-        match Needle::decode(record.into(), version, None) {
+        match Needle::decode(record.clone(), self.version, None) {
             Ok(needle) if found.header.size > 0 => {
-                needle.to_draft().encode(&stamp, version, &mut self.commit);
+                needle
+                    .to_draft()
+                    .encode(&stamp, self.version, &mut self.bytes);
             }
-            _ => encode_marker(&stamp, found.checksum, version, &mut self.commit),
+            _ => encode_marker(&stamp, found.checksum, self.version, &mut self.bytes),
         }
-        if commit::hides_in(&self.commit[at..], version, offset) {
-            // It was never acknowledged, and must not stand here.
-            self.commit.truncate(at);
+    }
+
+    fn end_commit(&mut self) {
+        let mut commit = self.bytes.split_off(self.committed);
+        // What is before was made durable before anything was judged.
+        let before = if self.committed == 0 {
+            Before::Durable
         } else {
-            self.records.push(*found);
-        }
+            Before::Unsynced
+        };
+        let stamp_ns = self.appended_at_ns + 1;
+        commit::seal_commit(&mut commit, self.end(), before, stamp_ns, self.version);
+        self.bytes.append(&mut commit);
+        self.committed = self.bytes.len();
+        self.entries.push(Held::CommitEnd(self.end()));
     }
 }
 
