@@ -387,7 +387,7 @@ impl Opening<'_> {
             let has_commits = entries
                 .iter()
                 .any(|e| matches!(e, IdxEntry::Delete { key, .. } if *key == commit::COMMIT_KEY));
-            let whole = used == entries.len() && used > 0 && !has_commits;
+            let whole = used == entries.len() && used > 0 && !has_commits && acknowledged_to == 0;
             if whole && self.tail_is_as_indexed(entries.last(), covered)? {
                 return self.take_over_idx(idx, &entries, covered);
             }
@@ -396,20 +396,27 @@ impl Opening<'_> {
         self.rebuild(&[], acknowledged_to)
     }
 
-    /// Whether the record of the last `.idx` entry is in the `.dat`.
+    /// Whether the record of the last `.idx` entry is in the `.dat`, and not ours.
     fn tail_is_as_indexed(
         &self,
         last: Option<&IdxEntry>,
         covered: u64,
     ) -> Result<bool, HaystackError> {
-        let (Some(IdxEntry::Put { key, offset, .. } | IdxEntry::Delete { key, offset }), true) =
-            (last, covered <= self.dat_bytes)
-        else {
-            return Ok(false);
+        let (key, offset, size) = match last {
+            Some(IdxEntry::Put { key, offset, size }) if covered <= self.dat_bytes => {
+                (*key, *offset, *size)
+            }
+            Some(IdxEntry::Delete { key, offset }) if covered <= self.dat_bytes => {
+                (*key, *offset, 0)
+            }
+            _ => return Ok(false),
         };
-        let bytes = moongate_disk::read_exact_at(self.dat, *offset, crate::needle::HEADER_BYTES)
-            .map_err(|e| self.failed(e))?;
-        Ok(crate::needle::Header::decode(&bytes).is_some_and(|header| header.key == *key))
+        let len = record_bytes(size, self.block.version) as usize;
+        let record =
+            moongate_disk::read_exact_at(self.dat, offset, len).map_err(|e| self.failed(e))?;
+        let as_indexed = crate::needle::Header::decode(&record).is_some_and(|h| h.key == key);
+        let ours = Needle::header_holds(record.into(), self.block.version, offset);
+        Ok(as_indexed && !ours)
     }
 
     /// The `.idx` covers the `.dat` record by record: take it as it is.
