@@ -917,7 +917,7 @@ impl Walk {
         match sound {
             _ if end <= self.acknowledged_to => true,
             Some(Before::Durable) => true,
-            Some(Before::Unsynced) => nothing_torn,
+            Some(Before::Unsynced) => nothing_torn || mutant::is(Mutant::TrustOverlappingCommits),
             None => false,
         }
     }
