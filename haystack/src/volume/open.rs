@@ -4,8 +4,9 @@
 //! commits count. What a crash left of the last one (it was never acknowledged) is cut off, but for records in it that are whole:
 //! should it have been acknowledged and then damaged, they are not lost with it. What SeaweedFS appended counts where its `.idx` names it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 
@@ -20,12 +21,12 @@ use super::writer::{Start, Writer};
 use super::{Generation, Volume};
 use crate::commit::{self, Before};
 use crate::error::HaystackError;
-use crate::id::NeedleKey;
+use crate::id::Cookie;
 use crate::idx::{IdxEntry, OffsetWidth};
 use crate::index::hot::HotIndex;
 use crate::index::{Change, Checkpoint, Entry, Progress, TableId};
 use crate::mutant::{self, Mutant};
-use crate::needle::{Needle, NeedleError, Stamp, Version, encode_marker, record_bytes};
+use crate::needle::{Header, Needle, NeedleError, Stamp, Version, encode_marker, record_bytes};
 use crate::placement::ReplicaPlacement;
 use crate::scan::{Event, Found, Scan};
 use crate::sequence;
@@ -283,8 +284,8 @@ struct Opening<'a> {
     refused: Option<String>,
 }
 
-/// What an `.idx` says of the record at an offset: its key, and whether it holds a live needle.
-type Named = HashMap<u64, (NeedleKey, bool)>;
+/// What an `.idx` says of the record at an offset.
+type Named = BTreeMap<u64, IdxEntry>;
 
 impl Opening<'_> {
     fn failed(&self, error: io::Error) -> HaystackError {
@@ -384,9 +385,7 @@ impl Opening<'_> {
             let entries = self.read_idx(&*idx, 0)?;
             let (covered, used) = covered(&entries, first, self.block.version, self.dat_bytes);
             // Ours is read as a whole: it tells which needles carry a seal.
-            let has_commits = entries
-                .iter()
-                .any(|e| matches!(e, IdxEntry::Delete { key, .. } if *key == commit::COMMIT_KEY));
+            let has_commits = entries.iter().any(|e| e.key() == commit::COMMIT_KEY);
             let whole = used == entries.len() && used > 0 && !has_commits && acknowledged_to == 0;
             if whole && self.tail_is_as_indexed(entries.last(), covered)? {
                 return self.take_over_idx(idx, &entries, covered);
@@ -402,20 +401,14 @@ impl Opening<'_> {
         last: Option<&IdxEntry>,
         covered: u64,
     ) -> Result<bool, HaystackError> {
-        let (key, offset, size) = match last {
-            Some(IdxEntry::Put { key, offset, size }) if covered <= self.dat_bytes => {
-                (*key, *offset, *size)
-            }
-            Some(IdxEntry::Delete { key, offset }) if covered <= self.dat_bytes => {
-                (*key, *offset, 0)
-            }
-            _ => return Ok(false),
+        let Some(last) = last.filter(|_| covered <= self.dat_bytes) else {
+            return Ok(false);
         };
-        let len = record_bytes(size, self.block.version) as usize;
-        let record =
-            moongate_disk::read_exact_at(self.dat, offset, len).map_err(|e| self.failed(e))?;
-        let as_indexed = crate::needle::Header::decode(&record).is_some_and(|h| h.key == key);
-        let ours = Needle::header_holds(record.into(), self.block.version, offset);
+        let len = record_bytes(last.size(), self.block.version) as usize;
+        let record = moongate_disk::read_exact_at(self.dat, last.offset(), len)
+            .map_err(|e| self.failed(e))?;
+        let as_indexed = Header::decode(&record).is_some_and(|h| h.key == last.key());
+        let ours = Needle::header_holds(record.into(), self.block.version, last.offset());
         Ok(as_indexed && !ours)
     }
 
@@ -472,12 +465,7 @@ impl Opening<'_> {
             .disk
             .open(&new_path, OpenMode::CreateOrTruncate)
             .map_err(|e| self.failed(e))?;
-        let mut anchors: Vec<u64> = entries
-            .iter()
-            .map(|e| match e {
-                IdxEntry::Put { offset, .. } | IdxEntry::Delete { offset, .. } => *offset,
-            })
-            .collect();
+        let mut anchors: Vec<u64> = entries.iter().map(IdxEntry::offset).collect();
         anchors.sort_unstable();
         let replay = Replay::new(
             self.index,
@@ -790,10 +778,7 @@ impl Salvaged {
 fn named(entries: &[IdxEntry]) -> Named {
     entries
         .iter()
-        .map(|entry| match entry {
-            IdxEntry::Put { offset, key, .. } => (*offset, (*key, true)),
-            IdxEntry::Delete { offset, key } => (*offset, (*key, false)),
-        })
+        .map(|entry| (entry.offset(), *entry))
         .collect()
 }
 
@@ -801,10 +786,7 @@ fn named(entries: &[IdxEntry]) -> Named {
 fn covered(entries: &[IdxEntry], first: u64, version: Version, dat_bytes: u64) -> (u64, usize) {
     let mut at = first;
     for (n, entry) in entries.iter().enumerate() {
-        let (offset, size) = match *entry {
-            IdxEntry::Put { offset, size, .. } => (offset, size),
-            IdxEntry::Delete { offset, .. } => (offset, 0),
-        };
+        let (offset, size) = (entry.offset(), entry.size());
         let end = offset.saturating_add(record_bytes(size, version));
         if offset != at || end > dat_bytes {
             return (at, n);
@@ -817,9 +799,7 @@ fn covered(entries: &[IdxEntry], first: u64, version: Version, dat_bytes: u64) -
 /// The last word of an `.idx` on each key, and what it counts.
 fn fold(entries: &[IdxEntry]) -> (Vec<Change>, Progress) {
     let mut order: Vec<u32> = (0..u32::try_from(entries.len()).unwrap_or(u32::MAX)).collect();
-    let key = |n: u32| match entries[n as usize] {
-        IdxEntry::Put { key, .. } | IdxEntry::Delete { key, .. } => key,
-    };
+    let key = |n: u32| entries[n as usize].key();
     order.sort_by_key(|n| key(*n));
     let (mut changes, mut progress): (Vec<Change>, _) = (Vec::new(), Progress::default());
     for group in order.chunk_by(|a, b| key(*a) == key(*b)) {
@@ -904,6 +884,7 @@ impl Walk {
             Event::Damage { start, end } => {
                 self.previous = None;
                 self.torn |= end > self.acknowledged_to;
+                self.accept_named(start..end.min(self.acknowledged_to))?;
                 return Ok(end - start);
             }
         }
@@ -926,7 +907,7 @@ impl Walk {
         let mut found = *found;
         let name = self.named.get(&found.offset);
         let named = name.is_some();
-        let key = name.map_or(found.header.key, |(key, _)| *key);
+        let key = name.map_or(found.header.key, IdxEntry::key);
         let was_commit = key == commit::COMMIT_KEY && found.header.size == 0;
         let among_ours = self
             .previous
@@ -953,6 +934,32 @@ impl Walk {
         }
     }
 
+    /// Enters what an `.idx` knows to be where nothing can be read: a deleted needle stays deleted, a damaged one is answered with
+    /// an error and not with what it replaced.
+    fn accept_named(&mut self, damage: Range<u64>) -> Result<(), HaystackError> {
+        if damage.is_empty() {
+            return Ok(());
+        }
+        self.accept_held()?;
+        let lost: Vec<IdxEntry> = self.named.range(damage).map(|(_, entry)| *entry).collect();
+        for entry in lost {
+            let header = Header {
+                cookie: Cookie(0),
+                key: entry.key(),
+                size: entry.size(),
+            };
+            self.accept(&Found {
+                offset: entry.offset(),
+                header,
+                appended_at_ns: 0,
+                checksum: 0,
+                fault: Some(NeedleError::Malformed),
+                sealed: false,
+            })?;
+        }
+        Ok(())
+    }
+
     fn accept_foreign(&mut self, found: &Found) -> Result<(), HaystackError> {
         let fresh = found.offset >= self.replay.progress.dat_bytes;
         self.accept(found)?;
@@ -965,10 +972,10 @@ impl Walk {
     fn accept(&mut self, found: &Found) -> Result<(), HaystackError> {
         let named = self.named.get(&found.offset);
         let mut found = *found;
-        if let (false, Some((key, _))) = (found.sealed, named) {
-            found.header.key = *key;
+        if let (false, Some(entry)) = (found.sealed, named) {
+            found.header.key = entry.key();
         }
-        self.replay.record(&found, named.map(|(_, live)| *live))?;
+        self.replay.record(&found, named.map(IdxEntry::is_put))?;
         self.settled_to = found.end(self.replay.version);
         Ok(())
     }
