@@ -33,6 +33,35 @@ pub enum IdxEntry {
     },
 }
 
+impl IdxEntry {
+    /// Key of the needle.
+    pub const fn key(&self) -> NeedleKey {
+        match *self {
+            Self::Put { key, .. } | Self::Delete { key, .. } => key,
+        }
+    }
+
+    /// Where the record starts.
+    pub const fn offset(&self) -> u64 {
+        match *self {
+            Self::Put { offset, .. } | Self::Delete { offset, .. } => offset,
+        }
+    }
+
+    /// Size field of the record's header: a delete marker's is 0.
+    pub const fn size(&self) -> u32 {
+        match *self {
+            Self::Put { size, .. } => size,
+            Self::Delete { .. } => 0,
+        }
+    }
+
+    /// Whether the key is live.
+    pub const fn is_put(&self) -> bool {
+        matches!(self, Self::Put { .. })
+    }
+}
+
 const TOMBSTONE: u32 = u32::MAX;
 
 impl OffsetWidth {

@@ -22,10 +22,46 @@ pub enum Mutant {
     ReuseKeys,
     /// Lets a payload pass for a commit record of this volume.
     AcceptForgedCommits,
-    /// Starts a new vacuum table from the wrong place and loses what was written meanwhile.
+    /// Loses what was written while a vacuum was under way.
     ForgetWritesDuringVacuum,
     /// Trusts bytes after a failed sync without writing them again.
     SkipTailRewrite,
+    /// Leaves the bytes of a failed write where the next commit goes.
+    SkipRollBack,
+    /// Serves records without looking at their seals.
+    SkipSeal,
+    /// Serves records without looking at their data's checksum.
+    SkipChecksum,
+    /// Takes a whole commit for a proof of everything before it, though it did not wait for it.
+    TrustOverlappingCommits,
+    /// Notes a checkpoint without syncing the `.idx`.
+    SkipIdxSync,
+    /// Goes on at the next commit record after damage, not at the next record.
+    SkipNeighbours,
+}
+
+#[cfg(test)]
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Self; 17] = [
+        Self::SkipDataSync,
+        Self::IndexBeforeData,
+        Self::TrustTail,
+        Self::IgnoreFailedSync,
+        Self::SkipFolderSync,
+        Self::DeleteInIndexOnly,
+        Self::RenameBeforeSync,
+        Self::ReuseKeys,
+        Self::AcceptForgedCommits,
+        Self::ForgetWritesDuringVacuum,
+        Self::SkipTailRewrite,
+        Self::SkipRollBack,
+        Self::SkipSeal,
+        Self::SkipChecksum,
+        Self::TrustOverlappingCommits,
+        Self::SkipIdxSync,
+        Self::SkipNeighbours,
+    ];
 }
 
 #[cfg(test)]

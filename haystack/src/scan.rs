@@ -11,6 +11,7 @@ use moongate_disk::DiskFile;
 
 use crate::commit::{self, Before, CommitHasher, CommitRecord};
 use crate::id::NeedleKey;
+use crate::mutant::{self, Mutant};
 use crate::needle::{
     ALIGNMENT_BYTES, DATA_BYTES_MAX, HEADER_BYTES, Header, KEY_AT, Needle, NeedleError, Version,
     record_bytes, u64_at,
@@ -351,6 +352,9 @@ impl<'a> Scan<'a> {
         let Some((at, commit)) = self.next_commit_record(from, until)? else {
             return Ok(until);
         };
+        if mutant::is(Mutant::SkipNeighbours) {
+            return Ok(at);
+        }
         if commit.start > damage {
             return Ok(commit.start);
         }

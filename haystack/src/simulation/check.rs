@@ -40,7 +40,13 @@ impl Answer {
 fn told(state: &State) -> String {
     state.as_ref().map_or("absent".into(), |value| {
         let data = &value.draft.data;
-        format!("{} bytes {:?}..", data.len(), &data[..data.len().min(8)])
+        format!(
+            "{} bytes {:?}.. of {} ttl {}",
+            data.len(),
+            &data[..data.len().min(8)],
+            value.born_secs,
+            value.draft.ttl
+        )
     })
 }
 

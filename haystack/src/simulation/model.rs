@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::id::Cookie;
 use crate::needle::{Draft, Needle};
 
@@ -13,24 +11,24 @@ use crate::needle::{Draft, Needle};
 pub struct Value {
     pub cookie: Cookie,
     pub draft: Draft,
-    /// When it was stored; the needle's own time may be a little later.
+    /// When it was stored.
     pub born_secs: u64,
 }
 
 impl Value {
     /// Byte for byte, with all metadata.
     pub fn is(&self, needle: &Needle) -> bool {
-        let text = |bytes: &Bytes| bytes.clone();
         needle.header.cookie == self.cookie
             && needle.data() == self.draft.data
-            && needle.name() == text(&self.draft.name)
-            && needle.mime() == text(&self.draft.mime)
-            && needle.pairs() == text(&self.draft.pairs)
+            && needle.name() == &self.draft.name[..]
+            && needle.mime() == &self.draft.mime[..]
+            && needle.pairs() == &self.draft.pairs[..]
             && needle.last_modified_secs == self.draft.last_modified_secs
             && needle.ttl == self.draft.ttl
             && needle.is_gzip() == self.draft.gzip
             && needle.is_chunk_manifest() == self.draft.chunk_manifest
             && needle.checksum == self.draft.checksum
+            && needle.appended_at_ns / 1_000_000_000 == self.born_secs
     }
 
     /// Whether vacuum may drop it at `now_secs`.

@@ -49,3 +49,24 @@ fn what_was_acknowledged_survives() {
         );
     }
 }
+
+#[test]
+fn a_seed_replays_exactly() {
+    for seed in 0..40 {
+        let first = run(seed, None, false).unwrap();
+        assert_eq!(run(seed, None, false).unwrap(), first, "seed {seed}");
+    }
+    assert_ne!(run(0, None, false).unwrap(), run(1, None, false).unwrap());
+}
+
+/// Seeds within which each mistake must be noticed.
+const SEEDS_PER_MUTANT: u64 = 1000;
+
+#[test]
+fn every_mutant_is_caught() {
+    let survivors: Vec<Mutant> = Mutant::ALL
+        .into_iter()
+        .filter(|mutant| first_failure(SEEDS_PER_MUTANT, Some(*mutant)).is_none())
+        .collect();
+    assert_eq!(survivors, [], "the simulation is too weak for these");
+}

@@ -20,6 +20,7 @@ use crate::id::{Cookie, NeedleKey, VolumeId};
 use crate::idx::OffsetWidth;
 use crate::index::hot::{HotIndex, Lookup};
 use crate::index::{Counters, Entry, Progress, TableId};
+use crate::mutant::{self, Mutant};
 use crate::needle::{Needle, Version, record_bytes};
 use crate::super_block::SuperBlock;
 
@@ -66,7 +67,8 @@ impl Generation {
         entry: &Entry,
         record: Bytes,
     ) -> Result<Needle, HaystackError> {
-        let sealed_at = (entry.offset >= self.sealed_from).then_some(entry.offset);
+        let must_be_sealed = entry.offset >= self.sealed_from && !mutant::is(Mutant::SkipSeal);
+        let sealed_at = must_be_sealed.then_some(entry.offset);
         let damaged = |fault| HaystackError::Damaged {
             volume: self.table.volume,
             key,

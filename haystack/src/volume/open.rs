@@ -4,12 +4,14 @@
 //! commits count. What a crash left of the last one (it was never acknowledged) is cut off, but for records in it that are whole:
 //! should it have been acknowledged and then damaged, they are not lost with it. What SeaweedFS appended counts where its `.idx` names it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use bytes::Bytes;
 use moongate_disk::{Disk, DiskFile, OpenMode};
 use parking_lot::RwLock;
 
@@ -19,12 +21,12 @@ use super::writer::{Start, Writer};
 use super::{Generation, Volume};
 use crate::commit::{self, Before};
 use crate::error::HaystackError;
-use crate::id::NeedleKey;
+use crate::id::Cookie;
 use crate::idx::{IdxEntry, OffsetWidth};
 use crate::index::hot::HotIndex;
 use crate::index::{Change, Checkpoint, Entry, Progress, TableId};
 use crate::mutant::{self, Mutant};
-use crate::needle::{Needle, NeedleError, Stamp, Version, encode_marker, record_bytes};
+use crate::needle::{Header, Needle, NeedleError, Stamp, Version, encode_marker, record_bytes};
 use crate::placement::ReplicaPlacement;
 use crate::scan::{Event, Found, Scan};
 use crate::sequence;
@@ -313,8 +315,8 @@ struct Opening<'a> {
     keeps_what_it_cuts: bool,
 }
 
-/// What an `.idx` says of the record at an offset: its key, and whether it holds a live needle.
-type Named = HashMap<u64, (NeedleKey, bool)>;
+/// What an `.idx` says of the record at an offset.
+type Named = BTreeMap<u64, IdxEntry>;
 
 impl Opening<'_> {
     fn failed(&self, error: io::Error) -> HaystackError {
@@ -428,10 +430,8 @@ impl Opening<'_> {
             let entries = self.read_idx(&*idx, 0)?;
             let (covered, used) = covered(&entries, first, self.block.version, self.dat_bytes);
             // Ours is read as a whole: it tells which needles carry a seal.
-            let has_commits = entries
-                .iter()
-                .any(|e| matches!(e, IdxEntry::Delete { key, .. } if *key == commit::COMMIT_KEY));
-            let whole = used == entries.len() && used > 0 && !has_commits;
+            let has_commits = entries.iter().any(|e| e.key() == commit::COMMIT_KEY);
+            let whole = used == entries.len() && used > 0 && !has_commits && acknowledged_to == 0;
             if whole && self.tail_is_as_indexed(entries.last(), covered)? {
                 return self.take_over_idx(idx, &entries, covered);
             }
@@ -455,20 +455,21 @@ impl Opening<'_> {
         self.rebuild(&entries, acknowledged_to, &trusted.places)
     }
 
-    /// Whether the record of the last `.idx` entry is in the `.dat`.
+    /// Whether the record of the last `.idx` entry is in the `.dat`, and not ours.
     fn tail_is_as_indexed(
         &self,
         last: Option<&IdxEntry>,
         covered: u64,
     ) -> Result<bool, HaystackError> {
-        let (Some(IdxEntry::Put { key, offset, .. } | IdxEntry::Delete { key, offset }), true) =
-            (last, covered <= self.dat_bytes)
-        else {
+        let Some(last) = last.filter(|_| covered <= self.dat_bytes) else {
             return Ok(false);
         };
-        let bytes = moongate_disk::read_exact_at(self.dat, *offset, crate::needle::HEADER_BYTES)
+        let len = record_bytes(last.size(), self.block.version) as usize;
+        let record = moongate_disk::read_exact_at(self.dat, last.offset(), len)
             .map_err(|e| self.failed(e))?;
-        Ok(crate::needle::Header::decode(&bytes).is_some_and(|header| header.key == *key))
+        let as_indexed = Header::decode(&record).is_some_and(|h| h.key == last.key());
+        let ours = Needle::header_holds(record.into(), self.block.version, last.offset());
+        Ok(as_indexed && !ours)
     }
 
     /// The `.idx` covers the `.dat` record by record: take it as it is.
@@ -651,25 +652,21 @@ impl Opening<'_> {
             ));
             return Ok(());
         }
-        let version = self.block.version;
         let whole: Vec<Found> = walk
             .held_records()
             .filter(|r| r.sealed && r.fault.is_none())
             .collect();
         let salvaged = self.salvage(&whole, walk.settled_to)?;
-        self.put_back(&salvaged, walk.settled_to)?;
+        self.put_back(&salvaged)?;
         self.recovery.cut_bytes = cut_bytes;
-        self.recovery.salvaged = salvaged.records.len() as u64;
-        self.dat_bytes = walk.settled_to + salvaged.commit.len() as u64;
-        if salvaged.records.is_empty() {
-            return Ok(());
+        self.recovery.salvaged = whole.len() as u64;
+        self.dat_bytes = salvaged.end();
+        for held in salvaged.entries {
+            match held {
+                Held::Record(found) => walk.replay.record(&found, None)?,
+                Held::CommitEnd(end) => walk.replay.commit_record(end),
+            }
         }
-        let mut offset = walk.settled_to;
-        for found in salvaged.records {
-            walk.replay.record(&Found { offset, ..found }, None)?;
-            offset += record_bytes(found.header.size, version);
-        }
-        walk.replay.commit_record(self.dat_bytes);
         Ok(())
     }
 
@@ -704,39 +701,38 @@ impl Opening<'_> {
 
     /// Cuts the tail and appends what was saved of it. What is in its place already is not touched: should this be interrupted, the
     /// next opening finds it again.
-    fn put_back(&self, salvaged: &Salvaged, start: u64) -> Result<(), HaystackError> {
-        let kept_to = start + salvaged.in_place_bytes as u64;
+    fn put_back(&self, salvaged: &Salvaged) -> Result<(), HaystackError> {
+        let kept_to = salvaged.start + salvaged.in_place_bytes as u64;
         self.dat
             .set_len(kept_to)
             .and_then(|()| {
                 self.dat
-                    .write_all_at(&salvaged.commit[salvaged.in_place_bytes..], kept_to)
+                    .write_all_at(&salvaged.bytes[salvaged.in_place_bytes..], kept_to)
             })
             .and_then(|()| self.dat.sync_data())
             .map_err(|e| self.failed(e))
     }
 
-    /// Whole records of a torn commit, as a commit of their own at `start`.
+    /// Whole records of torn commits, as a commit of their own at `start`.
     fn salvage(&self, whole: &[Found], start: u64) -> Result<Salvaged, HaystackError> {
         let version = self.block.version;
-        let mut salvaged = Salvaged::default();
+        let mut salvaged = Salvaged {
+            version,
+            start,
+            bytes: Vec::new(),
+            committed: 0,
+            entries: Vec::new(),
+            in_place_bytes: 0,
+            appended_at_ns: 0,
+        };
         for found in whole {
             let len = record_bytes(found.header.size, version) as usize;
             let record = moongate_disk::read_exact_at(self.dat, found.offset, len)
                 .map_err(|e| self.failed(e))?;
-            let offset = start + salvaged.commit.len() as u64;
-            if found.offset == offset {
-                salvaged.commit.extend_from_slice(&record);
-                salvaged.in_place_bytes = salvaged.commit.len();
-                salvaged.records.push(*found);
-            } else {
-                salvaged.take(found, record, offset, version);
-            }
+            salvaged.take(found, record);
         }
-        if let Some(last) = salvaged.records.last() {
-            // What is before was made durable before anything was judged.
-            let (before, stamp_ns) = (Before::Durable, last.appended_at_ns + 1);
-            commit::seal_commit(&mut salvaged.commit, start, before, stamp_ns, version);
+        if !whole.is_empty() {
+            salvaged.end_commit();
         }
         Ok(salvaged)
     }
@@ -805,47 +801,83 @@ impl Opening<'_> {
 }
 
 /// What is saved of a torn tail.
-#[derive(Default)]
 struct Salvaged {
-    commit: Vec<u8>,
-    /// In the order of `commit`, with the offsets that they had.
-    records: Vec<Found>,
-    /// So much of `commit` is where it was.
+    version: Version,
+    /// Offset of `bytes`.
+    start: u64,
+    bytes: Vec<u8>,
+    /// Of `bytes`, those that a commit record closes already.
+    committed: usize,
+    entries: Vec<Held>,
+    /// So much of `bytes` is where it was.
     in_place_bytes: usize,
+    appended_at_ns: u64,
 }
 
 impl Salvaged {
-    /// Takes a record to another place.
-    fn take(&mut self, found: &Found, record: Vec<u8>, offset: u64, version: Version) {
+    fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+
+    /// Takes a record, to another place if it must be; there too it may hide no commit record.
+    fn take(&mut self, found: &Found, record: Vec<u8>) {
+        self.appended_at_ns = self.appended_at_ns.max(found.appended_at_ns);
+        if found.offset == self.end() {
+            self.bytes.extend_from_slice(&record);
+            self.in_place_bytes = self.bytes.len();
+            self.entries.push(Held::Record(*found));
+            return;
+        }
+        let record = record.into();
+        loop {
+            let (at, offset) = (self.bytes.len(), self.end());
+            self.encode(found, &record);
+            if !commit::hides_in(&self.bytes[at..], self.version, offset) {
+                self.entries.push(Held::Record(Found { offset, ..*found }));
+                return;
+            }
+            self.bytes.truncate(at);
+            self.end_commit();
+        }
+    }
+
+    fn encode(&mut self, found: &Found, record: &Bytes) {
         let stamp = Stamp {
             key: found.header.key,
             cookie: found.header.cookie,
             appended_at_ns: found.appended_at_ns,
-            offset,
+            offset: self.end(),
         };
-        let at = self.commit.len();
-        match Needle::decode(record.into(), version, None) {
+        match Needle::decode(record.clone(), self.version, None) {
             Ok(needle) if found.header.size > 0 => {
-                needle.to_draft().encode(&stamp, version, &mut self.commit);
+                needle
+                    .to_draft()
+                    .encode(&stamp, self.version, &mut self.bytes);
             }
-            _ => encode_marker(&stamp, found.checksum, version, &mut self.commit),
+            _ => encode_marker(&stamp, found.checksum, self.version, &mut self.bytes),
         }
-        if commit::hides_in(&self.commit[at..], version, offset) {
-            // It was never acknowledged, and must not stand here.
-            self.commit.truncate(at);
+    }
+
+    fn end_commit(&mut self) {
+        let mut commit = self.bytes.split_off(self.committed);
+        // What is before was made durable before anything was judged.
+        let before = if self.committed == 0 {
+            Before::Durable
         } else {
-            self.records.push(*found);
-        }
+            Before::Unsynced
+        };
+        let stamp_ns = self.appended_at_ns + 1;
+        commit::seal_commit(&mut commit, self.end(), before, stamp_ns, self.version);
+        self.bytes.append(&mut commit);
+        self.committed = self.bytes.len();
+        self.entries.push(Held::CommitEnd(self.end()));
     }
 }
 
 fn named(entries: &[IdxEntry]) -> Named {
     entries
         .iter()
-        .map(|entry| match entry {
-            IdxEntry::Put { offset, key, .. } => (*offset, (*key, true)),
-            IdxEntry::Delete { offset, key } => (*offset, (*key, false)),
-        })
+        .map(|entry| (entry.offset(), *entry))
         .collect()
 }
 
@@ -853,10 +885,7 @@ fn named(entries: &[IdxEntry]) -> Named {
 fn covered(entries: &[IdxEntry], first: u64, version: Version, dat_bytes: u64) -> (u64, usize) {
     let mut at = first;
     for (n, entry) in entries.iter().enumerate() {
-        let (offset, size) = match *entry {
-            IdxEntry::Put { offset, size, .. } => (offset, size),
-            IdxEntry::Delete { offset, .. } => (offset, 0),
-        };
+        let (offset, size) = (entry.offset(), entry.size());
         let end = offset.saturating_add(record_bytes(size, version));
         if offset != at || end > dat_bytes {
             return (at, n);
@@ -869,9 +898,7 @@ fn covered(entries: &[IdxEntry], first: u64, version: Version, dat_bytes: u64) -
 /// The last word of an `.idx` on each key, and what it counts.
 fn fold(entries: &[IdxEntry]) -> (Vec<Change>, Progress) {
     let mut order: Vec<u32> = (0..u32::try_from(entries.len()).unwrap_or(u32::MAX)).collect();
-    let key = |n: u32| match entries[n as usize] {
-        IdxEntry::Put { key, .. } | IdxEntry::Delete { key, .. } => key,
-    };
+    let key = |n: u32| entries[n as usize].key();
     order.sort_by_key(|n| key(*n));
     let (mut changes, mut progress): (Vec<Change>, _) = (Vec::new(), Progress::default());
     for group in order.chunk_by(|a, b| key(*a) == key(*b)) {
@@ -956,6 +983,7 @@ impl Walk {
             Event::Damage { start, end } => {
                 self.previous = None;
                 self.torn |= end > self.acknowledged_to;
+                self.accept_named(start..end.min(self.acknowledged_to))?;
                 return Ok(end - start);
             }
         }
@@ -969,18 +997,21 @@ impl Walk {
         match sound {
             _ if end <= self.acknowledged_to => true,
             Some(Before::Durable) => true,
-            Some(Before::Unsynced) => nothing_torn,
+            Some(Before::Unsynced) => nothing_torn || mutant::is(Mutant::TrustOverlappingCommits),
             None => false,
         }
     }
 
     fn loose(&mut self, found: &Found) -> Result<(), HaystackError> {
         let mut found = *found;
-        let named = self.named.contains_key(&found.offset);
+        let name = self.named.get(&found.offset);
+        let named = name.is_some();
+        let key = name.map_or(found.header.key, IdxEntry::key);
+        let was_commit = key == commit::COMMIT_KEY && found.header.size == 0;
         let among_ours = self
             .previous
             .is_some_and(|(ours, before_named)| ours && (before_named || !named));
-        let ours = found.sealed || among_ours;
+        let ours = found.sealed || among_ours || was_commit;
         self.previous = Some((ours, named));
         if !found.sealed && ours {
             found.fault = found.fault.or(Some(NeedleError::Seal));
@@ -1002,6 +1033,32 @@ impl Walk {
         }
     }
 
+    /// Enters what an `.idx` knows to be where nothing can be read: a deleted needle stays deleted, a damaged one is answered with
+    /// an error and not with what it replaced.
+    fn accept_named(&mut self, damage: Range<u64>) -> Result<(), HaystackError> {
+        if damage.is_empty() {
+            return Ok(());
+        }
+        self.accept_held()?;
+        let lost: Vec<IdxEntry> = self.named.range(damage).map(|(_, entry)| *entry).collect();
+        for entry in lost {
+            let header = Header {
+                cookie: Cookie(0),
+                key: entry.key(),
+                size: entry.size(),
+            };
+            self.accept(&Found {
+                offset: entry.offset(),
+                header,
+                appended_at_ns: 0,
+                checksum: 0,
+                fault: Some(NeedleError::Malformed),
+                sealed: false,
+            })?;
+        }
+        Ok(())
+    }
+
     fn accept_foreign(&mut self, found: &Found) -> Result<(), HaystackError> {
         let fresh = found.offset >= self.replay.progress.dat_bytes;
         self.accept(found)?;
@@ -1014,10 +1071,10 @@ impl Walk {
     fn accept(&mut self, found: &Found) -> Result<(), HaystackError> {
         let named = self.named.get(&found.offset);
         let mut found = *found;
-        if let (false, Some((key, _))) = (found.sealed, named) {
-            found.header.key = *key;
+        if let (false, Some(entry)) = (found.sealed, named) {
+            found.header.key = entry.key();
         }
-        self.replay.record(&found, named.map(|(_, live)| *live))?;
+        self.replay.record(&found, named.map(IdxEntry::is_put))?;
         self.settled_to = found.end(self.replay.version);
         Ok(())
     }

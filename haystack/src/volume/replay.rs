@@ -130,7 +130,9 @@ impl Replay {
                     before,
                 ),
             }
-            self.progress.appended_at_ns = self.progress.appended_at_ns.max(found.appended_at_ns);
+            // A damaged time would set the volume's clock forward for ever.
+            let appended_at_ns = found.fault.map_or(found.appended_at_ns, |_| 0);
+            self.progress.appended_at_ns = self.progress.appended_at_ns.max(appended_at_ns);
         }
         self.progress.dat_bytes = self.progress.dat_bytes.max(found.end(self.version));
         Ok(())

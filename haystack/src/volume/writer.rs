@@ -523,6 +523,9 @@ impl Writer {
 
     /// Takes back a write that failed, so that nothing torn stands before the next commit.
     fn roll_back(&mut self) {
+        if mutant::is(Mutant::SkipRollBack) {
+            return;
+        }
         if let Err(error) = self.generation.dat.set_len(self.tail) {
             self.volume.set_read_only(
                 &format!("a failed write could not be taken back: {error}"),
@@ -624,7 +627,9 @@ impl Writer {
             return Ok(());
         }
         let failed = |e: io::Error| HaystackError::from_io(self.volume.id(), &e);
-        if let Err(error) = self.idx.sync_data() {
+        if !mutant::is(Mutant::SkipIdxSync)
+            && let Err(error) = self.idx.sync_data()
+        {
             // A later sync would succeed without what this one dropped: opening the volume again writes it again.
             self.volume.set_read_only(
                 &format!("fdatasync of its .idx failed ({error}): restart to recover"),
