@@ -220,6 +220,10 @@ impl<'a> Scan<'a> {
     /// records of ours lie within it, up to its end.
     fn has_its_length(&mut self, found: &Found) -> io::Result<bool> {
         let (from, end) = (found.offset + ALIGNMENT_BYTES, found.end(self.version));
+        let was_commit = found.header.key == commit::COMMIT_KEY && found.header.size > 0;
+        if was_commit && self.after_ours {
+            return Ok(false);
+        }
         if found.fault.is_some() && !self.walkable(end)? {
             return Ok(false);
         }

@@ -426,7 +426,9 @@ impl Opening<'_> {
             let entries = self.read_idx(&*idx, 0)?;
             let (covered, used) = covered(&entries, first, self.block.version, self.dat_bytes);
             // Ours is read as a whole: it tells which needles carry a seal.
-            let has_commits = entries.iter().any(|e| e.key() == commit::COMMIT_KEY);
+            let has_commits = entries
+                .iter()
+                .any(|e| !e.is_put() && e.key() == commit::COMMIT_KEY);
             let whole = used == entries.len() && used > 0 && !has_commits && acknowledged_to == 0;
             if whole && self.tail_is_as_indexed(entries.last(), covered)? {
                 return self.take_over_idx(idx, &entries, covered);
