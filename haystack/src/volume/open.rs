@@ -82,9 +82,26 @@ const COPY_BYTES: u64 = 4 << 20;
 
 /// CRC-32 of the last bytes before `end`.
 pub(crate) fn tail_crc(dat: &dyn DiskFile, end: u64) -> io::Result<u32> {
+    Ok(crc32fast::hash(&tail(dat, end)?))
+}
+
+fn tail(dat: &dyn DiskFile, end: u64) -> io::Result<Vec<u8>> {
     let len = end.min(TAIL_CRC_BYTES);
-    let bytes = moongate_disk::read_exact_at(dat, end - len, len as usize)?;
-    Ok(crc32fast::hash(&bytes))
+    moongate_disk::read_exact_at(dat, end - len, len as usize)
+}
+
+/// Whether the last bytes before a checkpoint are those that it saw, but for one bit that may have flipped since.
+fn is_tail_of(dat: &dyn DiskFile, checkpoint: &Checkpoint) -> io::Result<bool> {
+    let mut bytes = tail(dat, checkpoint.dat_bytes)?;
+    if crc32fast::hash(&bytes) == checkpoint.tail_crc {
+        return Ok(true);
+    }
+    Ok((0..bytes.len() * 8).any(|bit| {
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        let same = crc32fast::hash(&bytes) == checkpoint.tail_crc;
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        same
+    }))
 }
 
 /// Makes an empty volume; when this returns it survives a power cut.
@@ -333,9 +350,7 @@ impl Opening<'_> {
         };
         let fits =
             checkpoint.dat_bytes <= progress.dat_bytes && progress.dat_bytes <= self.dat_bytes;
-        let same = fits
-            && tail_crc(self.dat, checkpoint.dat_bytes).map_err(|e| self.failed(e))?
-                == checkpoint.tail_crc;
+        let same = fits && is_tail_of(self.dat, &checkpoint).map_err(|e| self.failed(e))?;
         Ok(same.then_some((progress, checkpoint)))
     }
 
