@@ -78,7 +78,13 @@ impl History {
         self.acked = self.states.len() - 1;
     }
 
-    /// What is live is durable too.
+    /// What is live is durable too; what failed after it may still lie behind the end of the file.
+    pub fn is_flushed(&mut self) {
+        self.older.extend(self.states.drain(..self.acked));
+        self.acked = 0;
+    }
+
+    /// What is live is durable too, and nothing else is left.
     pub fn is_durable(&mut self) {
         self.is(self.live().clone());
     }

@@ -307,7 +307,7 @@ impl World {
         self.trace
             .note(format_args!("{what} {}: {done:?}", self.slots[at].files.id));
         match done {
-            Some(Ok(())) => self.slots[at].all_durable(),
+            Some(Ok(())) => self.slots[at].all_flushed(),
             Some(Err(error)) if !self.excused(at) => return Err(format!("{what}: {error}")),
             _ => {}
         }

@@ -69,7 +69,14 @@ impl Slot {
         self.volume().is_some_and(|v| v.read_only().is_some())
     }
 
-    /// Everything that was acknowledged is on the disk.
+    /// Everything that was acknowledged is on the disk, though perhaps for want of anything to sync.
+    pub fn all_flushed(&mut self) {
+        if !self.is_read_only() {
+            self.model.values_mut().for_each(|h| h.is_flushed());
+        }
+    }
+
+    /// Everything that was acknowledged is on the disk, and was synced just now.
     pub fn all_durable(&mut self) {
         if !self.is_read_only() {
             self.model.values_mut().for_each(|h| h.is_durable());
@@ -176,7 +183,7 @@ impl World {
             }
             let closed = slot.open.as_mut().map(|opened| opened.writer.close());
             if matches!(closed, Some(Ok(()))) {
-                slot.all_durable();
+                slot.all_flushed();
             }
         }
     }
