@@ -533,7 +533,8 @@ impl Opening<'_> {
     ) -> Result<Ready, HaystackError> {
         let first = self.block.first_record();
         let acknowledged_to = acknowledged_to.max(self.proved_by_idx(entries)?).max(first);
-        self.secure(first)?;
+        // With the super block: making the volume may have been interrupted before it was durable.
+        self.secure(0)?;
         let new_path = self.files.path("idx.new");
         let idx = self
             .disk
