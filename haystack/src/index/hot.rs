@@ -15,6 +15,7 @@ use quick_cache::sync::Cache;
 use super::{Change, Entry, IndexError, IndexStore, Progress, TableId};
 use crate::id::NeedleKey;
 use crate::needle::ALIGNMENT_BYTES;
+use crate::sequence;
 
 const PAGE_KEY_BITS: u32 = 11;
 /// Keys in the range of one page.
@@ -308,7 +309,8 @@ impl HotIndex {
         Ok(Snapshot(page))
     }
 
-    /// Applies changes to the store, then to the pages in memory. `key_max` is the largest key that the table had before.
+    /// Applies changes to the store, then to the pages in memory. `key_max` is the largest key of ours (see
+    /// [`crate::sequence`]) that the table had before.
     pub fn apply(
         &self,
         table: TableId,
@@ -334,8 +336,10 @@ impl HotIndex {
             }
             return;
         }
-        // The first key of a range above all others: the page is complete without asking the store.
-        let range_is_new = key_max.is_none_or(|max| max.0 >> PAGE_KEY_BITS < page_key.1);
+        // The first key of a range above all others: the page is complete without asking the store. Keys that are not ours come
+        // in any order, and `key_max` says nothing of them.
+        let range_is_new = sequence::is_ours(change.0)
+            && key_max.is_none_or(|max| max.0 >> PAGE_KEY_BITS < page_key.1);
         if range_is_new {
             let mut packed = Packed::default();
             packed.set(change.0, &change.1);
@@ -425,6 +429,27 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_foreign_key_makes_no_page_without_asking_the_store() {
+        let store = Arc::new(MemIndex::new());
+        let entry = Entry {
+            offset: 8,
+            size: 1,
+            deleted: false,
+        };
+        let (old, new) = (NeedleKey(1 << 60), NeedleKey((1 << 60) + 1));
+        store
+            .apply(TABLE, &[(old, entry)], &Progress::default())
+            .unwrap();
+        let index = HotIndex::new(store, 0);
+        // No key of ours was ever put.
+        index
+            .apply(TABLE, &[(new, entry)], &Progress::default(), None)
+            .unwrap();
+        assert_eq!(index.get(TABLE, old).unwrap(), Some(entry));
+        assert_eq!(index.get(TABLE, new).unwrap(), Some(entry));
     }
 
     #[test]

@@ -93,6 +93,7 @@ impl World {
             return;
         };
         let len = file.len().unwrap_or(0);
+        self.slots[at].idx_harmed = true;
         if self.rng.one_in(2) {
             self.trace.note(format_args!("an idx is lost"));
             let _ = self.disk.remove(&path);

@@ -40,6 +40,8 @@ pub struct Slot {
     pub open: Option<Opened>,
     pub vacuum: Option<Vacuum>,
     pub flip: Option<Flip>,
+    /// Its `.idx` was lost or cut since it was last open.
+    pub idx_harmed: bool,
 }
 
 impl Slot {
@@ -57,11 +59,18 @@ impl Slot {
             open: None,
             vacuum: None,
             flip: None,
+            idx_harmed: false,
         }
     }
 
     pub fn volume(&self) -> Option<&Arc<Volume>> {
         self.open.as_ref().map(|opened| &opened.volume)
+    }
+
+    /// A bit of it flipped, and something that would help to tell is lost.
+    fn is_fragile(&self) -> bool {
+        self.flip
+            .is_some_and(|flip| flip.unindexed || self.idx_harmed)
     }
 
     /// Whether it stopped taking writes.
@@ -219,9 +228,8 @@ impl World {
     /// Opens everything, whatever goes wrong meanwhile, and compares it.
     pub fn rise(&mut self) -> Result<(), String> {
         for interruption in 0.. {
-            // Decay and a crash at once, without an index, are beyond what is promised.
-            let decayed = |s: &Slot| s.flip.is_some_and(|flip| flip.unindexed);
-            let spared = self.slots.iter().any(decayed);
+            // Decay, a lost index and a crash all at once are beyond what is promised.
+            let spared = self.slots.iter().any(Slot::is_fragile);
             if interruption < INTERRUPTIONS_MAX && !spared && self.rng.one_in(3) {
                 self.arm_for_recovery();
             }
@@ -239,6 +247,9 @@ impl World {
         }
         self.check_all(true)?;
         self.power_was_lost = false;
+        self.slots
+            .iter_mut()
+            .for_each(|slot| slot.idx_harmed = false);
         Ok(())
     }
 
