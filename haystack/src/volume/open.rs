@@ -359,8 +359,8 @@ impl Opening<'_> {
             Some((progress, checkpoint)) if self.has_idx(&checkpoint) => {
                 self.resume(progress, checkpoint)
             }
-            Some((progress, _)) => self.take_over(progress.dat_bytes),
-            None => self.take_over(0),
+            Some((progress, _)) => self.rebuild(&[], Some(progress), &Trusted::default()),
+            None => self.take_over(),
         }
     }
 
@@ -424,8 +424,8 @@ impl Opening<'_> {
         self.keep(idx, progress, checkpoint)
     }
 
-    /// Opens a volume that the index does not know: SeaweedFS made it, or the index was lost; or its `.idx` was.
-    fn take_over(&mut self, acknowledged_to: u64) -> Result<Ready, HaystackError> {
+    /// Opens a volume that the index does not know: SeaweedFS made it, or the index was lost.
+    fn take_over(&mut self) -> Result<Ready, HaystackError> {
         self.recovery.rebuilt = true;
         self.index.drop_table(self.table)?;
         let first = self.block.first_record();
@@ -444,13 +444,13 @@ impl Opening<'_> {
             let has_commits = entries
                 .iter()
                 .any(|e| !e.is_put() && e.key() == commit::COMMIT_KEY);
-            let whole = used == entries.len() && used > 0 && !has_commits && acknowledged_to == 0;
+            let whole = used == entries.len() && used > 0 && !has_commits;
             if whole && self.tail_is_as_indexed(entries.last(), covered)? {
                 return self.take_over_idx(idx, &entries, covered);
             }
-            return self.rebuild(&entries, acknowledged_to, &[]);
+            return self.rebuild(&entries, None, &Trusted::default());
         }
-        self.rebuild(&[], acknowledged_to, &[])
+        self.rebuild(&[], None, &Trusted::default())
     }
 
     /// Trusts nothing but the `.dat`; the `.idx` says only what cannot be told from it.
@@ -464,8 +464,7 @@ impl Opening<'_> {
         } else {
             Vec::new()
         };
-        let acknowledged_to = trusted.acknowledged_to.min(self.dat_bytes);
-        self.rebuild(&entries, acknowledged_to, &trusted.places)
+        self.rebuild(&entries, None, trusted)
     }
 
     /// Whether the record of the last `.idx` entry is in the `.dat`, and not ours.
@@ -524,15 +523,22 @@ impl Opening<'_> {
         self.keep(idx, progress, checkpoint)
     }
 
-    /// Reads the whole `.dat` and writes a new `.idx`, which replaces the old one when it is done.
+    /// Reads the whole `.dat` and writes a new `.idx`, which replaces the old one when it is done. What the index is known to have
+    /// stays as it is.
     fn rebuild(
         &mut self,
         entries: &[IdxEntry],
-        acknowledged_to: u64,
-        places: &[u64],
+        known: Option<Progress>,
+        trusted: &Trusted,
     ) -> Result<Ready, HaystackError> {
         let first = self.block.first_record();
-        let acknowledged_to = acknowledged_to.max(self.proved_by_idx(entries)?).max(first);
+        let known = known.unwrap_or(Progress {
+            dat_bytes: first,
+            ..Progress::default()
+        });
+        let trusted_to = trusted.acknowledged_to.min(self.dat_bytes);
+        let proved = self.proved_by_idx(entries)?;
+        let acknowledged_to = known.dat_bytes.max(proved).max(trusted_to);
         // With the super block: making the volume may have been interrupted before it was durable.
         self.secure(0)?;
         let new_path = self.files.path("idx.new");
@@ -546,7 +552,7 @@ impl Opening<'_> {
                 IdxEntry::Put { offset, .. } | IdxEntry::Delete { offset, .. } => *offset,
             })
             .collect();
-        anchors.extend(places);
+        anchors.extend(&trusted.places);
         anchors.push(acknowledged_to);
         anchors.sort_unstable();
         let replay = Replay::new(
@@ -554,10 +560,7 @@ impl Opening<'_> {
             self.table,
             self.block.version,
             self.width,
-            Progress {
-                dat_bytes: first,
-                ..Progress::default()
-            },
+            known,
             &idx,
             0,
         );
