@@ -532,6 +532,7 @@ impl Opening<'_> {
         trusted: &Trusted,
     ) -> Result<Ready, HaystackError> {
         let first = self.block.first_record();
+        let trust_loose = known.is_none();
         let known = known.unwrap_or(Progress {
             dat_bytes: first,
             ..Progress::default()
@@ -569,7 +570,7 @@ impl Opening<'_> {
             acknowledged_to,
             settled_to: first,
             named: named(entries),
-            trust_loose: true,
+            trust_loose,
             held: Vec::new(),
             torn: false,
             previous: None,
