@@ -151,3 +151,61 @@ pub(crate) fn read(disk: &dyn Disk, file: &Path) -> Result<Reserved, HaystackErr
     let bytes = moongate_disk::read_exact_at(&*handle, 0, len as usize).map_err(|e| failed(&e))?;
     serde_json::from_slice(&bytes).map_err(|e| failed(&e))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use moongate_disk::{Crash, SimDisk};
+
+    use super::*;
+
+    fn open(disk: &SimDisk, key_max: u64) -> Sequence {
+        let dirs = [PathBuf::from("/a"), PathBuf::from("/b")];
+        for dir in &dirs {
+            disk.create_dir_all(dir).unwrap();
+        }
+        Sequence::open(disk, &dirs, key_max, 0).unwrap()
+    }
+
+    #[test]
+    fn keys_follow_each_other_and_are_not_repeated_after_a_power_loss() {
+        let disk = SimDisk::new(1);
+        let mut sequence = open(&disk, 0);
+        assert!(!sequence.has(1));
+        assert_eq!(sequence.keys(&disk, 3).unwrap(), NeedleKey(1));
+        assert_eq!(sequence.keys(&disk, 1).unwrap(), NeedleKey(4));
+        assert!(sequence.has(1));
+        let disk = disk.crash(Crash::PowerLoss);
+        assert!(open(&disk, 0).next_key() > NeedleKey(4));
+    }
+
+    #[test]
+    fn one_folder_is_enough_and_what_is_stored_counts() {
+        let disk = SimDisk::new(1);
+        let handed = open(&disk, 500).keys(&disk, 1).unwrap();
+        assert_eq!(handed, NeedleKey(501));
+        disk.remove(Path::new("/a/sequence.json")).unwrap();
+        assert!(open(&disk, 0).next_key() > handed);
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused() {
+        let disk = SimDisk::new(1);
+        open(&disk, 0).keys(&disk, 1).unwrap();
+        disk.flip_bit(Path::new("/b/sequence.json"), 0, 3).unwrap();
+        let dirs = [PathBuf::from("/a"), PathBuf::from("/b")];
+        assert!(Sequence::open(&disk, &dirs, 0, 0).is_err());
+    }
+
+    #[test]
+    fn a_disk_that_is_full_hands_out_nothing() {
+        let disk = SimDisk::new(1);
+        let mut sequence = open(&disk, 0);
+        disk.set_capacity(0);
+        assert!(sequence.keys(&disk, 1).is_err() && sequence.volume(&disk).is_err());
+        disk.set_capacity(1 << 20);
+        assert_eq!(sequence.keys(&disk, 1).unwrap(), NeedleKey(1));
+        assert_eq!(sequence.volume(&disk).unwrap(), VolumeId(1));
+    }
+}

@@ -415,6 +415,7 @@ impl Opening<'_> {
             settled_to: checkpoint.dat_bytes,
             named,
             trust_loose: false,
+            commits_seen: false,
             held: Vec::new(),
             torn: false,
             previous: None,
@@ -514,6 +515,7 @@ impl Opening<'_> {
             settled_to: covered,
             named: Named::new(),
             trust_loose: true,
+            commits_seen: false,
             held: Vec::new(),
             torn: false,
             previous: None,
@@ -571,6 +573,7 @@ impl Opening<'_> {
             settled_to: first,
             named: named(entries),
             trust_loose,
+            commits_seen: false,
             held: Vec::new(),
             torn: false,
             previous: None,
@@ -964,6 +967,8 @@ struct Walk {
     named: Named,
     /// Records outside commits count by their own checksum: nobody wrote commits, or nobody knows.
     trust_loose: bool,
+    /// We wrote to this volume.
+    commits_seen: bool,
     /// Behind the last commit that counts.
     held: Vec<Held>,
     /// Bytes behind it cannot be read.
@@ -982,6 +987,7 @@ impl Walk {
                 end,
                 ..
             } => {
+                self.commits_seen = true;
                 self.previous = None;
                 if self.counts(sound, end) {
                     self.accept_held()?;
@@ -1038,7 +1044,11 @@ impl Walk {
                 found.header.key = commit::COMMIT_KEY;
             }
         }
-        let by_others = !ours && (named || (self.trust_loose && found.fault.is_none()));
+        // Nothing but its seal tells a delete marker of ours that is torn from SeaweedFS's empty object.
+        let behind_torn = self.torn || !self.held.is_empty();
+        let may_be_torn = behind_torn || (self.commits_seen && found.header.size == 0);
+        let trusted = self.trust_loose && found.fault.is_none() && !may_be_torn;
+        let by_others = !ours && (named || trusted);
         if by_others {
             self.accept_held()?;
             self.accept_foreign(&found)
