@@ -6,27 +6,37 @@
 rust_minor_min=$(sed -n 's/^rust-version = "1\.\([0-9]*\)"/\1/p' "$repo/Cargo.toml")
 rustup_install="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal -c rustfmt -c clippy"
 
+has_libclang() {
+    [ -n "${LIBCLANG_PATH:-}" ] || {
+        compgen -G "/usr/lib/llvm-*/lib/clang/*/include/stddef.h" >/dev/null &&
+            compgen -G "/usr/lib/llvm-*/lib/libclang*.so*" >/dev/null
+    }
+}
+
 # A package is named beside the sign that it is there: what comes from elsewhere than Debian is as good.
 missing_packages() {
     command -v g++ >/dev/null || echo g++
     # RocksDB's bindings are made by libclang, which needs its own headers (stddef.h) beside it.
-    compgen -G "/usr/lib/llvm-*/lib/clang/*/include/stddef.h" >/dev/null &&
-        compgen -G "/usr/lib/llvm-*/lib/libclang*.so*" >/dev/null || [ -n "${LIBCLANG_PATH:-}" ] || echo libclang-dev
+    has_libclang || echo libclang-dev
     command -v curl >/dev/null || echo curl
     [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
     command -v mount >/dev/null || echo mount
     for package in "$@"; do dpkg -s "$package" >/dev/null 2>&1 || echo "$package"; done
 }
 
+# Without a password where nobody can be asked for one.
+can_sudo() {
+    command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }
+}
+
 install_packages() {
     local as_root=()
+    command -v apt-get >/dev/null || die "Missing: $* (Debian's names for it). There is no apt-get here: install it your way."
     if [ "$(id -u)" != 0 ]; then
-        command -v sudo >/dev/null && sudo -n true 2>/dev/null || [ -t 0 ] && command -v sudo >/dev/null ||
-            die "Missing: $*. Install it and try again, as root:
+        can_sudo || die "Missing: $*. Install it as root and try again:
     apt-get update && apt-get install -y --no-install-recommends $*"
         as_root=(sudo)
     fi
-    command -v apt-get >/dev/null || die "Missing: $* (names of Debian packages). There is no apt-get here: install them your way."
     echo "Installing $*"
     "${as_root[@]}" apt-get -qq update
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >/dev/null
@@ -40,7 +50,7 @@ install_rust() {
     command -v cargo >/dev/null || die "Rust is missing. Install it and try again:
     $rustup_install"
     local minor
-    minor=$(cd / && cargo --version | sed 's/^cargo 1\.\([0-9]*\).*/\1/')
+    minor=$(cargo --version | sed 's/^cargo 1\.\([0-9]*\).*/\1/')
     if [ "$minor" -lt "$rust_minor_min" ]; then
         die "This is Rust 1.$minor, and 1.$rust_minor_min or later is needed. Install it and try again:
     rustup update stable    (or, without rustup: $rustup_install)"
