@@ -34,6 +34,7 @@ field() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" <<<"$ready"; }
 image=$(field image) admin=$(field admin)
 fid=$(curl -sS --max-time 10 "http://$image/dir/assign" | sed -n 's/.*"fid":"\([^"]*\)".*/\1/p') || true
 
+echo "$ready"
 cat <<TEXT
 
 Moongate listens on
