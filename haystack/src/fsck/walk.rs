@@ -124,7 +124,7 @@ impl Judge<'_> {
                 end,
                 records,
                 sound,
-            } => self.commit((start, end), &records, sound.is_some()),
+            } => self.commit((start, end), &records, sound),
             Event::Loose(records) => records.iter().for_each(|found| self.loose(found)),
             Event::Damage { start, end } => self.damage(start, end),
         }

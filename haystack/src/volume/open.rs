@@ -411,10 +411,6 @@ impl Opening<'_> {
 
     /// Opens a volume that the index does not know: SeaweedFS made it, or the index was lost; or its `.idx` was.
     fn take_over(&mut self, acknowledged_to: u64) -> Result<Ready, HaystackError> {
-        let trusted = Trusted {
-            acknowledged_to,
-            ..Trusted::default()
-        };
         self.recovery.rebuilt = true;
         self.index.drop_table(self.table)?;
         let first = self.block.first_record();
