@@ -1,0 +1,44 @@
+# Two commands are all the set-up a fresh machine needs: `make run` and `make test`.
+# Everything is built with one profile into one folder outside the clone (MOONGATE_TARGET, default ~/.cache/moongate/target).
+
+SHELL := /bin/bash
+in_env = . scripts/environment.sh && cd "$$repo" &&
+cargo = $(in_env) cargo
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-images test-simulation bench fmt lint docs
+
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @
+
+run: ## Build and start a gateway on loopback; ARGS="--image-listen 127.0.0.1:0 ..." goes to `moongate serve`
+	@exec scripts/run.sh $(ARGS)
+
+test: ## Everything: format, lints, unit, property, model, simulation and end-to-end tests
+	@exec scripts/test.sh
+
+test-images: ## The end-to-end tests of the image service alone
+	@scripts/install.sh
+	@$(cargo) build --release -p moongate
+	@$(cargo) test --release -p moongate-tests $(ARGS)
+
+test-simulation: ## The simulation alone; MOONGATE_SIM_SEEDS=100000 runs longer, MOONGATE_SIM_SEED=7 replays one
+	@scripts/install.sh
+	@$(cargo) test --release -p moongate-haystack simulation $(ARGS)
+
+bench: ## The benchmarks; writes docs/benchmarks.md. ARGS="--quick --only get" goes to moongate-bench
+	@scripts/install.sh
+	@$(cargo) build --release -p moongate -p moongate-benches
+	@$(in_env) exec "$$CARGO_TARGET_DIR/release/moongate-bench" --dir "$$CARGO_TARGET_DIR" $(ARGS)
+
+fmt: ## Format the code
+	@$(cargo) fmt --all
+
+lint: ## Format, clippy, spelling, licenses, bans and sources, without the tests
+	@scripts/install.sh python3-venv
+	@$(cargo) fmt --all --check
+	@$(cargo) clippy --release --workspace --all-targets -- -D warnings
+	@scripts/lint.sh
+
+docs: ## Make docs/config.md anew from the code
+	@UPDATE_DOCS=1; export UPDATE_DOCS; $(cargo) test --release -p moongate reference
