@@ -7,6 +7,9 @@ export HOME="${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}"
 cache="${MOONGATE_CACHE:-$HOME/.cache/moongate}"
 # Outside the clone: RocksDB's C++ takes ten minutes, and a fresh clone finds it done.
 export CARGO_TARGET_DIR="${MOONGATE_TARGET:-$cache/target}"
+# RocksDB is linked from an archive that scripts/rocksdb.sh makes, named for the version in Cargo.lock.
+rocksdb_version=$(sed -n '/^name = "librocksdb-sys"/{n;s/version = "\(.*\)"/\1/p}' "$repo/Cargo.lock")
+export ROCKSDB_LIB_DIR="$cache/rocksdb-$rocksdb_version" ROCKSDB_STATIC=1
 export PATH="$PATH:$HOME/.cargo/bin"
 # What is in Cargo.lock is what is tested; at the desk a changed Cargo.toml may change it.
 locked=()

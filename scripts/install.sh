@@ -64,3 +64,4 @@ packages=$(missing_packages "$@")
 # shellcheck disable=SC2086 # a list of words
 [ -z "$packages" ] || install_packages $packages
 install_rust
+"$repo/scripts/rocksdb.sh"
