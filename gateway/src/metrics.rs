@@ -261,7 +261,7 @@ impl Metrics {
         }
         let mut text = String::new();
         if let Err(error) = encode(&mut text, &self.registry) {
-            let _ = write!(text, "# {error}\n");
+            let _ = writeln!(text, "# {error}");
         }
         text
     }

@@ -645,7 +645,7 @@ mod tests {
     #[test]
     fn masked_checksums_of_old_files_are_accepted() {
         let crc: u32 = 0x1234_5678;
-        let masked = ((crc >> 15) | (crc << 17)).wrapping_add(0xa282_ead8);
+        let masked = crc.rotate_right(15).wrapping_add(0xa282_ead8);
         assert_eq!(unmask(masked), crc);
     }
 

@@ -156,7 +156,7 @@ impl Packed {
 
     /// High byte of an entry's offset; makes room for high bytes when the first that is not 0 comes.
     fn high_of(&mut self, entry: &Entry) -> u8 {
-        let high = (entry.offset / ALIGNMENT_BYTES >> 32) as u8;
+        let high = ((entry.offset / ALIGNMENT_BYTES) >> 32) as u8;
         if high > 0 && self.offsets_high.is_empty() {
             self.offsets_high = vec![0; self.keys.len()];
         }

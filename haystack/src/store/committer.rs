@@ -223,14 +223,13 @@ impl Loop {
         if let Some(dir) = self.dir.upgrade() {
             dir.measure(&*self.disk);
         }
-        let mut checkpoints = 0;
-        for writer in self.writers.values_mut().filter(|writer| writer.is_dirty()) {
-            let done = if checkpoints < CHECKPOINTS_PER_TICK {
+        let dirty = self.writers.values_mut().filter(|writer| writer.is_dirty());
+        for (n, writer) in dirty.enumerate() {
+            let done = if n < CHECKPOINTS_PER_TICK {
                 writer.checkpoint()
             } else {
                 writer.flush()
             };
-            checkpoints += 1;
             if let Err(error) = done {
                 tracing::warn!(volume = writer.volume().id().0, %error, "checkpoint failed; it is tried again");
             }

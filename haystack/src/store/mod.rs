@@ -11,7 +11,7 @@ mod scrub;
 pub mod upkeep;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -409,7 +409,7 @@ impl Store {
 
 fn open_dir(
     disk: &Arc<dyn Disk>,
-    path: &PathBuf,
+    path: &Path,
     index_memory_bytes: u64,
     config: &StoreConfig,
 ) -> Result<(Arc<DataDir>, Vec<Arc<Volume>>), HaystackError> {
@@ -435,7 +435,7 @@ fn open_dir(
         .map(|o| (o.volume.id(), o.writer))
         .collect();
     let dir = Arc::new_cyclic(|dir| DataDir {
-        path: path.clone(),
+        path: path.to_owned(),
         index,
         total_bytes: AtomicU64::new(space.total_bytes),
         free_bytes: AtomicU64::new(space.free_bytes),
@@ -449,7 +449,7 @@ fn open_dir(
 fn open_volumes(
     disk: &dyn Disk,
     index: &Arc<HotIndex>,
-    path: &PathBuf,
+    path: &Path,
 ) -> Result<Vec<Opened>, HaystackError> {
     let names = disk.list(path).map_err(|e| {
         HaystackError::Storage(format!("data folder {}: {e}", path.display()).into())

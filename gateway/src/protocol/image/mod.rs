@@ -133,17 +133,20 @@ async fn route(
             )
             .await
         }
+        // Boxed, so that the future of a read, which is most requests, stays small: hyper moves it about.
         Operation::Write if path == "/submit" => {
-            let wish = master::wish(&query)?;
-            write::submit(gateway, write_request(parts, &query), wish, body).await
+            let (request, wish) = (write_request(parts, &query), master::wish(&query)?);
+            Box::pin(write::submit(gateway, request, wish, body)).await
         }
         Operation::Write => {
-            write::put(gateway, write_request(parts, &query), &object(path)?, body).await
+            let (request, object) = (write_request(parts, &query), object(path)?);
+            Box::pin(write::put(gateway, request, &object, body)).await
         }
         Operation::Delete => {
-            write::delete(gateway, write_request(parts, &query), &object(path)?).await
+            let (request, object) = (write_request(parts, &query), object(path)?);
+            Box::pin(write::delete(gateway, request, &object)).await
         }
-        Operation::Assign | Operation::Other => page(gateway, parts, query, body).await,
+        Operation::Assign | Operation::Other => Box::pin(page(gateway, parts, query, body)).await,
     }
 }
 

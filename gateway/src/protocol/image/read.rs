@@ -54,13 +54,13 @@ pub async fn read(
     let with_deleted = request.query.is_true("readDeleted");
     let needle = &load(gateway, request.object, with_deleted).await?;
     if needle.is_chunk_manifest() && request.query.get("cm") != Some("false") {
-        return manifest::read(gateway, &request, needle).await;
+        return Box::pin(manifest::read(gateway, &request, needle)).await;
     }
     if !request.query.is_empty()
         && let Some(kind) = image_kind(&request, needle)
         && let Some(transform) = Transform::from_query(|name| request.query.get(name))?
     {
-        return transformed(gateway, &request, needle, transform, kind).await;
+        return Box::pin(transformed(gateway, &request, needle, transform, kind)).await;
     }
     let packed = needle.is_gzip() && accepts_gzip(request.headers);
     let etag = if packed {
@@ -167,7 +167,7 @@ async fn read_bytes(
         Ok(Some(record)) => Ok(record),
         Ok(None) => {
             let dat = Arc::clone(&generation.dat);
-            gateway.engine.read(dat, offset, len).await
+            Box::pin(gateway.engine.read(dat, offset, len)).await
         }
         Err(error) => Err(error),
     };
