@@ -1,5 +1,5 @@
 # Two commands are all the set-up a fresh machine needs: `make run` and `make test`.
-# Everything is built with one profile into one folder outside the clone (MOONGATE_TARGET, default ~/.cache/moongate/target).
+# Everything is built with one profile into one folder outside the clone (MOONGATE_CACHE, default ~/.cache/moongate).
 
 SHELL := /bin/bash
 in_env = . scripts/environment.sh && cd "$$repo" &&
