@@ -1,6 +1,6 @@
 //! The thread that writes to one disk: it owns the writers of all volumes there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -190,9 +190,18 @@ impl Loop {
 
     /// One commit a volume; those that need no sync first, so that they don't wait for one.
     fn commit(&mut self, batch: &mut Vec<Queued>) {
-        batch.sort_by_key(|queued| (queued.durability == Durability::Fsync, queued.volume));
-        while let Some(first) = batch.first() {
-            let (volume, durability) = (first.volume, first.durability);
+        let to_sync: HashSet<VolumeId> = batch
+            .iter()
+            .filter(|queued| queued.durability == Durability::Fsync)
+            .map(|queued| queued.volume)
+            .collect();
+        batch.sort_by_key(|queued| (to_sync.contains(&queued.volume), queued.volume));
+        while let Some(volume) = batch.first().map(|first| first.volume) {
+            let durability = if to_sync.contains(&volume) {
+                Durability::Fsync
+            } else {
+                Durability::Os
+            };
             let end = batch
                 .iter()
                 .position(|queued| queued.volume != volume)

@@ -304,12 +304,13 @@ impl Store {
             .ok_or(HaystackError::VolumeNotFound(id))
     }
 
-    /// Stores a needle. When this returns, it is as durable as its collection asks.
+    /// Stores a needle. When this returns, it is as durable as its collection asks, or on the disk if `fsync` does.
     pub async fn put(
         &self,
         fid: FileId,
         mut draft: Draft,
         precondition: Option<Precondition>,
+        fsync: bool,
     ) -> Result<Done, HaystackError> {
         let mounted = self.mounted(fid.volume)?;
         if mounted.dir.is_full() {
@@ -329,10 +330,15 @@ impl Store {
             precondition,
             must_exist,
         };
+        let durability = if fsync {
+            Durability::Fsync
+        } else {
+            mounted.durability
+        };
         mounted
             .dir
             .committer
-            .submit(fid.volume, mounted.durability, op)
+            .submit(fid.volume, durability, op)
             .await
     }
 

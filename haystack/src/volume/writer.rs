@@ -432,7 +432,11 @@ impl Writer {
         };
         let key = NeedleKey(needle::u64_at(&header, 0).unwrap_or(0));
         self.needle(key, entry).is_ok_and(|old| {
-            old.ttl.is_none() && old.checksum == draft.checksum && old.data() == draft.data
+            let same_data = old.checksum == draft.checksum && old.data() == draft.data;
+            let same_words = old.name() == &draft.name[..]
+                && old.mime() == &draft.mime[..]
+                && old.pairs() == &draft.pairs[..];
+            old.ttl.is_none() && same_data && same_words
         })
     }
 
