@@ -26,8 +26,6 @@ pub enum Mutant {
     ForgetWritesDuringVacuum,
     /// Trusts bytes after a failed sync without writing them again.
     SkipTailRewrite,
-    /// Leaves the bytes of a failed write where the next commit goes.
-    SkipRollBack,
     /// Serves records without looking at their seals.
     SkipSeal,
     /// Serves records without looking at their data's checksum.
@@ -43,7 +41,7 @@ pub enum Mutant {
 #[cfg(test)]
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 16] = [
         Self::SkipDataSync,
         Self::IndexBeforeData,
         Self::TrustTail,
@@ -55,7 +53,6 @@ impl Mutant {
         Self::AcceptForgedCommits,
         Self::ForgetWritesDuringVacuum,
         Self::SkipTailRewrite,
-        Self::SkipRollBack,
         Self::SkipSeal,
         Self::SkipChecksum,
         Self::TrustOverlappingCommits,

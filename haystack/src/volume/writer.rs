@@ -527,9 +527,6 @@ impl Writer {
 
     /// Takes back a write that failed, so that nothing torn stands before the next commit.
     fn roll_back(&mut self) {
-        if mutant::is(Mutant::SkipRollBack) {
-            return;
-        }
         if let Err(error) = self.generation.dat.set_len(self.tail) {
             self.volume.set_read_only(
                 &format!("a failed write could not be taken back: {error}"),
