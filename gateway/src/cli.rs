@@ -87,7 +87,7 @@ pub struct Cli {
 pub enum Command {
     /// Run the gateway.
     ///
-    /// Runs the gateway in the foreground until SIGTERM or SIGINT; the log goes to standard output. Settings come
+    /// Runs the gateway in the foreground until SIGTERM or SIGINT; the log goes to standard error. Settings come
     /// from the file of --config where there is one, else from the defaults; the flags here override both. Listens
     /// on loopback only, unless --allow-anonymous says that anyone who can connect may read and write: there is no
     /// authentication yet.

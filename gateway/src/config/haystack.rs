@@ -44,7 +44,7 @@ pub struct HaystackConfig {
     pub scrub_bytes_per_sec: ByteSize,
     /// Most bytes that writers of one volume commit with one sync.
     pub commit_batch_bytes_max: ByteSize,
-    /// Most writes that wait for one volume; beyond it the answer is 503 with `Retry-After`.
+    /// Most writes that wait for one disk; further ones wait for their place.
     pub queue_len_max: usize,
     /// What differs for a collection, by its name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

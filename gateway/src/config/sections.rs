@@ -110,7 +110,7 @@ impl Default for AdminConfig {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a section of keys")]
 pub struct LimitsConfig {
-    /// Most connections at once, over all ports; further ones wait in the kernel's queue.
+    /// Most connections at once, over all ports; further ones get 503.
     pub connections_max: usize,
     /// Most bytes of a request's line and headers; beyond it the answer is 431.
     pub header_bytes_max: ByteSize,
@@ -120,7 +120,8 @@ pub struct LimitsConfig {
     pub body_stall_timeout: Span,
     /// How long an answer may go without the client taking a byte.
     pub write_stall_timeout: Span,
-    /// Most memory for the bodies of all requests in flight; beyond it uploads get 503 with `Retry-After`. At least
+    /// Most memory for the bodies of all requests in flight; beyond it uploads get 429 and
+    /// large reads 503, with `Retry-After`. At least
     /// `image.upload_bytes_max`, or the largest upload could never be taken.
     pub buffers_bytes_max: ByteSize,
     /// On SIGTERM, how long requests in flight are given to finish.
@@ -141,7 +142,7 @@ impl Default for LimitsConfig {
     }
 }
 
-/// What is written to standard output.
+/// What is written to standard error.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a section of keys")]

@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode};
 use moongate_haystack::HaystackError;
 use moongate_haystack::id::FileId;
 use moongate_haystack::placement::ReplicaPlacement;
+use moongate_haystack::sequence::COUNT_MAX;
 use moongate_haystack::store::layout::{AssignError, Assigned, Layout, Wish};
 use moongate_haystack::ttl::Ttl;
 use moongate_haystack::volume::files::collection_is_valid;
@@ -39,6 +40,13 @@ pub fn wish(query: &Query<'_>) -> Result<Wish, ImageError> {
             "No writable volumes and no free volumes left for disk type {disk:?}: here is only {DISK_TYPE}"
         )));
     }
+    let count = query.get("count").and_then(|n| n.parse().ok());
+    let count = count.filter(|n| *n > 0).unwrap_or(1);
+    if count > COUNT_MAX {
+        return Err(ImageError::NotAcceptable(format!(
+            "count {count} is too much: one call hands out at most {COUNT_MAX} ids"
+        )));
+    }
     let text = |name: &str| query.get(name).unwrap_or_default().to_owned();
     Ok(Wish {
         layout: Layout {
@@ -48,11 +56,7 @@ pub fn wish(query: &Query<'_>) -> Result<Wish, ImageError> {
         },
         data_center: text("dataCenter"),
         rack: text("rack"),
-        count: query
-            .get("count")
-            .and_then(|n| n.parse().ok())
-            .filter(|n| *n > 0)
-            .unwrap_or(1),
+        count,
     })
 }
 

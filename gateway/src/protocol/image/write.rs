@@ -90,6 +90,8 @@ struct Terms {
     ttl: Ttl,
     pairs: Bytes,
     chunk_manifest: bool,
+    /// Durable before the answer, whatever the collection promises.
+    fsync: bool,
 }
 
 /// Stores the body under the fid of an object URL; further files of a form get fids of their own.
@@ -325,6 +327,7 @@ impl Terms {
             ttl,
             pairs: pairs(request.headers)?,
             chunk_manifest: request.query.is_true("cm"),
+            fsync: request.query.is_true("fsync"),
         })
     }
 }
@@ -486,7 +489,10 @@ async fn store(
     }
     .with_checksum();
     let e_tag = format!("{:08x}", draft.checksum);
-    let done = gateway.store.put(fid, draft, precondition).await?;
+    let done = gateway
+        .store
+        .put(fid, draft, precondition, terms.fsync)
+        .await?;
     Ok(Stored {
         name,
         size,
