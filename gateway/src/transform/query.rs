@@ -205,21 +205,25 @@ mod tests {
             (&[("width", "+5")], "width"),
             (&[("width", "4294967296")], "width"),
             (&[("width", "5"), ("mode", "Fit")], "mode"),
-            (&[("crop_x1", "5")], "crop_x2"),
-            (
-                &[("crop_x2", "5"), ("crop_x1", "5"), ("crop_y2", "5")],
-                "crop_x2",
-            ),
-            (
-                &[("crop_x2", "5"), ("crop_y1", "9"), ("crop_y2", "5")],
-                "crop_y2",
-            ),
+            (&[("crop_x2", "five")], "crop_x2"),
         ] {
             let error = parse(pairs).unwrap_err();
             assert!(
                 matches!(error, TransformError::Parameter { name, .. } if name == at_fault),
                 "{pairs:?}: {error}"
             );
+        }
+    }
+
+    #[test]
+    fn a_crop_outside_of_every_image_is_none() {
+        for pairs in [
+            &[("crop_x1", "5")][..],
+            &[("crop_x2", "5"), ("crop_x1", "5"), ("crop_y2", "5")],
+            &[("crop_x2", "5"), ("crop_y1", "9"), ("crop_y2", "5")],
+            &[("crop_x1", "-5"), ("crop_x2", "5"), ("crop_y2", "5")],
+        ] {
+            assert_eq!(parse(pairs).unwrap(), None, "{pairs:?}");
         }
     }
 
