@@ -285,9 +285,16 @@ fn fsck_repair_builds_lost_indexes_again() {
     remove_folders(store.gateway.data());
     let data = store.gateway.data().to_str().unwrap().to_owned();
     gateway::run(&["fsck", &data, "--repair"]);
-    store
-        .bases()
+    // A volume without a needle has nothing to index.
+    let has_needles = |base: &&PathBuf| {
+        let dat = volume::with_suffix(base, "dat");
+        fs::metadata(dat).unwrap().len() > 8
+    };
+    let bases = store.bases();
+    assert!(bases.iter().any(|base| has_needles(&base)));
+    bases
         .iter()
+        .filter(has_needles)
         .for_each(|base| drop(volume::assert_sound(base)));
     let output = gateway::run(&["fsck", &data]);
     assert!(
