@@ -199,6 +199,8 @@ pub struct Store {
     bad: BadNeedles,
     upkeep: upkeep::State,
     stopping: AtomicBool,
+    /// Threads that are waited for when the store is closed: none of them may be the one that drops it while the process ends.
+    background: Mutex<Vec<std::thread::JoinHandle<()>>>,
 }
 
 /// Unix time in nanoseconds.
@@ -254,6 +256,7 @@ impl Store {
             bad: BadNeedles::default(),
             upkeep: upkeep::State::default(),
             stopping: AtomicBool::new(false),
+            background: Mutex::default(),
             config,
             disk,
             dirs,
@@ -405,6 +408,11 @@ impl Store {
     pub fn close(&self) -> Result<(), HaystackError> {
         self.stopping.store(true, Ordering::Relaxed);
         self.upkeep.wake();
+        for thread in std::mem::take(&mut *self.background.lock()) {
+            if thread.join().is_err() {
+                tracing::error!("a background thread panicked");
+            }
+        }
         let mut result = Ok(());
         for dir in &self.dirs {
             result = result.and(dir.committer.stop());

@@ -1,7 +1,7 @@
 //! The scrubber: reads all volumes again and again, slowly, and reports what does not match its checksums.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Store;
 use super::pace::Pace;
@@ -11,19 +11,22 @@ use crate::volume::{Located, Volume};
 
 /// Between two rounds, so that small stores are not read all the time.
 const REST: Duration = Duration::from_secs(60);
+/// How soon it notices that the store is being closed.
+const NAP: Duration = Duration::from_millis(50);
 
 /// Starts the thread, unless scrubbing is off.
 pub fn start(store: &Arc<Store>) {
     if store.config.scrub_bytes_per_sec == 0 {
         return;
     }
-    let store = Arc::downgrade(store);
-    let run = move || while round(&store) {};
-    if let Err(error) = std::thread::Builder::new()
+    let weak = Arc::downgrade(store);
+    let run = move || while round(&weak) {};
+    match std::thread::Builder::new()
         .name("scrubber".into())
         .spawn(run)
     {
-        tracing::error!(%error, "no scrubber");
+        Ok(thread) => store.background.lock().push(thread),
+        Err(error) => tracing::error!(%error, "no scrubber"),
     }
 }
 
@@ -41,11 +44,12 @@ fn round(store: &Weak<Store>) -> bool {
         }
     }
     drop(volumes);
-    for _ in 0..REST.as_secs() {
+    let rested = Instant::now();
+    while rested.elapsed() < REST {
         if store.upgrade().is_none_or(|s| s.is_stopping()) {
             return false;
         }
-        std::thread::sleep(Duration::from_secs(1));
+        std::thread::sleep(NAP);
     }
     true
 }

@@ -52,6 +52,8 @@ pub struct State {
 impl State {
     /// Lets the thread look around now.
     pub fn wake(&self) {
+        // Under the lock, or a thread that is about to wait would miss it.
+        let _asked = self.asked.lock();
         self.wakeup.notify_all();
     }
 }
@@ -73,8 +75,9 @@ pub fn start(store: &Arc<Store>) {
             store.upkeep.rounds.fetch_add(1, Ordering::Release);
         }
     };
-    if let Err(error) = std::thread::Builder::new().name("upkeep".into()).spawn(run) {
-        tracing::error!(%error, "no vacuum");
+    match std::thread::Builder::new().name("upkeep".into()).spawn(run) {
+        Ok(thread) => store.background.lock().push(thread),
+        Err(error) => tracing::error!(%error, "no vacuum"),
     }
 }
 
