@@ -556,8 +556,8 @@ fn encode_tail(
     }
     let padding_bytes = ALIGNMENT_BYTES as usize - (out.len() - start) % ALIGNMENT_BYTES as usize;
     let sealed = SealedParts::new(&out[start..], data);
-    let padding = seal::padding(&sealed.before, sealed.after, stamp.offset);
-    seal::write(&padding, padding_bytes, out);
+    let seal = seal::seal(&sealed.before, sealed.after, stamp.offset, padding_bytes);
+    seal::write(&seal, padding_bytes, out);
 }
 
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {

@@ -8,10 +8,12 @@
 const FILL: u8 = b'M';
 const CRC32C_BYTES: usize = 4;
 
-/// What a record's padding should begin with.
-pub struct Padding {
-    crc32c: u32,
-    crc8: u8,
+/// What a record's padding begins with.
+pub enum Seal {
+    /// Where four bytes or more are there.
+    Crc32c(u32),
+    /// In one to three bytes.
+    Crc8(u8),
 }
 
 const CRC8_TABLE: [u8; 256] = {
@@ -40,36 +42,32 @@ fn crc8(crc: u8, bytes: &[u8]) -> u8 {
         .fold(crc, |crc, b| CRC8_TABLE[usize::from(crc ^ b)])
 }
 
-/// The seal of a record with these bytes before and after its data, at this offset.
-pub fn padding(before: &[u8], after: &[u8], offset: u64) -> Padding {
+/// The seal of a record with these bytes before and after its data, at this offset, for a padding of so many bytes.
+pub fn seal(before: &[u8], after: &[u8], offset: u64, padding_bytes: usize) -> Seal {
     let place = offset.to_be_bytes();
-    let parts = [&place[..], before, after];
-    Padding {
-        crc32c: parts
-            .iter()
-            .fold(0, |crc, part| crc32c::crc32c_append(crc, part)),
-        crc8: parts.iter().fold(0xff, |crc, part| crc8(crc, part)),
+    let parts = [&place[..], before, after].into_iter();
+    if padding_bytes >= CRC32C_BYTES {
+        Seal::Crc32c(parts.fold(0, crc32c::crc32c_append))
+    } else {
+        Seal::Crc8(parts.fold(0xff, crc8))
     }
 }
 
 /// Appends the padding.
-pub fn write(padding: &Padding, padding_bytes: usize, out: &mut Vec<u8>) {
+pub fn write(seal: &Seal, padding_bytes: usize, out: &mut Vec<u8>) {
     let end = out.len() + padding_bytes;
-    if padding_bytes >= CRC32C_BYTES {
-        out.extend_from_slice(&padding.crc32c.to_be_bytes());
-    } else {
-        out.push(padding.crc8);
+    match seal {
+        Seal::Crc32c(crc) => out.extend_from_slice(&crc.to_be_bytes()),
+        Seal::Crc8(crc) => out.push(*crc),
     }
     out.resize(end, FILL);
 }
 
 /// Whether stored padding is the seal of these bytes.
 pub fn holds(before: &[u8], after: &[u8], offset: u64, stored: &[u8]) -> bool {
-    let wanted = padding(before, after, offset);
-    match stored {
-        [] => false,
-        [first, ..] if stored.len() < CRC32C_BYTES => *first == wanted.crc8,
-        _ => stored[..CRC32C_BYTES] == wanted.crc32c.to_be_bytes(),
+    match seal(before, after, offset, stored.len()) {
+        Seal::Crc32c(crc) => stored.starts_with(&crc.to_be_bytes()),
+        Seal::Crc8(crc) => stored.first() == Some(&crc),
     }
 }
 
@@ -86,7 +84,11 @@ mod tests {
     fn another_offset_breaks_the_seal() {
         for padding_bytes in 1..=8 {
             let mut out = Vec::new();
-            write(&padding(b"head", b"tail", 8), padding_bytes, &mut out);
+            write(
+                &seal(b"head", b"tail", 8, padding_bytes),
+                padding_bytes,
+                &mut out,
+            );
             assert_eq!(out.len(), padding_bytes);
             assert!(holds(b"head", b"tail", 8, &out));
             assert!(!holds(b"head", b"tail", 16, &out));

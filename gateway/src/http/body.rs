@@ -9,6 +9,8 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::sync::mpsc::Receiver;
 
+use super::watchdog::InFlight;
+
 /// What every service of the gateway answers with.
 pub type Response = http::Response<Body>;
 
@@ -38,6 +40,8 @@ pub struct Chunks {
 pub struct BodyStream {
     receiver: Receiver<io::Result<Bytes>>,
     remaining_bytes: Option<u64>,
+    /// Its request is in flight until the stream ends: the client waits for us, not we for the client.
+    in_flight: Option<InFlight>,
 }
 
 impl Body {
@@ -74,7 +78,15 @@ impl Body {
         Self::Stream(BodyStream {
             receiver,
             remaining_bytes: len_bytes,
+            in_flight: None,
         })
+    }
+
+    /// Keeps the request in flight for as long as the body waits for whoever makes it.
+    pub(super) fn hold(&mut self, in_flight: InFlight) {
+        if let Self::Stream(stream) = self {
+            stream.in_flight = Some(in_flight);
+        }
     }
 
     /// The bytes that are still to come, when that is known.

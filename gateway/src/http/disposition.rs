@@ -17,6 +17,22 @@ pub enum Disposition {
 /// What is not a token besides controls (RFC 2045, section 5.1: `tspecials` and the space).
 const SPECIAL: &[u8] = b" ()<>@,;:\\\"/[]?=";
 
+/// Whether a byte may stand in a token: looked up, since it is asked for each character of each name.
+static IS_TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte: u8 = b'!';
+    while byte <= b'~' {
+        table[byte as usize] = true;
+        byte += 1;
+    }
+    let mut n = 0;
+    while n < SPECIAL.len() {
+        table[SPECIAL[n] as usize] = false;
+        n += 1;
+    }
+    table
+};
+
 /// What is percent-encoded in the extended form: all that RFC 8187 does not let stand.
 const EXTENDED: &AsciiSet = &CONTROLS
     .add(b' ')
@@ -82,7 +98,7 @@ fn push_spelled(value: &mut String, file_name: &str) {
 }
 
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !SPECIAL.contains(&byte)
+    IS_TOKEN[usize::from(byte)]
 }
 
 /// The file name that a Content-Disposition of a request gives: its `filename`, else its `name`,

@@ -25,5 +25,6 @@ pub mod range;
 pub mod request_id;
 pub mod server;
 mod socket;
+mod watchdog;
 
 pub use body::{Body, Response};

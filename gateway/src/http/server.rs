@@ -11,20 +11,21 @@
 //! | open too many connections | 503 at `connections_max` |
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -34,6 +35,7 @@ use tokio::time::{sleep, timeout};
 use super::body::Response;
 use super::json::error_json;
 use super::socket::GuardedSocket;
+use super::watchdog::{InFlight, Order, Watchdog, Watched};
 
 /// The pause after an accept that failed for want of descriptors or memory. Until some connection ends,
 /// trying again at once would only burn the processor.
@@ -112,10 +114,10 @@ pub async fn serve<S, F>(
     let mut connections = JoinSet::new();
     let mut refusals = JoinSet::new();
     let acceptor = Acceptor {
-        limits,
         stats,
         service,
-        shutdown: shutdown.clone(),
+        watchdog: Watchdog::start(limits.header_timeout),
+        limits,
         starved: AtomicBool::new(false),
     };
     loop {
@@ -130,6 +132,7 @@ pub async fn serve<S, F>(
         }
     }
     drop(listener);
+    acceptor.watchdog.finish_all();
     drain(connections, drain_timeout).await;
 }
 
@@ -154,7 +157,7 @@ struct Acceptor<S> {
     limits: ServerLimits,
     stats: Arc<ConnectionStats>,
     service: S,
-    shutdown: watch::Receiver<bool>,
+    watchdog: Arc<Watchdog>,
     /// Whether the last accept failed: such a time is logged once, not at every attempt.
     starved: AtomicBool,
 }
@@ -178,6 +181,7 @@ where
                 refusals.spawn(refuse(GuardedSocket::new(
                     stream,
                     self.limits.write_stall_timeout,
+                    None,
                 )));
             }
             return;
@@ -193,35 +197,39 @@ where
         peer: PeerInfo,
     ) -> impl Future<Output = ()> + use<S, F> {
         let open = OpenConnection::count(&self.stats);
-        let (limits, service, mut shutdown) = (
-            self.limits.clone(),
-            self.service.clone(),
-            self.shutdown.clone(),
-        );
+        let (limits, service) = (self.limits.clone(), self.service.clone());
+        let watched = self.watchdog.enter();
         async move {
-            if !speaks_in_time(&stream, limits.header_timeout, &mut shutdown).await {
+            if !speaks_in_time(&stream, &watched).await {
                 return;
             }
             // Without this an answer in two packets waits for the client's delayed acknowledgement.
             let _ = stream.set_nodelay(true);
-            let socket = GuardedSocket::new(stream, limits.write_stall_timeout);
-            let stats = &*open.stats;
+            let socket =
+                GuardedSocket::new(stream, limits.write_stall_timeout, Some(watched.writing()));
+            let (stats, watching) = (&*open.stats, &watched);
             let handler = service_fn(move |request| {
+                let in_flight = watching.begin();
                 // To begin with, a service is a function: that may panic as well as its future.
                 let running = catch_unwind(AssertUnwindSafe(|| service(request, peer)));
-                answer(running.ok(), peer, stats)
+                answer(running.ok(), peer, stats, in_flight)
             });
             let connection = protocol(&limits).serve_connection(TokioIo::new(socket), handler);
             let mut connection = pin!(connection);
-            let ended = tokio::select! {
-                biased;
-                ended = connection.as_mut() => ended,
-                () = told(&mut shutdown) => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
+            let mut finishing = false;
+            let ended = poll_fn(|cx| {
+                match watched.poll_order(cx) {
+                    Order::GoOn => {}
+                    Order::Finish if finishing => {}
+                    Order::Finish => {
+                        finishing = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    Order::Cut => return Poll::Ready(Ok(())),
                 }
-            };
-            if let Err(error) = ended {
+                connection.as_mut().poll(cx)
+            });
+            if let Err(error) = ended.await {
                 tracing::debug!(peer = %peer.addr, %error, "connection ended");
             }
         }
@@ -265,25 +273,20 @@ impl Drop for OpenConnection {
 
 /// Waits for the first byte, before hyper allocates its buffers: ten thousand silent connections then
 /// cost little more than their sockets.
-async fn speaks_in_time(
-    stream: &TcpStream,
-    header_timeout: Duration,
-    shutdown: &mut watch::Receiver<bool>,
-) -> bool {
-    tokio::select! {
-        biased;
-        ready = timeout(header_timeout, stream.readable()) => matches!(ready, Ok(Ok(()))),
-        () = told(shutdown) => false,
-    }
+async fn speaks_in_time(stream: &TcpStream, watched: &Watched) -> bool {
+    poll_fn(|cx: &mut Context<'_>| match watched.poll_order(cx) {
+        Order::GoOn => stream.poll_read_ready(cx).map(|ready| ready.is_ok()),
+        Order::Finish | Order::Cut => Poll::Ready(false),
+    })
+    .await
 }
 
 fn protocol(limits: &ServerLimits) -> http1::Builder {
     let header_bytes_max = limits.header_bytes_max.max(HEADER_BYTES_MIN);
     let mut protocol = http1::Builder::new();
     protocol
-        .timer(TokioTimer::new())
-        // hyper runs this clock while it waits for a head, so over idle connections too.
-        .header_read_timeout(limits.header_timeout)
+        // The watchdog does this for all connections together.
+        .header_read_timeout(None)
         .max_buf_size(header_bytes_max)
         // SeaweedFS spells headers as Go does, and some of its clients compare them as they are.
         .title_case_headers(true);
@@ -295,6 +298,7 @@ async fn answer<F>(
     running: Option<F>,
     peer: PeerInfo,
     stats: &ConnectionStats,
+    in_flight: InFlight,
 ) -> Result<Response, Infallible>
 where
     F: Future<Output = Response>,
@@ -303,12 +307,14 @@ where
         return Ok(internal_error(peer, stats));
     };
     let mut running = pin!(running);
-    let response = std::future::poll_fn(|cx| {
+    let response = poll_fn(|cx| {
         let polled = catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx)));
         // A future that has panicked is never polled again: the answer is ready.
         polled.unwrap_or_else(|_| Poll::Ready(internal_error(peer, stats)))
     });
-    Ok(response.await)
+    let mut response = response.await;
+    response.body_mut().hold(in_flight);
+    Ok(response)
 }
 
 fn internal_error(peer: PeerInfo, stats: &ConnectionStats) -> Response {

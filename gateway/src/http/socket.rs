@@ -10,6 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
+use super::watchdog::Writing;
+
 /// How long a connection that we close may still take to fall silent.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 /// What is read and thrown away of such a connection in one go.
@@ -26,16 +28,22 @@ pub(super) struct GuardedSocket {
     stream: TcpStream,
     write_stall_timeout: Duration,
     write_blocked: bool,
+    writing: Option<Writing>,
     deadline: Option<Pin<Box<Sleep>>>,
     lingering: bool,
 }
 
 impl GuardedSocket {
-    pub(super) fn new(stream: TcpStream, write_stall_timeout: Duration) -> Self {
+    pub(super) fn new(
+        stream: TcpStream,
+        write_stall_timeout: Duration,
+        writing: Option<Writing>,
+    ) -> Self {
         Self {
             stream,
             write_stall_timeout,
             write_blocked: false,
+            writing,
             deadline: None,
             lingering: false,
         }
@@ -48,11 +56,11 @@ impl GuardedSocket {
         write: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if write.is_ready() {
-            self.write_blocked = false;
+            self.set_write_blocked(false);
             return write;
         }
         if !self.write_blocked {
-            self.write_blocked = true;
+            self.set_write_blocked(true);
             self.set_deadline(self.write_stall_timeout);
         }
         ready!(self.poll_deadline(cx));
@@ -60,6 +68,15 @@ impl GuardedSocket {
             io::ErrorKind::TimedOut,
             "the client stopped reading",
         )))
+    }
+
+    fn set_write_blocked(&mut self, blocked: bool) {
+        if self.write_blocked != blocked {
+            self.write_blocked = blocked;
+            if let Some(writing) = &self.writing {
+                writing.set(blocked);
+            }
+        }
     }
 
     fn set_deadline(&mut self, after: Duration) {

@@ -11,6 +11,7 @@ use moongate_haystack::needle::Needle;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use super::entity_tag::EntityTag;
 use super::error::ImageError;
 use super::path::ObjectPath;
 use super::read::{self, ReadRequest};
@@ -91,7 +92,7 @@ pub async fn read(
 ) -> Result<Response, ImageError> {
     let damaged = |e: ImageError| HaystackError::Storage(e.to_string().into());
     let manifest = Manifest::of(needle).map_err(damaged)?;
-    let etag = read::etag(needle.checksum);
+    let etag = EntityTag::of(needle.checksum);
     let mut headers = read::object_headers(request, needle, &etag);
     headers.insert("x-file-store", HeaderValue::from_static("chunked"));
     if !manifest.name.is_empty() {

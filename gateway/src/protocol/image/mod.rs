@@ -1,5 +1,6 @@
 //! The image API: SeaweedFS's master and volume server on one port (docs/http-api.md).
 
+mod entity_tag;
 pub mod error;
 mod manifest;
 mod master;

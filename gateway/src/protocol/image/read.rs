@@ -1,7 +1,7 @@
 //! GET and HEAD of an object.
 
 use std::borrow::Cow;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -15,6 +15,7 @@ use moongate_haystack::needle::Needle;
 use moongate_haystack::store::now_ns;
 use moongate_haystack::volume::{Generation, Located, Volume};
 
+use super::entity_tag::EntityTag;
 use super::error::ImageError;
 use super::manifest;
 use super::path::ObjectPath;
@@ -32,6 +33,10 @@ const BUDGETED_BYTES: u64 = 256 << 10;
 const BUDGET_WAIT: Duration = Duration::from_secs(5);
 const OCTET_STREAM: &str = "application/octet-stream";
 const IDENTITY_BYTES_MAX: u64 = 1 << 30;
+/// Room for the headers of an answer, and three pairs of the client's, in one allocation.
+const HEADERS: usize = 12;
+/// `Sun, 06 Nov 1994 08:49:37 GMT`
+const HTTP_DATE_BYTES: usize = 29;
 
 /// A GET or HEAD request, as far as it matters here.
 #[derive(Clone, Copy)]
@@ -64,9 +69,9 @@ pub async fn read(
     }
     let packed = needle.is_gzip() && accepts_gzip(request.headers);
     let etag = if packed {
-        format!("\"{:08x}-gzip\"", needle.checksum)
+        EntityTag::gzip(needle.checksum)
     } else {
-        etag(needle.checksum)
+        EntityTag::of(needle.checksum)
     };
     let mut headers = object_headers(&request, needle, &etag);
     let content = content(needle, packed, &mut headers).await?;
@@ -174,11 +179,6 @@ async fn read_bytes(
     record.map_err(|e| HaystackError::from_io(generation.table.volume, &e))
 }
 
-/// The entity tag of an object: the CRC-32C of its stored bytes.
-pub fn etag(checksum: u32) -> String {
-    format!("\"{checksum:08x}\"")
-}
-
 /// What kind of picture an object is, if it is one: by its URL, its name, its media type.
 fn image_kind(request: &ReadRequest<'_>, needle: &Needle) -> Option<ImageKind> {
     let name = std::str::from_utf8(needle.name()).ok();
@@ -188,7 +188,7 @@ fn image_kind(request: &ReadRequest<'_>, needle: &Needle) -> Option<ImageKind> {
 
 /// Headers that say what an object is, but not its type and length.
 pub fn object_headers(request: &ReadRequest<'_>, needle: &Needle, etag: &str) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(16);
+    let mut headers = HeaderMap::with_capacity(HEADERS);
     add_pairs(needle.pairs(), &mut headers);
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     if let Ok(etag) = HeaderValue::from_str(etag) {
@@ -218,7 +218,9 @@ pub fn name_it(request: &ReadRequest<'_>, stored: &str, headers: &mut HeaderMap)
 fn http_date(secs: u64) -> Option<HeaderValue> {
     // Four digits of year; later times (five bytes can say them) have no HTTP date.
     let time = UNIX_EPOCH + Duration::from_secs(secs.min(253_402_300_799));
-    HeaderValue::try_from(httpdate::fmt_http_date(time)).ok()
+    let mut text = [0; HTTP_DATE_BYTES];
+    write!(&mut text[..], "{}", httpdate::HttpDate::from(time)).ok()?;
+    HeaderValue::from_bytes(&text).ok()
 }
 
 /// Headers that frame the message or belong to the connection: no stored pair may set them.
@@ -376,7 +378,7 @@ async fn transformed(
             )
         }
         Transformed::Original => {
-            let etag = etag(needle.checksum);
+            let etag = EntityTag::of(needle.checksum);
             let headers = object_headers(request, needle, &etag);
             respond(
                 request,

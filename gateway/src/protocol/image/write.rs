@@ -21,10 +21,11 @@ use moongate_haystack::ttl::Ttl;
 use moongate_haystack::volume::writer::{Done, Precondition};
 use serde::Serialize;
 
+use super::entity_tag::EntityTag;
 use super::error::ImageError;
 use super::manifest::Manifest;
 use super::path::ObjectPath;
-use super::read::{etag, load, unpack};
+use super::read::{load, unpack};
 use crate::http::Response;
 use crate::http::conditional::{self, Outcome, Validators};
 use crate::http::intake::{self, Collected};
@@ -609,9 +610,7 @@ fn precondition(request: &WriteRequest<'_>) -> Option<Precondition> {
     }
     let (method, headers) = (request.method.clone(), request.headers.clone());
     Some(Box::new(move |present: Option<&Needle>| {
-        let tag = present
-            .map(|needle| etag(needle.checksum))
-            .unwrap_or_default();
+        let tag = EntityTag::of(present.map_or(0, |needle| needle.checksum));
         let current = present.map(|needle| Validators {
             etag: &tag,
             last_modified_secs: needle.last_modified_secs,
