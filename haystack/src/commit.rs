@@ -77,13 +77,21 @@ pub const fn commit_record_bytes(version: Version) -> u64 {
 /// Whether a record at `offset` holds, in its payload, what would be a commit record where it stands. A client who guesses the
 /// offset can make one; the writer then puts the record elsewhere, so that no commit record is ever forged.
 pub fn hides_in(record: &[u8], version: Version, offset: u64) -> bool {
-    let step = ALIGNMENT_BYTES as usize;
+    const STEP: usize = ALIGNMENT_BYTES as usize;
     // Of a commit record's second 8 bytes, four are of its key and four its size: all 0. Cheap to look for, rarely found.
-    let words = record.chunks_exact(step).enumerate().skip(1);
-    words.filter(|(_, word)| **word == [0; 8]).any(|(n, _)| {
-        let at = (n - 1) * step;
-        at > 0 && decode(&record[at..], version, offset + at as u64).is_some()
-    })
+    let (words, _) = record.as_chunks::<STEP>();
+    let mut from = 2;
+    while let Some(zero) = words
+        .get(from..)
+        .and_then(|words| words.iter().position(|word| u64::from_ne_bytes(*word) == 0))
+    {
+        let at = (from + zero - 1) * STEP;
+        if decode(&record[at..], version, offset + at as u64).is_some() {
+            return true;
+        }
+        from += zero + 1;
+    }
+    false
 }
 
 /// Appends the commit record of everything in `commit`, which starts at `start`.
@@ -94,6 +102,19 @@ pub fn seal_commit(
     appended_at_ns: u64,
     version: Version,
 ) {
+    seal_commit_from(commit, 0, start, before, appended_at_ns, version);
+}
+
+/// Appends the commit record of everything in `bytes` from `from` on, which will stand at offset `start` of the volume.
+pub fn seal_commit_from(
+    bytes: &mut Vec<u8>,
+    from: usize,
+    start: u64,
+    before: Before,
+    appended_at_ns: u64,
+    version: Version,
+) {
+    let commit = bytes.get(from..).unwrap_or_default();
     let mut hasher = CommitHasher::new(start);
     hasher.update(commit);
     let mark = match before {
@@ -108,7 +129,7 @@ pub fn seal_commit(
         appended_at_ns,
         offset,
     };
-    needle::encode_marker(&stamp, units, version, commit);
+    needle::encode_marker(&stamp, units, version, bytes);
 }
 
 /// Reads the record at `offset` as a commit record; `None` if it is anything else or its seal is broken.

@@ -312,11 +312,15 @@ impl Writer {
         };
         let (key, offset) = (COMMIT_KEY, self.next_offset());
         let stamp_ns = self.tick(now_ns);
-        let mut commit = self.batch.bytes.split_off(self.batch.committed);
-        let start = self.next_offset();
-        let version = self.generation.version();
-        commit::seal_commit(&mut commit, start, before, stamp_ns, version);
-        self.batch.bytes.append(&mut commit);
+        let from = self.batch.committed;
+        commit::seal_commit_from(
+            &mut self.batch.bytes,
+            from,
+            self.tail + from as u64,
+            before,
+            stamp_ns,
+            self.generation.version(),
+        );
         self.batch.committed = self.batch.bytes.len();
         let entry = IdxEntry::Delete { key, offset };
         self.volume.width.encode(&entry, &mut self.batch.idx);
