@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 /// Crates that own no socket, and what would give them one.
-const CORES: [&str; 2] = ["disk", "haystack"];
+const CORES: [&str; 3] = ["disk", "filer", "haystack"];
 const NETWORK: [&str; 14] = [
     "axum",
     "h2",
@@ -27,8 +27,9 @@ const NETWORK: [&str; 14] = [
     "tower",
 ];
 /// What each member may use of the others, in its product code.
-const ARROWS: [(&str, &[&str]); 3] = [
+const ARROWS: [(&str, &[&str]); 4] = [
     ("disk", &[]),
+    ("filer", &[]),
     ("haystack", &["moongate-disk"]),
     ("gateway", &["moongate-disk", "moongate-haystack"]),
 ];
