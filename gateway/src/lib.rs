@@ -1,13 +1,14 @@
 //! The gateway: every way in to the haystack, in one program.
 //!
-//! **Owns:** the protocols ([`protocol`]), HTTP and its limits ([`http`]), the configuration ([`config`]), the command line ([`cli`]), pictures
-//! made on read ([`transform`]) and metrics ([`metrics`]). **Refuses to own:** how images are stored ([`moongate_haystack`]).
+//! **Owns:** the protocols ([`protocol`]), HTTP and its limits ([`http`]), the configuration ([`config`]), the command line ([`cli`]), archives
+//! as they stream ([`archive`]), pictures made on read ([`transform`]) and metrics ([`metrics`]). **Refuses to own:** how images are stored ([`moongate_haystack`]).
 //!
 //! **Life of a request:** [`http::server`] takes the connection and its limits; [`protocol::image::serve`] routes, counts and logs it; a
 //! handler reads the request, asks the store, and answers; [`protocol::image::error`] is the one table from errors to answers.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod archive;
 pub mod cli;
 pub mod config;
 pub mod fsck;

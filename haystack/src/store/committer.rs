@@ -22,13 +22,68 @@ type Control = Box<dyn FnOnce(&mut Writers) + Send>;
 
 const TICK: Duration = Duration::from_secs(1);
 const CHECKPOINTS_PER_TICK: usize = 4;
+/// Ops that are gathered for one commit before it is begun; the last entry taken may go beyond it by [`OPS_PER_ENTRY_MAX`].
+const OPS_PER_COMMIT: usize = COMMIT_RECORDS_MAX / 2;
+/// Ops that one entry of the queue may have.
+pub const OPS_PER_ENTRY_MAX: usize = COMMIT_RECORDS_MAX / 4;
 
 struct Queued {
     volume: VolumeId,
     durability: Durability,
-    op: Op,
-    reply: oneshot::Sender<Outcome>,
+    work: Work,
     _place: OwnedSemaphorePermit,
+}
+
+/// What one who waits asked for.
+enum Work {
+    One(Op, oneshot::Sender<Outcome>),
+    Many(Vec<Op>, oneshot::Sender<Vec<Outcome>>),
+}
+
+/// Who waits for how many outcomes.
+enum Reply {
+    One(oneshot::Sender<Outcome>),
+    Many(usize, oneshot::Sender<Vec<Outcome>>),
+}
+
+impl Work {
+    const fn ops(&self) -> usize {
+        match self {
+            Self::One(..) => 1,
+            Self::Many(ops, _) => ops.len(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::One(op, _) => op_bytes(op),
+            Self::Many(ops, _) => ops.iter().map(op_bytes).sum(),
+        }
+    }
+
+    fn split(self, all: &mut Vec<Op>) -> Reply {
+        match self {
+            Self::One(op, reply) => {
+                all.push(op);
+                Reply::One(reply)
+            }
+            Self::Many(mut ops, reply) => {
+                let len = ops.len();
+                all.append(&mut ops);
+                Reply::Many(len, reply)
+            }
+        }
+    }
+}
+
+impl Reply {
+    /// Answers with the next outcomes. Who asked may have gone.
+    fn answer(self, outcomes: &mut impl Iterator<Item = Outcome>) {
+        match self {
+            Self::One(reply) => drop(outcomes.next().map(|outcome| reply.send(outcome))),
+            Self::Many(len, reply) => drop(reply.send(outcomes.take(len).collect())),
+        }
+    }
 }
 
 enum Command {
@@ -88,22 +143,46 @@ impl Committer {
 
     /// Queues an op and waits until it is done.
     pub async fn submit(&self, volume: VolumeId, durability: Durability, op: Op) -> Outcome {
+        let (reply, outcome) = oneshot::channel();
+        self.queue(volume, durability, Work::One(op, reply)).await?;
+        outcome.await.map_err(|_| stopped())?
+    }
+
+    /// Queues several ops of one volume as one entry, which goes into one commit, and waits until it is done. At most
+    /// [`OPS_PER_ENTRY_MAX`] of them. The outcomes are in the order of the ops.
+    pub async fn submit_many(
+        &self,
+        volume: VolumeId,
+        durability: Durability,
+        ops: Vec<Op>,
+    ) -> Result<Vec<Outcome>, HaystackError> {
+        if ops.len() > OPS_PER_ENTRY_MAX {
+            let text = format!("{} writes at once, at most {OPS_PER_ENTRY_MAX}", ops.len());
+            return Err(HaystackError::Storage(text.into()));
+        }
+        let (reply, outcomes) = oneshot::channel();
+        self.queue(volume, durability, Work::Many(ops, reply))
+            .await?;
+        outcomes.await.map_err(|_| stopped())
+    }
+
+    async fn queue(
+        &self,
+        volume: VolumeId,
+        durability: Durability,
+        work: Work,
+    ) -> Result<(), HaystackError> {
         let place = Arc::clone(&self.places)
             .acquire_owned()
             .await
             .map_err(|_| HaystackError::Busy)?;
-        let (reply, outcome) = oneshot::channel();
         let queued = Box::new(Queued {
             volume,
             durability,
-            op,
-            reply,
+            work,
             _place: place,
         });
-        self.sender
-            .send(Command::Op(queued))
-            .map_err(|_| stopped())?;
-        outcome.await.map_err(|_| stopped())?
+        self.sender.send(Command::Op(queued)).map_err(|_| stopped())
     }
 
     /// Runs something between two commits and waits for it. Not for async callers.
@@ -171,12 +250,13 @@ impl Loop {
 
     /// Takes what is queued, up to one commit's worth.
     fn gather(&mut self, first: Queued, batch: &mut Vec<Queued>) {
-        let mut bytes = op_bytes(&first.op);
+        let (mut bytes, mut ops) = (first.work.bytes(), first.work.ops());
         batch.push(first);
-        while bytes < self.commit_bytes_max && batch.len() < COMMIT_RECORDS_MAX / 2 {
+        while bytes < self.commit_bytes_max && ops < OPS_PER_COMMIT {
             match self.receiver.try_recv() {
                 Ok(Command::Op(queued)) => {
-                    bytes += op_bytes(&queued.op);
+                    bytes += queued.work.bytes();
+                    ops += queued.work.ops();
                     batch.push(*queued);
                 }
                 Ok(other) => {
@@ -206,10 +286,11 @@ impl Loop {
                 .iter()
                 .position(|queued| queued.volume != volume)
                 .unwrap_or(batch.len());
-            let (ops, replies): (Vec<Op>, Vec<_>) = batch
+            let mut ops = Vec::with_capacity(end);
+            let replies: Vec<_> = batch
                 .drain(..end)
-                .map(|q| (q.op, (q.reply, q._place)))
-                .unzip();
+                .map(|q| (q.work.split(&mut ops), q._place))
+                .collect();
             let outcomes = match self.writers.get_mut(&volume) {
                 Some(writer) => writer.commit(&ops, durability, now_ns()),
                 None => ops
@@ -220,9 +301,9 @@ impl Loop {
             if let Some(dir) = self.dir.upgrade() {
                 dir.measure(&*self.disk);
             }
-            for ((reply, _place), outcome) in replies.into_iter().zip(outcomes) {
-                // Who asked may have gone.
-                let _ = reply.send(outcome);
+            let mut outcomes = outcomes.into_iter();
+            for (reply, _place) in replies {
+                reply.answer(&mut outcomes);
             }
         }
     }

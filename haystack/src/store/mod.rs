@@ -9,6 +9,7 @@ pub mod layout;
 mod pace;
 mod scrub;
 pub mod upkeep;
+mod write;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -20,21 +21,20 @@ use arc_swap::ArcSwap;
 use moongate_disk::{Disk, Space};
 use parking_lot::Mutex;
 
-use crate::commit::COMMIT_KEY;
 use crate::error::HaystackError;
-use crate::id::{FileId, NeedleKey, VolumeId};
+use crate::id::{NeedleKey, VolumeId};
 use crate::index::TableId;
 use crate::index::hot::HotIndex;
 use crate::index::rocks::RocksIndex;
-use crate::needle::Draft;
-use crate::sequence::{self, Sequence};
+use crate::sequence::Sequence;
 use crate::volume::files::VolumeFiles;
 use crate::volume::open::{self, OpenError, Opened};
-use crate::volume::writer::{Done, Op, Precondition, Writer};
+use crate::volume::writer::Writer;
 use crate::volume::{Durability, Volume};
 
 pub use bad::BadNeedles;
 use committer::Committer;
+pub use committer::OPS_PER_ENTRY_MAX;
 use layout::Layouts;
 
 /// Where and how to keep volumes.
@@ -171,6 +171,15 @@ pub struct Mounted {
 }
 
 impl Mounted {
+    /// As the collection promises, or more if a request asks for it.
+    const fn durability_of(&self, fsync: bool) -> Durability {
+        if fsync {
+            Durability::Fsync
+        } else {
+            self.durability
+        }
+    }
+
     /// Whether new keys may be put here.
     pub fn takes_new_keys(&self) -> bool {
         self.volume.read_only().is_none()
@@ -305,63 +314,6 @@ impl Store {
             .get(&id)
             .cloned()
             .ok_or(HaystackError::VolumeNotFound(id))
-    }
-
-    /// Stores a needle. When this returns, it is as durable as its collection asks, or on the disk if `fsync` does.
-    pub async fn put(
-        &self,
-        fid: FileId,
-        mut draft: Draft,
-        precondition: Option<Precondition>,
-        fsync: bool,
-    ) -> Result<Done, HaystackError> {
-        let mounted = self.mounted(fid.volume)?;
-        if mounted.dir.is_full() {
-            return Err(HaystackError::NoSpace(fid.volume));
-        }
-        if fid.key == COMMIT_KEY {
-            return Err(HaystackError::KeyNeverAssigned(fid.key));
-        }
-        if draft.ttl.is_none() {
-            draft.ttl = mounted.volume.generation().block.ttl;
-        }
-        let must_exist = !sequence::is_ours(fid.key) || fid.key >= self.next_key();
-        let op = Op::Put {
-            key: fid.key,
-            cookie: fid.cookie,
-            draft,
-            precondition,
-            must_exist,
-        };
-        let durability = if fsync {
-            Durability::Fsync
-        } else {
-            mounted.durability
-        };
-        mounted
-            .dir
-            .committer
-            .submit(fid.volume, durability, op)
-            .await
-    }
-
-    /// Deletes a needle; durable as a put is.
-    pub async fn delete(
-        &self,
-        fid: FileId,
-        precondition: Option<Precondition>,
-    ) -> Result<Done, HaystackError> {
-        let mounted = self.mounted(fid.volume)?;
-        let op = Op::Delete {
-            key: fid.key,
-            cookie: fid.cookie,
-            precondition,
-        };
-        mounted
-            .dir
-            .committer
-            .submit(fid.volume, mounted.durability, op)
-            .await
     }
 
     /// Removes every volume of a collection; false if it has none.
