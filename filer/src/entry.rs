@@ -65,6 +65,8 @@ pub struct Chunk {
     pub modified_ns: u64,
     /// Their MD5, where it is known.
     pub md5: Option<[u8; 16]>,
+    /// CRC-32C of its needle's bytes, while all of them belong to the file: as long as it is not cut.
+    pub crc32c: Option<u32>,
 }
 
 /// Where a file's bytes are.
