@@ -24,6 +24,9 @@ pub enum Body {
     Chunks(Chunks),
     /// Pieces that another task sends as they become available.
     Stream(BodyStream),
+    /// Pieces of unknown length together, from another task, and trailers behind them. An error cuts the connection, so that the
+    /// client knows the body to be incomplete. (hyper sends trailers to who sent `TE: trailers`, if a `Trailer` header names them.)
+    Frames(Receiver<io::Result<Frame<Bytes>>>),
 }
 
 /// The pieces of a [`Body::Chunks`], and how many bytes they still hold together.
@@ -83,6 +86,7 @@ impl Body {
             Self::Full(bytes) => Some(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Self::Chunks(chunks) => Some(chunks.remaining_bytes),
             Self::Stream(stream) => stream.remaining_bytes,
+            Self::Frames(_) => None,
         }
     }
 }
@@ -155,6 +159,7 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let next = match self.get_mut() {
+            Self::Frames(receiver) => return receiver.poll_recv(cx),
             Self::Full(bytes) => Poll::Ready(bytes.take().map(Ok)),
             Self::Chunks(chunks) => Poll::Ready(chunks.next().map(Ok)),
             Self::Stream(stream) => stream.poll_next(cx),
