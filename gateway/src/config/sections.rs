@@ -38,6 +38,9 @@ pub struct ImageConfig {
     pub public_url: String,
     /// Largest upload accepted; a larger one is refused with 400 before it is read.
     pub upload_bytes_max: ByteSize,
+    /// Longest list of images that one call downloads or deletes (`POST /batch/get`, `/batch/delete`): a file id takes about 20
+    /// bytes, with a name 60. A batch upload may have any length.
+    pub batch_list_bytes_max: ByteSize,
     /// Most pixels of an image that is resized or cropped on read, and of the result. Told from the image's header,
     /// so a decompression bomb costs nothing.
     pub transform_pixels_max: u64,
@@ -57,6 +60,7 @@ impl Default for ImageConfig {
             listen: loopback(9333),
             public_url: String::new(),
             upload_bytes_max: ByteSize::mib(256),
+            batch_list_bytes_max: ByteSize::mib(64),
             transform_pixels_max: 100_000_000,
             transform_memory_max: ByteSize::mib(512),
             transform_concurrency: 0,

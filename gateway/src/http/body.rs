@@ -26,6 +26,9 @@ pub enum Body {
     Chunks(Chunks),
     /// Pieces that another task sends as they become available.
     Stream(BodyStream),
+    /// Pieces of unknown length together, from another task, and trailers behind them. An error cuts the connection, so that the
+    /// client knows the body to be incomplete. (hyper sends trailers to who sent `TE: trailers`, if a `Trailer` header names them.)
+    Frames(FrameStream),
 }
 
 /// The pieces of a [`Body::Chunks`], and how many bytes they still hold together.
@@ -41,6 +44,13 @@ pub struct BodyStream {
     receiver: Receiver<io::Result<Bytes>>,
     remaining_bytes: Option<u64>,
     /// Its request is in flight until the stream ends: the client waits for us, not we for the client.
+    in_flight: Option<InFlight>,
+}
+
+/// The receiving end of a [`Body::Frames`].
+#[derive(Debug)]
+pub struct FrameStream {
+    receiver: Receiver<io::Result<Frame<Bytes>>>,
     in_flight: Option<InFlight>,
 }
 
@@ -82,10 +92,20 @@ impl Body {
         })
     }
 
+    /// A body of unknown length that arrives through `receiver`, trailers included: see [`Self::Frames`].
+    pub const fn frames(receiver: Receiver<io::Result<Frame<Bytes>>>) -> Self {
+        Self::Frames(FrameStream {
+            receiver,
+            in_flight: None,
+        })
+    }
+
     /// Keeps the request in flight for as long as the body waits for whoever makes it.
     pub(super) fn hold(&mut self, in_flight: InFlight) {
-        if let Self::Stream(stream) = self {
-            stream.in_flight = Some(in_flight);
+        match self {
+            Self::Full(_) | Self::Chunks(_) => {}
+            Self::Stream(stream) => stream.in_flight = Some(in_flight),
+            Self::Frames(stream) => stream.in_flight = Some(in_flight),
         }
     }
 
@@ -95,6 +115,7 @@ impl Body {
             Self::Full(bytes) => Some(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Self::Chunks(chunks) => Some(chunks.remaining_bytes),
             Self::Stream(stream) => stream.remaining_bytes,
+            Self::Frames(_) => None,
         }
     }
 }
@@ -167,6 +188,7 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let next = match self.get_mut() {
+            Self::Frames(stream) => return stream.receiver.poll_recv(cx),
             Self::Full(bytes) => Poll::Ready(bytes.take().map(Ok)),
             Self::Chunks(chunks) => Poll::Ready(chunks.next().map(Ok)),
             Self::Stream(stream) => stream.poll_next(cx),

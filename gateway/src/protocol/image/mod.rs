@@ -1,5 +1,6 @@
 //! The image API: SeaweedFS's master and volume server on one port (docs/http-api.md).
 
+mod batch;
 mod entity_tag;
 pub mod error;
 mod manifest;
@@ -80,6 +81,12 @@ fn operation(method: &Method, path: &str) -> Operation {
         (true, &Method::DELETE) => Operation::Delete,
         (false, _) if path == "/submit" => Operation::Write,
         (false, _) if path == "/dir/assign" => Operation::Assign,
+        (false, &Method::POST) => match path {
+            batch::UPLOAD_PATH => Operation::BatchPut,
+            batch::DOWNLOAD_PATH => Operation::BatchGet,
+            batch::DELETE_PATH => Operation::BatchDelete,
+            _ => Operation::Other,
+        },
         _ => Operation::Other,
     }
 }
@@ -147,6 +154,14 @@ async fn route(
             let (request, object) = (write_request(parts, &query), object(path)?);
             Box::pin(write::delete(gateway, request, &object)).await
         }
+        Operation::BatchPut => {
+            let request = write_request(parts, &query);
+            Box::pin(batch::upload(gateway, request, body)).await
+        }
+        Operation::BatchGet => {
+            Box::pin(batch::download(gateway, &parts.headers, &query, body)).await
+        }
+        Operation::BatchDelete => Box::pin(batch::delete(gateway, &parts.headers, body)).await,
         Operation::Assign | Operation::Other => Box::pin(page(gateway, parts, query, body)).await,
     }
 }

@@ -162,7 +162,7 @@ async fn read_record(
 }
 
 /// Reads on this thread what is in memory, else where waiting does not hold up others.
-async fn read_bytes(
+pub async fn read_bytes(
     gateway: &Gateway,
     generation: &Arc<Generation>,
     offset: u64,

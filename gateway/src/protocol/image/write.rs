@@ -42,11 +42,16 @@ const PAIR_PREFIX: &str = "seaweed-";
 
 /// One file of an upload.
 pub struct Upload {
-    name: String,
-    mime: String,
-    data: Bytes,
-    gzip: bool,
-    md5: Option<String>,
+    /// Its name, as it is stored and told.
+    pub name: String,
+    /// Media type; empty if not known.
+    pub mime: String,
+    /// As it was sent.
+    pub data: Bytes,
+    /// The data are gzip.
+    pub gzip: bool,
+    /// Its MD5 in Base64, if the client says so.
+    pub md5: Option<String>,
 }
 
 /// What is said of a stored file. Zero fields are left out, as SeaweedFS does.
@@ -55,11 +60,14 @@ pub struct Upload {
 pub struct Stored {
     #[serde(skip_serializing_if = "String::is_empty")]
     fid: String,
+    /// As it was named.
     #[serde(skip_serializing_if = "String::is_empty")]
-    name: String,
+    pub name: String,
+    /// Length before it was packed, bytes.
     #[serde(skip_serializing_if = "is_zero")]
-    size: u64,
-    e_tag: String,
+    pub size: u64,
+    /// CRC-32C of what is stored, eight digits.
+    pub e_tag: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     mime: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,13 +94,17 @@ pub struct WriteRequest<'a> {
 }
 
 /// What holds for all files of a request.
-struct Terms {
-    last_modified_secs: u64,
-    ttl: Ttl,
-    pairs: Bytes,
-    chunk_manifest: bool,
+pub struct Terms {
+    /// `ts`, if it is given.
+    pub ts_secs: Option<u64>,
+    /// `ttl`.
+    pub ttl: Ttl,
+    /// The `Seaweed-*` headers.
+    pub pairs: Bytes,
+    /// The data are chunk manifests.
+    pub chunk_manifest: bool,
     /// Durable before the answer, whatever the collection promises.
-    fsync: bool,
+    pub fsync: bool,
 }
 
 /// Stores the body under the fid of an object URL; further files of a form get fids of their own.
@@ -148,7 +160,7 @@ pub async fn put(
 }
 
 /// All files of a form or none: what was stored of one that failed is deleted again.
-async fn take_back(gateway: &Arc<Gateway>, fids: &[FileId]) {
+pub async fn take_back(gateway: &Arc<Gateway>, fids: &[FileId]) {
     for fid in fids {
         if let Err(error) = gateway.store.delete(*fid, None).await {
             tracing::warn!(%fid, %error, "a file of a failed upload stays behind");
@@ -314,17 +326,13 @@ async fn collect(
 }
 
 impl Terms {
-    fn of(request: &WriteRequest<'_>) -> Result<Self, ImageError> {
-        let now_secs = now_ns() / 1_000_000_000;
-        let last_modified_secs = request
-            .query
-            .get_set("ts")
-            .and_then(|ts| ts.parse().ok())
-            .unwrap_or(now_secs);
+    /// As the request's headers and parameters say.
+    pub fn of(request: &WriteRequest<'_>) -> Result<Self, ImageError> {
+        let ts_secs = request.query.get_set("ts").and_then(|ts| ts.parse().ok());
         let ttl = Ttl::parse(request.query.get("ttl").unwrap_or_default())
             .map_err(|e| ImageError::BadRequest(e.to_string()))?;
         Ok(Self {
-            last_modified_secs,
+            ts_secs,
             ttl,
             pairs: pairs(request.headers)?,
             chunk_manifest: request.query.is_true("cm"),
@@ -408,7 +416,8 @@ fn of_part(part: Part) -> Result<Upload, ImageError> {
     })
 }
 
-fn mime_by_name(name: &str) -> String {
+/// Media type by a name's extension; empty if it is not known.
+pub fn mime_by_name(name: &str) -> String {
     mime_guess::from_path(name)
         .first_raw()
         .unwrap_or_default()
@@ -459,6 +468,24 @@ async fn store(
     terms: &Terms,
     precondition: Option<Precondition>,
 ) -> Result<Stored, ImageError> {
+    let (draft, stored) = prepare(upload, terms, None).await?;
+    let done = gateway
+        .store
+        .put(fid, draft, precondition, terms.fsync)
+        .await?;
+    Ok(Stored {
+        unchanged: done == Done::Unchanged,
+        ..stored
+    })
+}
+
+/// Makes a needle of a file: packs it, checks it, names it. `mtime_secs`: when it was last changed, unless the request says
+/// otherwise; `None` for now.
+pub async fn prepare(
+    upload: Upload,
+    terms: &Terms,
+    mtime_secs: Option<u64>,
+) -> Result<(Draft, Stored), ImageError> {
     let Upload {
         name,
         mime,
@@ -477,32 +504,31 @@ async fn store(
     if terms.chunk_manifest {
         Manifest::parse(&data)?;
     }
+    let last_modified_secs = terms
+        .ts_secs
+        .or(mtime_secs)
+        .unwrap_or_else(|| now_ns() / 1_000_000_000);
     let draft = Draft {
         data,
         name: clip_name(&name),
         mime: Bytes::from(mime.clone()),
         pairs: terms.pairs.clone(),
-        last_modified_secs: Some(terms.last_modified_secs),
+        last_modified_secs: Some(last_modified_secs),
         ttl: terms.ttl,
         gzip,
         chunk_manifest: terms.chunk_manifest,
         checksum: 0,
     }
     .with_checksum();
-    let e_tag = format!("{:08x}", draft.checksum);
-    let done = gateway
-        .store
-        .put(fid, draft, precondition, terms.fsync)
-        .await?;
-    Ok(Stored {
+    let stored = Stored {
         name,
         size,
-        e_tag,
+        e_tag: format!("{:08x}", draft.checksum),
         mime,
         content_md5,
-        unchanged: done == Done::Unchanged,
         ..Stored::default()
-    })
+    };
+    Ok((draft, stored))
 }
 
 /// A name that fits; longer ones are not stored, as SeaweedFS does it.
