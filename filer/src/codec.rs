@@ -2,7 +2,7 @@
 //!
 //! | bytes | what |
 //! | --- | --- |
-//! | 1 | version, [`VERSION`] |
+//! | 1 | version, [`crate::wire::VERSION`] |
 //! | 1 | flags: kind in the low two bits (0 inline, 1 chunks, 2 folder), 4 = MD5 follows, 8 = symbolic link |
 //! | numbers | mode, uid, gid, mtime ns, crtime ns, ttl seconds |
 //! | texts | user name; count of groups and their names; media type |
@@ -18,7 +18,7 @@
 
 use crate::entry::{Attributes, Body, Chunk, Content, Entry, Kind, Needle};
 use crate::keys::FolderId;
-pub use crate::wire::{DecodeError, VERSION};
+use crate::wire::DecodeError;
 use crate::wire::{Reader, Writer};
 
 /// The longest encoded entry, in bytes: about 200,000 chunks.
