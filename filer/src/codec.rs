@@ -160,7 +160,9 @@ fn encode_chunk(chunk: &Chunk, out: &mut Writer) {
     out.number(chunk.bytes);
     out.number(chunk.modified_ns);
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
-    out.byte(flag(chunk.md5.is_some(), CHUNK_HAS_MD5) | flag(chunk.crc32c.is_some(), CHUNK_HAS_CRC));
+    out.byte(
+        flag(chunk.md5.is_some(), CHUNK_HAS_MD5) | flag(chunk.crc32c.is_some(), CHUNK_HAS_CRC),
+    );
     if let Some(md5) = &chunk.md5 {
         out.fixed(md5);
     }
@@ -192,8 +194,12 @@ fn decode_chunk(from: &mut Reader<'_>) -> Result<Chunk> {
     if flags & !(CHUNK_HAS_MD5 | CHUNK_HAS_CRC) != 0 {
         return Err(DecodeError::Flags(flags));
     }
-    let md5 = (flags & CHUNK_HAS_MD5 != 0).then(|| from.fixed()).transpose()?;
-    let crc32c = (flags & CHUNK_HAS_CRC != 0).then(|| from.fixed()).transpose()?;
+    let md5 = (flags & CHUNK_HAS_MD5 != 0)
+        .then(|| from.fixed())
+        .transpose()?;
+    let crc32c = (flags & CHUNK_HAS_CRC != 0)
+        .then(|| from.fixed())
+        .transpose()?;
     Ok(Chunk {
         needle,
         offset,

@@ -26,9 +26,13 @@ pub enum Operation {
     BatchDelete,
     Assign,
     Other,
+    FileRead,
+    FileWrite,
+    FileDelete,
+    FileChange,
 }
 
-const OPERATIONS: [Operation; 8] = [
+const OPERATIONS: [Operation; 12] = [
     Operation::Read,
     Operation::Write,
     Operation::Delete,
@@ -37,6 +41,10 @@ const OPERATIONS: [Operation; 8] = [
     Operation::BatchDelete,
     Operation::Assign,
     Operation::Other,
+    Operation::FileRead,
+    Operation::FileWrite,
+    Operation::FileDelete,
+    Operation::FileChange,
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -2,6 +2,7 @@
 //! read: `docs/config.md` is made from them.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -70,22 +71,35 @@ impl Default for ImageConfig {
     }
 }
 
-/// The file port: directories of images by name. Accepted and checked already, but nothing listens there yet: it
-/// opens in a later version.
+/// The file port: directories of files by name. The names are kept in RocksDB, the contents in the volumes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a section of keys")]
 pub struct FileConfig {
-    /// Address to listen on, once it does.
+    /// Address to listen on. Port 0 takes a free one, and the log tells which.
     #[serde(deserialize_with = "address")]
     #[cfg_attr(test, schemars(schema_with = "address_schema"))]
     pub listen: SocketAddr,
+    /// Folder of the database of names. Empty: `filer` in the first folder of `haystack.data`.
+    pub names: PathBuf,
+    /// A file is stored in chunks of this length, each a needle; a shorter file is one needle. A request may ask for
+    /// shorter ones (`maxMB`).
+    pub chunk_bytes: ByteSize,
+    /// Collection of volumes that contents go to, unless a request names another.
+    pub collection: String,
+    /// How long a listing that training shards are read from stays as it is after it was last used (`at`): so long the
+    /// contents that it names are kept, even of files that are deleted.
+    pub shards_pinned_for: Span,
 }
 
 impl Default for FileConfig {
     fn default() -> Self {
         Self {
             listen: loopback(8888),
+            names: PathBuf::new(),
+            chunk_bytes: ByteSize::mib(4),
+            collection: String::new(),
+            shards_pinned_for: Span::from_secs(24 * 60 * 60),
         }
     }
 }

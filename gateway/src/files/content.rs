@@ -24,7 +24,11 @@ static ZEROS: [u8; ZEROS_BYTES] = [0; ZEROS_BYTES];
 /// A stretch of a file that stands by itself.
 #[derive(Debug)]
 enum Piece {
-    Needle { needle: Needle, from: u64, bytes: u64 },
+    Needle {
+        needle: Needle,
+        from: u64,
+        bytes: u64,
+    },
     Inline(Bytes),
     Zeros(u64),
 }
@@ -48,14 +52,24 @@ fn pieces(content: &Content, range: Range<u64>) -> Vec<Piece> {
 ///
 /// # Errors
 /// A needle is missing or damaged.
-pub async fn body(gateway: &Arc<Gateway>, content: &Content, range: Range<u64>) -> Result<Body, HaystackError> {
+pub async fn body(
+    gateway: &Arc<Gateway>,
+    content: &Content,
+    range: Range<u64>,
+) -> Result<Body, HaystackError> {
     let len = range.end - range.start;
     let mut pieces = pieces(content, range);
     if pieces.len() == 1
-        && let Some(Piece::Needle { needle, from, bytes }) = pieces.first()
+        && let Some(Piece::Needle {
+            needle,
+            from,
+            bytes,
+        }) = pieces.first()
         && *bytes <= WHOLE_BYTES_MAX
     {
-        return Ok(Body::full(read_needle(gateway, needle, *from, *bytes).await?));
+        return Ok(Body::full(
+            read_needle(gateway, needle, *from, *bytes).await?,
+        ));
     }
     if len <= WHOLE_BYTES_MAX {
         return Ok(Body::full(gather(gateway, pieces, len).await?));
@@ -66,7 +80,9 @@ pub async fn body(gateway: &Arc<Gateway>, content: &Content, range: Range<u64>) 
         for piece in pieces.drain(..) {
             if let Err(error) = send(&gateway, piece, &sender).await {
                 tracing::warn!(%error, "a chunk of a file cannot be read");
-                let _ = sender.send(Err(std::io::Error::other(error.to_string()))).await;
+                let _ = sender
+                    .send(Err(std::io::Error::other(error.to_string())))
+                    .await;
                 return;
             }
         }
@@ -82,11 +98,19 @@ pub async fn whole(gateway: &Arc<Gateway>, content: &Content) -> Result<Bytes, H
     gather(gateway, pieces(content, 0..content.size), content.size).await
 }
 
-async fn gather(gateway: &Arc<Gateway>, pieces: Vec<Piece>, len: u64) -> Result<Bytes, HaystackError> {
+async fn gather(
+    gateway: &Arc<Gateway>,
+    pieces: Vec<Piece>,
+    len: u64,
+) -> Result<Bytes, HaystackError> {
     let mut bytes = BytesMut::with_capacity(usize::try_from(len).unwrap_or(0));
     for piece in pieces {
         match piece {
-            Piece::Needle { needle, from, bytes: len } => {
+            Piece::Needle {
+                needle,
+                from,
+                bytes: len,
+            } => {
                 bytes.extend_from_slice(&read_needle(gateway, &needle, from, len).await?);
             }
             Piece::Inline(inline) => bytes.extend_from_slice(&inline),
@@ -101,7 +125,11 @@ type Sender = mpsc::Sender<std::io::Result<Bytes>>;
 /// Sends a piece; a client that has left ends it in silence.
 async fn send(gateway: &Arc<Gateway>, piece: Piece, sender: &Sender) -> Result<(), HaystackError> {
     match piece {
-        Piece::Needle { needle, from, bytes } => {
+        Piece::Needle {
+            needle,
+            from,
+            bytes,
+        } => {
             if !sender.is_closed() {
                 let data = read_needle(gateway, &needle, from, bytes).await?;
                 let _ = sender.send(Ok(data)).await;
@@ -126,7 +154,12 @@ async fn send(gateway: &Arc<Gateway>, piece: Piece, sender: &Sender) -> Result<(
 ///
 /// # Errors
 /// It is missing, damaged, or shorter than the name says.
-pub async fn read_needle(gateway: &Arc<Gateway>, needle: &Needle, from: u64, bytes: u64) -> Result<Bytes, HaystackError> {
+pub async fn read_needle(
+    gateway: &Arc<Gateway>,
+    needle: &Needle,
+    from: u64,
+    bytes: u64,
+) -> Result<Bytes, HaystackError> {
     let stored = load_fid(gateway, &fid_of(needle), false).await?;
     let data = if stored.is_gzip() {
         let packed = stored.data();
@@ -134,18 +167,29 @@ pub async fn read_needle(gateway: &Arc<Gateway>, needle: &Needle, from: u64, byt
         let failed = |error: &dyn std::fmt::Display| {
             HaystackError::Storage(format!("the stored gzip cannot be unpacked: {error}").into())
         };
-        unpacked.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?
+        unpacked
+            .map_err(|error| failed(&error))?
+            .map_err(|error| failed(&error))?
     } else {
         stored.data()
     };
     let short = || {
         let fid = fid_of(needle);
-        HaystackError::Storage(format!("needle {fid} has {} bytes, fewer than its file says", data.len()).into())
+        HaystackError::Storage(
+            format!(
+                "needle {fid} has {} bytes, fewer than its file says",
+                data.len()
+            )
+            .into(),
+        )
     };
     let (start, len) = (usize::try_from(from), usize::try_from(bytes));
     let (Ok(start), Ok(len)) = (start, len) else {
         return Err(short());
     };
-    let end = start.checked_add(len).filter(|end| *end <= data.len()).ok_or_else(short)?;
+    let end = start
+        .checked_add(len)
+        .filter(|end| *end <= data.len())
+        .ok_or_else(short)?;
     Ok(data.slice(start..end))
 }

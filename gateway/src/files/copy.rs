@@ -5,13 +5,12 @@ use std::sync::Arc;
 use moongate_filer::{Body, Chunk, Content, Entry};
 use moongate_haystack::store::now_ns;
 
+use super::FileError;
 use super::content::read_needle;
 use super::store::{self, Stored, Terms};
-use super::FileError;
 use crate::state::Gateway;
 
 /// Copies a content; what it stored is deleted again unless the copy is [`Copied::keep`]t.
-#[derive(Debug)]
 pub struct Copied {
     content: Content,
     stored: Vec<Stored>,
@@ -33,24 +32,45 @@ impl Copied {
 ///
 /// # Errors
 /// A chunk cannot be read, or the disk is full.
-pub async fn content(gateway: &Arc<Gateway>, terms: &Terms, entry: &Entry) -> Result<Copied, FileError> {
+pub async fn content(
+    gateway: &Arc<Gateway>,
+    terms: &Terms,
+    entry: &Entry,
+) -> Result<Copied, FileError> {
     let Some(content) = entry.content() else {
-        return Ok(Copied { content: Content::empty(), stored: Vec::new() });
+        return Ok(Copied {
+            content: Content::empty(),
+            stored: Vec::new(),
+        });
     };
     let Body::Chunks(chunks) = &content.body else {
-        return Ok(Copied { content: content.clone(), stored: Vec::new() });
+        return Ok(Copied {
+            content: content.clone(),
+            stored: Vec::new(),
+        });
     };
     let mut stored = Vec::with_capacity(chunks.len());
     let mut copies = Vec::with_capacity(chunks.len());
     for chunk in chunks {
         let data = read_needle(gateway, &chunk.needle, 0, chunk.bytes).await?;
-        let terms = Terms { chunk_bytes: data.len().max(1), ..terms.clone() };
+        let terms = Terms {
+            chunk_bytes: data.len().max(1),
+            ..terms.clone()
+        };
         let copy = store::bytes(gateway, &terms, data).await?;
         let needle = copy.chunks().first().map(|copy| copy.needle);
         stored.push(copy);
-        let needle = needle.ok_or_else(|| FileError::Conflict("an empty chunk cannot be copied".into()))?;
-        copies.push(Chunk { needle, modified_ns: chunk.modified_ns.min(now_ns()), ..chunk.clone() });
+        let needle =
+            needle.ok_or_else(|| FileError::Conflict("an empty chunk cannot be copied".into()))?;
+        copies.push(Chunk {
+            needle,
+            modified_ns: chunk.modified_ns.min(now_ns()),
+            ..chunk.clone()
+        });
     }
-    let content = Content { size: content.size, body: Body::Chunks(copies) };
+    let content = Content {
+        size: content.size,
+        body: Body::Chunks(copies),
+    };
     Ok(Copied { content, stored })
 }

@@ -60,7 +60,13 @@ fn of_places(size: u64, chunks: &[Chunk]) -> String {
     digest.update(size.to_be_bytes());
     for chunk in chunks {
         let needle = &chunk.needle;
-        for number in [u64::from(needle.volume), needle.key, chunk.offset, chunk.bytes, chunk.modified_ns] {
+        for number in [
+            u64::from(needle.volume),
+            needle.key,
+            chunk.offset,
+            chunk.bytes,
+            chunk.modified_ns,
+        ] {
             digest.update(number.to_be_bytes());
         }
     }
@@ -98,7 +104,11 @@ mod tests {
     use super::*;
 
     fn chunk(offset: u64, data: &[u8]) -> Chunk {
-        let needle = Needle { volume: 1, key: offset + 1, cookie: 2 };
+        let needle = Needle {
+            volume: 1,
+            key: offset + 1,
+            cookie: 2,
+        };
         Chunk {
             needle,
             offset,
@@ -119,7 +129,10 @@ mod tests {
         assert_eq!(crc32c_of(&content), Some(crc32c::crc32c(b"moongate")));
         let with_a_hole = Content::chunks(vec![chunk(0, b"moon"), chunk(5, b"gate")]);
         assert_eq!(crc32c_of(&with_a_hole), None);
-        assert_eq!(crc32c_of(&Content::inline(b"moongate".to_vec())), Some(crc32c::crc32c(b"moongate")));
+        assert_eq!(
+            crc32c_of(&Content::inline(b"moongate".to_vec())),
+            Some(crc32c::crc32c(b"moongate"))
+        );
         assert_eq!(crc32c_of(&Content::empty()), Some(0));
     }
 

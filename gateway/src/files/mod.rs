@@ -16,8 +16,7 @@ pub mod store;
 use std::path::Path;
 use std::sync::Arc;
 
-use moongate_filer::rocks::RocksRows;
-use moongate_filer::{Filer, FilerError};
+use moongate_filer::{Filer, FilerError, RocksRows};
 use moongate_haystack::id::{Cookie, FileId, NeedleKey, VolumeId};
 use tokio::sync::Notify;
 

@@ -57,10 +57,16 @@ async fn step(gateway: &Arc<Gateway>) -> Result<bool, FileError> {
     if released.is_empty() {
         return Ok(swept);
     }
-    let needles: Vec<Needle> = released.iter().flat_map(|row| row.needles.iter().copied()).collect();
+    let needles: Vec<Needle> = released
+        .iter()
+        .flat_map(|row| row.needles.iter().copied())
+        .collect();
     delete_all(gateway, &needles).await?;
     let sequences: Vec<u64> = released.iter().map(|row| row.sequence).collect();
-    gateway.files.run(move |filer| filer.forget(&sequences)).await?;
+    gateway
+        .files
+        .run(move |filer| filer.forget(&sequences))
+        .await?;
     Ok(true)
 }
 
@@ -73,7 +79,11 @@ async fn delete_all(gateway: &Arc<Gateway>, needles: &[Needle]) -> Result<(), Ha
     }
     for (volume, keys) in by_volume {
         for keys in keys.chunks(moongate_haystack::store::OPS_PER_ENTRY_MAX) {
-            let outcomes = match gateway.store.delete_many(VolumeId(volume), keys.to_vec()).await {
+            let outcomes = match gateway
+                .store
+                .delete_many(VolumeId(volume), keys.to_vec())
+                .await
+            {
                 Err(HaystackError::VolumeNotFound(_)) => continue,
                 outcomes => outcomes?,
             };
@@ -81,8 +91,14 @@ async fn delete_all(gateway: &Arc<Gateway>, needles: &[Needle]) -> Result<(), Ha
                 match outcome {
                     Ok(_) | Err(HaystackError::NotFound) => {}
                     // Damaged, or another's by now: nothing that a repetition would mend.
-                    Err(error @ (HaystackError::Damaged { .. } | HaystackError::CookieMismatch(_))) => {
-                        let fid = fid_of(&Needle { volume, key: key.0, cookie: cookie.0 });
+                    Err(
+                        error @ (HaystackError::Damaged { .. } | HaystackError::CookieMismatch(_)),
+                    ) => {
+                        let fid = fid_of(&Needle {
+                            volume,
+                            key: key.0,
+                            cookie: cookie.0,
+                        });
                         tracing::warn!(%fid, %error, "a deleted file's needle stays behind");
                     }
                     Err(error) => return Err(error),

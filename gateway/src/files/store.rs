@@ -34,7 +34,6 @@ pub struct Terms {
 }
 
 /// Content that is stored but has no name yet. Unless it is [`Stored::keep`]t, its needles are deleted again.
-#[derive(Debug)]
 pub struct Stored {
     gateway: Arc<Gateway>,
     chunks: Vec<Chunk>,
@@ -86,7 +85,12 @@ impl Drop for Stored {
 ///
 /// # Errors
 /// The client stalls or leaves, the disk is full, too much is in flight.
-pub async fn body(gateway: &Arc<Gateway>, terms: &Terms, body: Incoming, declared: Option<u64>) -> Result<Stored, FileError> {
+pub async fn body(
+    gateway: &Arc<Gateway>,
+    terms: &Terms,
+    body: Incoming,
+    declared: Option<u64>,
+) -> Result<Stored, FileError> {
     let mut arriving = Arriving::new(body, &gateway.intake);
     let mut storing = Storing::new(gateway, terms);
     let mut chunk = Filling::default();
@@ -115,7 +119,11 @@ pub async fn body(gateway: &Arc<Gateway>, terms: &Terms, body: Incoming, declare
 ///
 /// # Errors
 /// The disk is full, too much waits for it.
-pub async fn bytes(gateway: &Arc<Gateway>, terms: &Terms, mut bytes: Bytes) -> Result<Stored, FileError> {
+pub async fn bytes(
+    gateway: &Arc<Gateway>,
+    terms: &Terms,
+    mut bytes: Bytes,
+) -> Result<Stored, FileError> {
     let mut storing = Storing::new(gateway, terms);
     while !bytes.is_empty() {
         let chunk = bytes.split_to(bytes.len().min(terms.chunk_bytes));
@@ -138,10 +146,19 @@ impl Filling {
         self.first.as_ref().map_or(self.buffer.len(), Bytes::len)
     }
 
-    async fn push(&mut self, gateway: &Gateway, terms: &Terms, piece: Bytes, declared: Option<u64>) -> Result<(), FileError> {
+    async fn push(
+        &mut self,
+        gateway: &Gateway,
+        terms: &Terms,
+        piece: Bytes,
+        declared: Option<u64>,
+    ) -> Result<(), FileError> {
         if self.permit.is_none() {
             let most = declared.unwrap_or(u64::MAX).min(terms.chunk_bytes as u64);
-            let permit = gateway.budget.take(most.max(piece.len() as u64), BUDGET_WAIT).await;
+            let permit = gateway
+                .budget
+                .take(most.max(piece.len() as u64), BUDGET_WAIT)
+                .await;
             self.permit = Some(permit.ok_or(IntakeError::Busy)?);
         }
         match self.first.take() {
@@ -228,7 +245,9 @@ impl<'a> Storing<'a> {
             work()
         } else {
             let done = tokio::task::spawn_blocking(work).await;
-            done.map_err(|error| FileError::BadRequest(format!("the body could not be hashed: {error}")))?
+            done.map_err(|error| {
+                FileError::BadRequest(format!("the body could not be hashed: {error}"))
+            })?
         };
         self.md5 = whole;
         Ok(hashed)

@@ -33,6 +33,7 @@ use crate::http::json::json;
 use crate::http::multipart::{self, Part};
 use crate::http::query::Query;
 use crate::http::{Body, disposition};
+use crate::protocol::exchange::declared_len;
 use crate::state::{Gateway, Urls};
 
 const FILES_PER_UPLOAD_MAX: usize = 10_000;
@@ -318,10 +319,7 @@ async fn collect(
     headers: &HeaderMap,
     body: Incoming,
 ) -> Result<Collected, ImageError> {
-    let declared = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.parse().ok());
+    let declared = declared_len(headers);
     Ok(intake::collect(body, declared, &gateway.intake, &gateway.budget).await?)
 }
 

@@ -8,10 +8,10 @@ use hyper::body::Incoming;
 use moongate_haystack::id::FileId;
 use serde::Deserialize;
 
-use super::super::declared_len;
 use super::super::error::ImageError;
 use crate::archive::names;
 use crate::http::intake::{self, BudgetPermit, IntakeError};
+use crate::protocol::exchange::declared_len;
 use crate::state::Gateway;
 
 /// One image that a client asks for.
@@ -52,7 +52,7 @@ pub async fn read(
 ) -> Result<List, ImageError> {
     let mut limits = gateway.intake.clone();
     limits.len_bytes_max = gateway.config.image.batch_list_bytes_max.bytes();
-    let declared = Some(declared_len(headers)).filter(|len| *len > 0);
+    let declared = declared_len(headers);
     let collected = intake::collect(body, declared, &limits, &gateway.budget)
         .await
         .map_err(too_long)?;
