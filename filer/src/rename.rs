@@ -74,11 +74,6 @@ impl Filer {
         }
         let from_key = self.place(from, now_ns)?.key(from);
         let (place, _making) = self.place_to_make(to, now_ns)?;
-        if place.is_missing() && !options.make_parents {
-            return Err(FilerError::NotFound(
-                to.parent().unwrap_or(FilePath::root()),
-            ));
-        }
         let to_key = place.key(to);
         let _rows = self.locks.rows([&*from_key, &*to_key].into_iter());
         let mut changes = Changes::new(&*self.rows);
@@ -111,8 +106,8 @@ impl Filer {
             self.folders.remove(&from_key);
         }
         changes.set(from_key, None)?;
-        let like = source.entry.attributes.clone();
-        let folder = self.make_way(changes, place, to, &like, now_ns)?;
+        let like = Some(&source.entry.attributes).filter(|_| options.make_parents);
+        let folder = self.make_way(changes, place, to, like, now_ns)?;
         let name = to.names().next_back().ok_or(FilerError::Root)?;
         let to_key = entry_key(folder, name);
         if let Some(target) = alive(changes.get(&to_key)?, now_ns).cloned() {

@@ -275,20 +275,11 @@ impl World {
             parent.attributes.uid = source.attributes.uid;
         }
         let actual = self.filer()?.rename(&from, &to, options, now);
-        let actual = actual.map_err(|error| match error {
-            FilerError::NotFound(path) if path != from => any_refusal(error_at(path)),
-            other => other,
-        });
         let what = format!("rename {from} {to} {options:?}");
         self.judge(&what, true, actual, |model| {
             let before = model.clone();
-            model.rename(&from, &to, options, &parent).map_err(|error| {
-                *model = before;
-                match error {
-                    FilerError::NotFound(path) if path != from => any_refusal(error_at(path)),
-                    other => other,
-                }
-            })
+            let done = model.rename(&from, &to, options, &parent);
+            done.inspect_err(|_| *model = before)
         })
     }
 
@@ -439,10 +430,6 @@ fn any_refusal(error: FilerError) -> FilerError {
         FilerError::Storage(_) => error,
         _ => FilerError::BadName("one was refused"),
     }
-}
-
-fn error_at(path: FilePath) -> FilerError {
-    FilerError::NotFound(path)
 }
 
 fn append(entry: &mut Entry, chunk: Chunk) {
