@@ -128,7 +128,8 @@ fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
         volumes = store.volumes().len(),
         "volumes opened"
     );
-    let files = Files::open(&names_folder(&config)?, now_ns())
+    let pinned_for = config.file.shards_pinned_for.duration();
+    let files = Files::open(&names_folder(&config)?, pinned_for, now_ns())
         .context("opening the database of file names (file.names)")?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let concurrency = if config.image.transform_concurrency == 0 {

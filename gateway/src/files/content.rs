@@ -95,7 +95,20 @@ pub async fn body(
 /// # Errors
 /// A needle is missing or damaged.
 pub async fn whole(gateway: &Arc<Gateway>, content: &Content) -> Result<Bytes, HaystackError> {
-    gather(gateway, pieces(content, 0..content.size), content.size).await
+    part(gateway, content, 0..content.size).await
+}
+
+/// A range of a content, in memory.
+///
+/// # Errors
+/// A needle is missing or damaged.
+pub async fn part(
+    gateway: &Arc<Gateway>,
+    content: &Content,
+    range: Range<u64>,
+) -> Result<Bytes, HaystackError> {
+    let len = range.end - range.start;
+    gather(gateway, pieces(content, range), len).await
 }
 
 async fn gather(
@@ -103,6 +116,16 @@ async fn gather(
     pieces: Vec<Piece>,
     len: u64,
 ) -> Result<Bytes, HaystackError> {
+    if let [
+        Piece::Needle {
+            needle,
+            from,
+            bytes,
+        },
+    ] = pieces[..]
+    {
+        return read_needle(gateway, &needle, from, bytes).await;
+    }
     let mut bytes = BytesMut::with_capacity(usize::try_from(len).unwrap_or(0));
     for piece in pieces {
         match piece {

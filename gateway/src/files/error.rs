@@ -4,6 +4,7 @@ use moongate_filer::FilerError;
 use moongate_haystack::HaystackError;
 use moongate_haystack::store::layout::AssignError;
 
+use super::shards::ShardsError;
 use crate::http::intake::IntakeError;
 use crate::http::multipart::MultipartError;
 use crate::protocol::image::error::ImageError;
@@ -20,6 +21,9 @@ pub enum FileError {
     /// There is no place to store into.
     #[error(transparent)]
     Assign(#[from] AssignError),
+    /// There is no listing to make shards from.
+    #[error(transparent)]
+    Shards(#[from] ShardsError),
     /// The body did not come.
     #[error(transparent)]
     Intake(#[from] IntakeError),

@@ -11,14 +11,18 @@ pub mod copy;
 mod error;
 pub mod etag;
 pub mod reclaim;
+pub mod shards;
 pub mod store;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use moongate_filer::{Filer, FilerError, RocksRows};
 use moongate_haystack::id::{Cookie, FileId, NeedleKey, VolumeId};
 use tokio::sync::Notify;
+
+use self::shards::Shards;
 
 pub use error::FileError;
 
@@ -26,21 +30,30 @@ pub use error::FileError;
 #[derive(Debug)]
 pub struct Files {
     filer: Arc<Filer>,
+    shards: Arc<Shards>,
     /// Woken when content has been released.
     released: Notify,
 }
 
 impl Files {
-    /// Opens the database of names in this folder, or makes it.
+    /// Opens the database of names in this folder, or makes it; listings pinned for training shards are kept in it as well, for this long.
     ///
     /// # Errors
     /// The folder cannot be read or written, or what is in it is damaged.
-    pub fn open(dir: &Path, now_ns: u64) -> Result<Self, FilerError> {
-        let rows = RocksRows::open(dir).map_err(FilerError::from)?;
+    pub fn open(dir: &Path, shards_pinned_for: Duration, now_ns: u64) -> anyhow::Result<Self> {
+        let rows = RocksRows::open(&dir.join("names")).map_err(FilerError::from)?;
+        let filer = Arc::new(Filer::open(Box::new(rows), now_ns)?);
+        let shards = Shards::open(dir.join("pins"), Arc::clone(&filer), shards_pinned_for)?;
         Ok(Self {
-            filer: Arc::new(Filer::open(Box::new(rows), now_ns)?),
+            filer,
+            shards: Arc::new(shards),
             released: Notify::new(),
         })
+    }
+
+    /// The listings that training shards are read from.
+    pub const fn shards(&self) -> &Arc<Shards> {
+        &self.shards
     }
 
     /// The filer itself, for threads that may wait.

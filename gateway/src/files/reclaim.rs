@@ -27,7 +27,7 @@ pub async fn run(gateway: Arc<Gateway>, mut stopped: tokio::sync::watch::Receive
             Ok(false) => {
                 tokio::select! {
                     () = gateway.files.released.notified() => {}
-                    () = tokio::time::sleep(INTERVAL) => {}
+                    () = tokio::time::sleep(INTERVAL) => expire(&gateway).await,
                     _ = stopped.wait_for(|stop| *stop) => {}
                 }
             }
@@ -39,6 +39,14 @@ pub async fn run(gateway: Arc<Gateway>, mut stopped: tokio::sync::watch::Receive
         if *stopped.borrow() {
             return;
         }
+    }
+}
+
+/// Forgets listings that no job has used for long.
+async fn expire(gateway: &Arc<Gateway>) {
+    let shards = Arc::clone(gateway.files.shards());
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(move || shards.expire()).await {
+        tracing::warn!(%error, "expired listings of training shards could not be removed");
     }
 }
 

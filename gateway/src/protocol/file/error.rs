@@ -6,6 +6,7 @@ use moongate_haystack::HaystackError;
 use moongate_haystack::store::layout::AssignError;
 
 use crate::files::FileError;
+use crate::files::shards::ShardsError;
 use crate::http::intake::IntakeError;
 use crate::http::json::error_json;
 use crate::http::{Body, Response};
@@ -40,6 +41,7 @@ pub fn status_of(error: &FileError) -> StatusCode {
         FileError::Filer(error) => filer_status(error),
         FileError::Store(error) => store_status(error),
         FileError::Assign(error) => assign_status(error),
+        FileError::Shards(error) => shards_status(error),
         FileError::Intake(error) => intake_status(error),
         FileError::Multipart(_) | FileError::BadRequest(_) => StatusCode::BAD_REQUEST,
         FileError::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
@@ -62,6 +64,15 @@ const fn filer_status(error: &FilerError) -> StatusCode {
         FilerError::Root => StatusCode::FORBIDDEN,
         FilerError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         FilerError::Corrupt(_) | FilerError::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+const fn shards_status(error: &ShardsError) -> StatusCode {
+    match error {
+        ShardsError::Filer(error) => filer_status(error),
+        ShardsError::Io(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        ShardsError::Unknown(_) => StatusCode::GONE,
+        ShardsError::Sample(_) => StatusCode::BAD_REQUEST,
     }
 }
 

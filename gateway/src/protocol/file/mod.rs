@@ -1,11 +1,15 @@
 //! Files by path: SeaweedFS's filer API on the file port (docs/http-api.md), done right where the original is not.
 
+mod archive;
 mod change;
 mod entry_json;
 pub mod error;
+mod export;
 mod list;
 mod page;
+mod paths;
 mod read;
+mod shards;
 mod target;
 mod upload;
 
@@ -21,6 +25,7 @@ use super::exchange::Exchange;
 use crate::files::FileError;
 use crate::http::query::Query;
 use crate::http::server::PeerInfo;
+use crate::protocol::image::batch::{DELETE_PATH, DOWNLOAD_PATH};
 use crate::http::{Body, Response};
 use crate::metrics::Operation;
 use crate::state::Gateway;
@@ -43,7 +48,7 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer
     let exchange = Exchange::begin(peer);
     let (parts, body) = request.into_parts();
     let query = Query::parse(parts.uri.query());
-    let operation = operation(&parts.method, &query);
+    let operation = operation(&parts, &query);
     let answer = Box::pin(route(&gateway, operation, &parts, &query, body)).await;
     let mut response = answer.unwrap_or_else(|error| error_answer(operation, &error));
     drop(query);
@@ -52,11 +57,14 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer
 }
 
 /// What a request is counted as.
-fn operation(method: &Method, query: &Query<'_>) -> Operation {
+fn operation(parts: &Parts, query: &Query<'_>) -> Operation {
+    if let Some(operation) = batch(parts) {
+        return operation;
+    }
     let changes = ["mv.from", "cp.from", "tagging"]
         .iter()
         .any(|name| query.get(name).is_some());
-    match *method {
+    match parts.method {
         Method::GET | Method::HEAD => Operation::FileRead,
         Method::PUT | Method::POST if changes => Operation::FileChange,
         Method::PUT | Method::POST => Operation::FileWrite,
@@ -64,6 +72,18 @@ fn operation(method: &Method, query: &Query<'_>) -> Operation {
         Method::DELETE => Operation::FileDelete,
         _ => Operation::Other,
     }
+}
+
+/// Lists of paths. A form or a file that is posted to such a path is stored there, as SeaweedFS does it.
+fn batch(parts: &Parts) -> Option<Operation> {
+    let operation = match parts.uri.path() {
+        DOWNLOAD_PATH => Operation::BatchGet,
+        DELETE_PATH => Operation::BatchDelete,
+        _ => return None,
+    };
+    let content_type = parts.headers.get(header::CONTENT_TYPE);
+    let is_form = content_type.is_some_and(|value| value.as_bytes().starts_with(b"multipart/"));
+    (parts.method == Method::POST && !is_form).then_some(operation)
 }
 
 async fn route(
@@ -92,6 +112,8 @@ async fn route(
         Operation::FileWrite => upload::put(gateway, ask, body).await,
         Operation::FileDelete => change::delete(gateway, ask).await,
         Operation::FileChange => change::change(gateway, ask).await,
+        Operation::BatchGet => paths::get(gateway, ask, body).await,
+        Operation::BatchDelete => paths::delete(gateway, ask, body).await,
         _ => Ok(empty(StatusCode::METHOD_NOT_ALLOWED)),
     }
 }

@@ -8,7 +8,7 @@ use moongate_filer::{Entry, FilerError};
 use moongate_haystack::store::now_ns;
 
 use super::entry_json::Described;
-use super::{Ask, list};
+use super::{Ask, archive, list, shards};
 use crate::files::{FileError, content, etag};
 use crate::http::conditional::{self, Outcome, Validators};
 use crate::http::disposition::{self, Disposition};
@@ -42,12 +42,22 @@ pub async fn get(gateway: &Arc<Gateway>, ask: Ask<'_>) -> Result<Response, FileE
         return Ok(json::json(StatusCode::OK, &described, pretty));
     }
     if entry.is_folder() {
-        return list::folder(gateway, ask).await;
+        return folder(gateway, ask).await;
     }
     if ask.target.is_folder_form() {
         return Err(FilerError::NotAFolder(ask.target.path.clone()).into());
     }
     file(gateway, ask, &entry).await
+}
+
+async fn folder(gateway: &Arc<Gateway>, ask: Ask<'_>) -> Result<Response, FileError> {
+    if ask.query.get("shards").is_some() {
+        return shards::shard(gateway, ask).await;
+    }
+    match ask.query.get("archive") {
+        Some(format) => archive::folder(gateway, ask, format).await,
+        None => list::folder(gateway, ask).await,
+    }
 }
 
 /// The tag and the date that conditions are compared with.

@@ -3,15 +3,15 @@
 //! All three stream. What one call holds is charged against the gateway's byte budget before it begins, and does not grow with the number
 //! of images but for the list that a client sends and the directory at the end of a zip, which are charged as they grow.
 
-mod answer;
+pub mod answer;
 mod commit;
 mod delete;
 mod download;
-mod entries;
-mod errors;
-mod form;
+pub mod entries;
+pub mod errors;
+pub mod form;
 mod list;
-mod stored;
+pub mod stored;
 mod upload;
 
 pub use self::delete::delete;

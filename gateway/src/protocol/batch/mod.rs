@@ -1,0 +1,3 @@
+//! What batches of images and batches of files have in common.
+
+pub mod outgoing;
