@@ -51,7 +51,7 @@ pub struct Attributes {
     pub symlink_target: Option<String>,
 }
 
-/// A piece of a file's content: `bytes` bytes of the file from `offset` are the whole of `needle`.
+/// A piece of a file's content: the `bytes` bytes of the file from `offset` are the first of `needle`, which may hold more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
     /// Where the bytes are.

@@ -101,7 +101,7 @@ impl Filer {
                 entry,
                 folder: Some(ROOT),
             };
-            changes.set(root_key(), Some(row))?;
+            changes.set(&root_key(), Some(row))?;
             let written = self.commit(changes)?;
             self.settle(written, true)?;
         }
@@ -219,7 +219,7 @@ impl Filer {
             entry: Entry::folder(attributes),
             folder: Some(id),
         };
-        changes.set(key, Some(row))?;
+        changes.set(&key, Some(row))?;
         Ok(id)
     }
 

@@ -132,7 +132,7 @@ impl Filer {
         if !entry.is_folder() {
             let entry = normal(entry);
             return changes.set(
-                key,
+                &key,
                 Some(Row {
                     entry,
                     folder: None,
@@ -143,7 +143,7 @@ impl Filer {
             None => self.new_folder(changes, key, entry.attributes).map(drop),
             folder => {
                 let entry = normal(entry);
-                changes.set(key, Some(Row { entry, folder }))
+                changes.set(&key, Some(Row { entry, folder }))
             }
         }
     }
@@ -231,7 +231,7 @@ impl Filer {
             check_kind(path, row.folder.is_some(), &row.entry)?;
             row.entry = normal(row.entry);
             let stored = row.entry.clone();
-            changes.set(key, Some(row))?;
+            changes.set(&key, Some(row))?;
             (stored, self.commit(changes)?)
         };
         self.settle(written, true)?;

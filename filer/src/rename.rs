@@ -105,7 +105,7 @@ impl Filer {
         if !mutant::is(Mutant::KeepCachedFolder) {
             self.folders.remove(&from_key);
         }
-        changes.set(from_key, None)?;
+        changes.set(&from_key, None)?;
         let like = Some(&source.entry.attributes).filter(|_| options.make_parents);
         let folder = self.make_way(changes, place, to, like, now_ns)?;
         let name = to.names().next_back().ok_or(FilerError::Root)?;
@@ -114,7 +114,7 @@ impl Filer {
             self.make_room(changes, &source, &target, to, options, now_ns)?;
         }
         self.folders.remove(&to_key);
-        changes.set(to_key, Some(source))
+        changes.set(&to_key, Some(source))
     }
 
     /// Takes away what the target was, or refuses to.

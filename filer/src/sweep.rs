@@ -103,7 +103,7 @@ impl Filer {
         let is_over = row.as_ref().is_some_and(|row| row.entry.is_expired(now_ns));
         changes.found(key.to_vec(), row);
         if is_over {
-            changes.set(key.to_vec(), None)?;
+            changes.set(key, None)?;
         }
         changes.other(Table::Expiry, expiry.to_vec(), None);
         self.commit(changes)?;
@@ -124,7 +124,7 @@ fn take_some(cursor: &mut dyn Cursor, changes: &mut Changes<'_>, rows_max: usize
             changes.trash(inner);
         }
         changes.found(key.to_vec(), Some(row));
-        changes.set(key.to_vec(), None)?;
+        changes.set(key, None)?;
         rows += 1;
         cursor.next()?;
     }

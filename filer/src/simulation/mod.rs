@@ -16,6 +16,7 @@ mod rng;
 mod tests;
 mod threads;
 mod trace;
+mod upkeep;
 mod world;
 
 use moongate_disk::SimDisk;
