@@ -17,7 +17,7 @@ pub fn run(folder: &Path, program: &str, arguments: &[&str]) -> String {
         .stdin(Stdio::null())
         .output()
         .unwrap_or_else(|error| {
-            panic!("{program}: {error}: scripts/install.sh {program} installs what is missing")
+            panic!("{program}: {error}: scripts/install.sh python3 tar unzip libarchive-tools installs what is missing")
         });
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
