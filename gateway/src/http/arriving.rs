@@ -164,3 +164,24 @@ impl Pace {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deadline_follows_what_arrived() {
+        let mut pace = Pace::start(&IntakeLimits::new(1 << 20, Duration::from_secs(10)));
+        let after = |pace: &Pace| pace.deadline().duration_since(pace.started).as_secs();
+        assert_eq!(after(&pace), 10, "the first pause");
+        pace.last = pace.started + Duration::from_secs(25);
+        assert_eq!(after(&pace), 30, "the grace is shorter than the pause");
+        pace.received_bytes = 32 * 1024;
+        assert_eq!(after(&pace), 32, "32 KiB earn 32 s");
+        pace.received_bytes = u64::MAX;
+        assert_eq!(after(&pace), 35, "a fast body is bound by its pauses alone");
+        pace.rate_bytes_per_sec_min = 0;
+        pace.received_bytes = 0;
+        assert_eq!(after(&pace), 35, "no least rate");
+    }
+}

@@ -4,15 +4,14 @@
 //! out, an answer that ends well says so in a trailer (`Moongate-Status`), and one that broke off is cut after its last line, without
 //! the end that HTTP/1.1 gives to a whole body: no client can take it for a success.
 
-use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use http_body::Frame;
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
+use crate::http::body::FrameSender;
 use crate::http::intake::{BudgetPermit, ByteBudget};
 use crate::http::{Body, Response};
 
@@ -78,7 +77,7 @@ pub enum Done {
 
 enum State {
     Held(oneshot::Sender<Response>),
-    Streaming(mpsc::Sender<io::Result<Frame<Bytes>>>),
+    Streaming(FrameSender),
 }
 
 /// A chunk with its share of the budget, which is given back once it is sent.
@@ -137,7 +136,7 @@ impl Answer {
         let State::Streaming(sender) = &self.state else {
             return Ok(());
         };
-        let crowded = sender.capacity() < CHUNKS_WAITING_MAX / 2;
+        let crowded = sender.free() < CHUNKS_WAITING_MAX / 2;
         if self.text.is_empty() || (crowded && self.text.len() < CHUNK_BYTES) {
             return Ok(());
         }
@@ -145,8 +144,8 @@ impl Answer {
     }
 
     fn begin_streaming(&mut self) -> Result<(), Gone> {
-        let (sender, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
-        let mut response = with_lines(StatusCode::OK, Body::frames(receiver));
+        let (sender, body) = Body::frames(CHUNKS_WAITING_MAX);
+        let mut response = with_lines(StatusCode::OK, body);
         let trailer = HeaderValue::from_static("Moongate-Status");
         response.headers_mut().insert(header::TRAILER, trailer);
         let State::Held(head) = std::mem::replace(&mut self.state, State::Streaming(sender)) else {
@@ -167,7 +166,7 @@ impl Answer {
             .await
             .ok_or(Gone)?;
         let chunk = Bytes::from_owner(Charged { text, _permit });
-        sender.send(Ok(Frame::data(chunk))).await.map_err(|_| Gone)
+        sender.send(chunk).await.map_err(|_| Gone)
     }
 
     /// Adds the last line and ends the answer.
@@ -200,36 +199,19 @@ impl Answer {
             return;
         }
         if self.send().await.is_err() {
-            // What is held of the answer goes with the sender; the body must not look whole.
-            return self.cut().await;
+            return;
         }
-        match broken {
-            Some(_) => self.cut().await,
-            None => self.confirm(status).await,
-        }
-    }
-
-    /// Ends a body that is whole.
-    async fn confirm(self, status: StatusCode) {
         let State::Streaming(sender) = self.state else {
             return;
         };
-        let mut trailers = HeaderMap::new();
-        trailers.insert(STATUS_TRAILER, HeaderValue::from(status.as_u16()));
-        let _ = sender.send(Ok(Frame::trailers(trailers))).await;
-    }
-
-    /// Ends a body that is not, once what was said has left.
-    async fn cut(self) {
-        let State::Streaming(sender) = self.state else {
-            return;
-        };
-        if sender.reserve_many(CHUNKS_WAITING_MAX).await.is_ok() {
+        if broken.is_none() {
+            let trailer = (STATUS_TRAILER, HeaderValue::from(status.as_u16()));
+            return sender.finish(HeaderMap::from_iter([trailer]));
+        }
+        // The sender cuts the body when it goes: what was said has to leave before.
+        if sender.taken().await.is_ok() {
             tokio::time::sleep(CUT_DELAY).await;
         }
-        let _ = sender
-            .send(Err(io::Error::other("the batch broke off")))
-            .await;
     }
 }
 
@@ -305,9 +287,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_long_one_confirms_its_status_in_a_trailer() {
-        let all = long(None).await.collect().await.unwrap();
-        assert_eq!(all.trailers().unwrap()["moongate-status"], "200");
-        assert_eq!(all.to_bytes().split(|b| *b == b'\n').count(), 100_002);
+        let (mut body, mut lines) = (long(None).await, 0);
+        loop {
+            let frame = body.frame().await.unwrap().unwrap();
+            match frame.into_data() {
+                Ok(text) => lines += text.iter().filter(|byte| **byte == b'\n').count(),
+                Err(trailers) => {
+                    let trailers = trailers.into_trailers().unwrap();
+                    assert_eq!(trailers["moongate-status"], "200");
+                    break;
+                }
+            }
+        }
+        assert_eq!(lines, 100_001);
     }
 
     #[tokio::test]

@@ -133,9 +133,12 @@ async fn manifests(gateway: &Arc<Gateway>, fids: &[FileId]) -> BTreeMap<usize, M
     chunked.collect()
 }
 
+/// Needles of one volume, and their numbers in the list.
+type OfVolume = (Vec<usize>, Vec<(NeedleKey, Cookie)>);
+
 /// Deletes the images, each volume's in one commit; the outcomes are in the order of the list.
 async fn delete_all(gateway: &Arc<Gateway>, fids: &[FileId]) -> Vec<Outcome> {
-    let mut by_volume: BTreeMap<VolumeId, (Vec<usize>, Vec<(NeedleKey, Cookie)>)> = BTreeMap::new();
+    let mut by_volume: BTreeMap<VolumeId, OfVolume> = BTreeMap::new();
     for (at, fid) in fids.iter().enumerate() {
         let (places, needles) = by_volume.entry(fid.volume).or_default();
         places.push(at);

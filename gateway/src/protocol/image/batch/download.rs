@@ -5,14 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use http_body::Frame;
 use hyper::body::Incoming;
 use moongate_haystack::HaystackError;
 use moongate_haystack::id::FileId;
 use moongate_haystack::needle::Needle;
 use moongate_haystack::store::Store;
 use serde::Serialize;
-use tokio::sync::mpsc;
 
 use super::super::error::ImageError;
 use super::super::manifest::Manifest;
@@ -22,6 +20,7 @@ use super::list::{self, List, Wanted};
 use super::stored::{self, Place};
 use crate::archive::names::{self, UniqueNames};
 use crate::archive::{Encoder, Entry, Format};
+use crate::http::body::FrameSender;
 use crate::http::disposition::{self, Disposition};
 use crate::http::intake::{BudgetPermit, IntakeError};
 use crate::http::query::Query;
@@ -76,8 +75,8 @@ pub async fn download(
         list = sorted(gateway, list).await?;
     }
     let encoder = Encoder::new(format, &format!("moongate-{:032x}", rand::random::<u128>()));
-    let (sender, receiver) = mpsc::channel(PIECES_WAITING);
-    let mut response = Response::new(Body::frames(receiver));
+    let (sender, body) = Body::frames(PIECES_WAITING);
+    let mut response = Response::new(body);
     let head = response.headers_mut();
     head.insert(header::CONTENT_TYPE, encoder.content_type());
     head.insert(header::TRAILER, HeaderValue::from_static("Moongate-Errors"));
@@ -144,8 +143,6 @@ impl From<HaystackError> for Cut {
     }
 }
 
-type Sender = mpsc::Sender<io::Result<Frame<Bytes>>>;
-
 /// One download.
 struct Run {
     gateway: Arc<Gateway>,
@@ -153,7 +150,7 @@ struct Run {
     names: UniqueNames,
     out: Vec<u8>,
     errors: Errors,
-    sender: Sender,
+    sender: FrameSender,
     sent: Sent,
     /// The first is for what every download holds, the others for what grows.
     permits: Vec<BudgetPermit>,
@@ -221,11 +218,14 @@ impl Run {
             failed,
             self.sent.bytes,
         );
-        if let Err(Cut(reason)) = ended
-            && !self.sender.is_closed()
-        {
-            tracing::warn!(reason, "a download of many images is cut");
-            let _ = self.sender.send(Err(io::Error::other(reason))).await;
+        match ended {
+            Ok(()) => {
+                let trailer = (ERRORS_TRAILER, HeaderValue::from(failed));
+                self.sender.finish(HeaderMap::from_iter([trailer]));
+            }
+            // The sender cuts the body when it goes.
+            Err(_) if self.sender.is_closed() => {}
+            Err(Cut(reason)) => tracing::warn!(reason, "a download of many images is cut"),
         }
     }
 
@@ -393,7 +393,7 @@ impl Run {
     async fn data(&mut self, data: Bytes) -> Result<(), Cut> {
         self.flush(1).await?;
         self.encoder.data(&data);
-        self.send(Frame::data(data)).await
+        self.send(data).await
     }
 
     /// Sends what there is of the output, if it is at least so much.
@@ -403,11 +403,11 @@ impl Run {
         }
         let next = Vec::with_capacity(PIECE_BYTES + UNCOPIED_BYTES + (16 << 10));
         let piece = std::mem::replace(&mut self.out, next);
-        self.send(Frame::data(piece.into())).await
+        self.send(piece.into()).await
     }
 
-    async fn send(&self, frame: Frame<Bytes>) -> Result<(), Cut> {
-        let sent = self.sender.send(Ok(frame)).await;
+    async fn send(&self, piece: Bytes) -> Result<(), Cut> {
+        let sent = self.sender.send(piece).await;
         sent.map_err(|_| Cut("the client left".to_owned()))
     }
 
@@ -435,10 +435,7 @@ impl Run {
             self.encoder.whole(&entry, &lines, &mut self.out);
         }
         self.encoder.finish(&mut self.out);
-        self.flush(1).await?;
-        let mut trailers = HeaderMap::new();
-        trailers.insert(ERRORS_TRAILER, HeaderValue::from(self.errors.count));
-        self.send(Frame::trailers(trailers)).await
+        self.flush(1).await
     }
 }
 
