@@ -28,7 +28,7 @@ pub async fn run(gateway: Arc<Gateway>, mut stopped: tokio::sync::watch::Receive
                 tokio::select! {
                     () = gateway.files.released.notified() => {}
                     () = tokio::time::sleep(INTERVAL) => expire(&gateway).await,
-                    _ = stopped.wait_for(|stop| *stop) => {}
+                    () = told(&mut stopped) => {}
                 }
             }
             Err(error) => {
@@ -40,6 +40,11 @@ pub async fn run(gateway: Arc<Gateway>, mut stopped: tokio::sync::watch::Receive
             return;
         }
     }
+}
+
+/// Waits until the gateway stops.
+async fn told(stopped: &mut tokio::sync::watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stop| *stop).await;
 }
 
 /// Forgets listings that no job has used for long.

@@ -34,10 +34,14 @@ pub enum ShardsError {
     #[error("the pinned listing cannot be read or written: {0}")]
     Io(#[from] io::Error),
     /// No listing has this token (any more).
-    #[error("there is no listing {0}: it was not used for too long (file.shards_pinned_for); leave `at` out to pin the folder as it is now")]
+    #[error(
+        "there is no listing {0}: it was not used for too long (file.shards_pinned_for); leave `at` out to pin the folder as it is now"
+    )]
     Unknown(String),
     /// No data set.
-    #[error("more than {SAMPLE_FILES_MAX} files of {0} begin alike up to their first dot: that is no sample")]
+    #[error(
+        "more than {SAMPLE_FILES_MAX} files of {0} begin alike up to their first dot: that is no sample"
+    )]
     Sample(String),
 }
 
@@ -65,7 +69,8 @@ impl Shards {
     fn hold(&self, token: &str) -> Result<(), FilerError> {
         // A little longer than the file, so that no content goes before its listing.
         let secs = self.keep_for.as_secs().saturating_add(3600);
-        self.filer.hold(&format!("{HOLD_PREFIX}{token}"), secs, now_ns())
+        self.filer
+            .hold(&format!("{HOLD_PREFIX}{token}"), secs, now_ns())
     }
 
     fn path(&self, token: &str) -> PathBuf {
@@ -131,7 +136,12 @@ impl Shards {
     }
 
     /// Writes the samples of one folder; returns the folders in it.
-    fn write_folder(&self, base: &FilePath, folder: &FilePath, writer: &mut PinWriter) -> Result<Vec<FilePath>, ShardsError> {
+    fn write_folder(
+        &self,
+        base: &FilePath,
+        folder: &FilePath,
+        writer: &mut PinWriter,
+    ) -> Result<Vec<FilePath>, ShardsError> {
         let mut inside = Vec::new();
         let mut sample: Vec<Listed> = Vec::new();
         let mut key = String::new();
@@ -170,7 +180,10 @@ impl Shards {
         for file in std::fs::read_dir(&self.dir)? {
             let file = file?;
             let modified = file.metadata()?.modified()?;
-            if now.duration_since(modified).is_ok_and(|age| age > self.keep_for) {
+            if now
+                .duration_since(modified)
+                .is_ok_and(|age| age > self.keep_for)
+            {
                 let token = file.file_name().to_string_lossy().into_owned();
                 self.open.lock().remove(&token);
                 std::fs::remove_file(file.path())?;
@@ -194,13 +207,20 @@ fn stem(name: &str) -> &str {
 
 fn below(base: &FilePath, path: &FilePath) -> String {
     let path = path.as_str();
-    let below = if base.is_root() { path } else { path.strip_prefix(base.as_str()).unwrap_or(path) };
+    let below = if base.is_root() {
+        path
+    } else {
+        path.strip_prefix(base.as_str()).unwrap_or(path)
+    };
     below.trim_start_matches('/').to_owned()
 }
 
 /// Which samples, by their places in the shuffled order, a shard has: together all, none twice, sizes at most one apart.
 pub fn range(samples: u64, shards: u64, shard: u64) -> std::ops::Range<u64> {
-    let edge = |shard: u64| u64::try_from(u128::from(samples) * u128::from(shard) / u128::from(shards.max(1))).unwrap_or(samples);
+    let edge = |shard: u64| {
+        u64::try_from(u128::from(samples) * u128::from(shard) / u128::from(shards.max(1)))
+            .unwrap_or(samples)
+    };
     edge(shard)..edge(shard.saturating_add(1)).min(samples)
 }
 
@@ -210,7 +230,13 @@ mod tests {
 
     #[test]
     fn samples_by_webdatasets_rule() {
-        for (name, want) in [("a.jpg", "a"), ("a.seg.png", "a"), ("a", "a"), (".hidden.txt", ".hidden"), ("", "")] {
+        for (name, want) in [
+            ("a.jpg", "a"),
+            ("a.seg.png", "a"),
+            ("a", "a"),
+            (".hidden.txt", ".hidden"),
+            ("", ""),
+        ] {
             assert_eq!(stem(name), want, "{name}");
         }
     }

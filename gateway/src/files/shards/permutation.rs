@@ -66,14 +66,21 @@ mod tests {
             let mut seen = vec![false; usize::try_from(len).unwrap()];
             for index in 0..len {
                 let place = usize::try_from(permutation.at(index)).unwrap();
-                assert!(!std::mem::replace(&mut seen[place], true), "{len}: {place} twice");
+                assert!(
+                    !std::mem::replace(&mut seen[place], true),
+                    "{len}: {place} twice"
+                );
             }
         }
     }
 
     #[test]
     fn the_order_of_a_seed_never_changes() {
-        let order = |seed| (0..10).map(|n| Permutation::new(10, seed).at(n)).collect::<Vec<_>>();
+        let order = |seed| {
+            (0..10)
+                .map(|n| Permutation::new(10, seed).at(n))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(order(1), order(1));
         assert_ne!(order(1), order(2));
         assert_eq!(order(1), ORDER_OF_SEED_1);
@@ -86,8 +93,12 @@ mod tests {
     fn it_shuffles() {
         let len = 10_000;
         let permutation = Permutation::new(len, 7);
-        let kept = (0..len).filter(|n| permutation.at(*n).abs_diff(*n) < 10).count();
-        let rising = (1..len).filter(|n| permutation.at(*n) > permutation.at(*n - 1)).count();
+        let kept = (0..len)
+            .filter(|n| permutation.at(*n).abs_diff(*n) < 10)
+            .count();
+        let rising = (1..len)
+            .filter(|n| permutation.at(*n) > permutation.at(*n - 1))
+            .count();
         assert!(kept < 60, "{kept} stayed in place");
         assert!((4_700..5_300).contains(&rising), "{rising} of {len} rise");
     }

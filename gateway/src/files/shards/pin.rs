@@ -82,7 +82,10 @@ impl PinWriter {
         let crc = self.crc;
         self.out.write_all(&crc.to_le_bytes())?;
         self.out.write_all(&END)?;
-        let file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let file = self
+            .out
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
         Ok(crc)
     }
@@ -112,7 +115,10 @@ impl Pin {
         file.read_exact_at(&mut foot, foot_at)?;
         let mut from = Reader(&foot);
         let (samples, index_at, crc) = (from.u64()?, from.u64()?, from.u32()?);
-        let fits = samples.checked_mul(8).and_then(|bytes| bytes.checked_add(index_at)) == Some(foot_at);
+        let fits = samples
+            .checked_mul(8)
+            .and_then(|bytes| bytes.checked_add(index_at))
+            == Some(foot_at);
         if foot[foot.len() - END.len()..] != END || !fits || checksum(&file, foot_at + 16)? != crc {
             return Err(damaged());
         }
@@ -141,8 +147,15 @@ impl Pin {
         self.file.read_exact_at(&mut offsets, entry_at)?;
         let mut from = Reader(&offsets);
         let start = from.u64()?;
-        let end = if number + 1 < self.samples { from.u64()? } else { self.index_at };
-        let len = end.checked_sub(start).and_then(|len| usize::try_from(len).ok()).ok_or_else(damaged)?;
+        let end = if number + 1 < self.samples {
+            from.u64()?
+        } else {
+            self.index_at
+        };
+        let len = end
+            .checked_sub(start)
+            .and_then(|len| usize::try_from(len).ok())
+            .ok_or_else(damaged)?;
         let mut bytes = vec![0; len];
         self.file.read_exact_at(&mut bytes, start)?;
         decode_sample(&bytes)
@@ -152,7 +165,9 @@ impl Pin {
 fn checksum(file: &File, len: u64) -> io::Result<u32> {
     let (mut crc, mut at, mut buffer) = (0, 0, vec![0; 1 << 20]);
     while at < len {
-        let wanted = usize::try_from(len - at).unwrap_or(usize::MAX).min(buffer.len());
+        let wanted = usize::try_from(len - at)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
         let piece = &mut buffer[..wanted];
         file.read_exact_at(piece, at)?;
         crc = crc32c::crc32c_append(crc, piece);
@@ -225,7 +240,11 @@ fn decode(from: &mut Reader<'_>) -> io::Result<Listed> {
         })
     };
     let chunks = (0..count).map(chunk).collect::<io::Result<Vec<Chunk>>>()?;
-    let body = if inline.is_empty() { Body::Chunks(chunks) } else { Body::Inline(inline) };
+    let body = if inline.is_empty() {
+        Body::Chunks(chunks)
+    } else {
+        Body::Inline(inline)
+    };
     let attributes = Attributes {
         mode,
         mime,
@@ -290,7 +309,11 @@ mod tests {
 
     fn chunk(key: u64) -> Chunk {
         Chunk {
-            needle: Needle { volume: 3, key, cookie: 9 },
+            needle: Needle {
+                volume: 3,
+                key,
+                cookie: 9,
+            },
             offset: key * 10,
             bytes: 10,
             modified_ns: 5,
@@ -301,7 +324,10 @@ mod tests {
 
     fn samples() -> Vec<Vec<Listed>> {
         vec![
-            vec![listed("a.jpg", Body::Chunks(vec![chunk(0)])), listed("a.json", Body::Inline(b"{}".to_vec()))],
+            vec![
+                listed("a.jpg", Body::Chunks(vec![chunk(0)])),
+                listed("a.json", Body::Inline(b"{}".to_vec())),
+            ],
             vec![listed("d/é.jpg", Body::Chunks(vec![chunk(0), chunk(1)]))],
             vec![],
         ]

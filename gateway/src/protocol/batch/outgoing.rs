@@ -2,16 +2,13 @@
 //!
 //! What is missing never makes an archive silently short: it is named in a last entry, `MOONGATE-ERRORS.jsonl`, and counted in a trailer.
 
-use std::io;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use http_body::Frame;
 use serde::Serialize;
-use tokio::sync::mpsc;
 
 use crate::archive::names::UniqueNames;
 use crate::archive::{Encoder, Entry, Format};
+use crate::http::body::FrameSender;
 use crate::http::disposition::{self, Disposition};
 use crate::http::intake::{BudgetPermit, ByteBudget, IntakeError};
 use crate::http::{Body, Response};
@@ -41,7 +38,7 @@ pub struct Outgoing {
     names: UniqueNames,
     out: Vec<u8>,
     errors: Errors,
-    sender: mpsc::Sender<io::Result<Frame<Bytes>>>,
+    sender: FrameSender,
     budget: ByteBudget,
     /// The first is for what every archive holds, the others for what grows.
     permits: Vec<BudgetPermit>,
@@ -53,10 +50,15 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// An empty archive, called so where a browser saves it, and the answer that carries it.
-    pub fn new(format: Format, name: &str, budget: ByteBudget, permit: BudgetPermit) -> (Self, Response) {
+    pub fn new(
+        format: Format,
+        name: &str,
+        budget: ByteBudget,
+        permit: BudgetPermit,
+    ) -> (Self, Response) {
         let encoder = Encoder::new(format, &format!("moongate-{:032x}", rand::random::<u128>()));
-        let (sender, receiver) = mpsc::channel(PIECES_WAITING);
-        let mut response = Response::new(Body::frames(receiver));
+        let (sender, body) = Body::frames(PIECES_WAITING);
+        let mut response = Response::new(body);
         let head = response.headers_mut();
         head.insert(header::CONTENT_TYPE, encoder.content_type());
         head.insert(header::TRAILER, HeaderValue::from_static("Moongate-Errors"));
@@ -66,7 +68,8 @@ impl Outgoing {
             Format::Multipart => None,
         };
         if let Some(extension) = extension {
-            let value = disposition::format(Disposition::Attachment, &format!("{name}.{extension}"));
+            let value =
+                disposition::format(Disposition::Attachment, &format!("{name}.{extension}"));
             head.insert(header::CONTENT_DISPOSITION, value);
         }
         let mut names = UniqueNames::default();
@@ -120,7 +123,8 @@ impl Outgoing {
             self.flush(PIECE_BYTES).await?;
         } else {
             let crc32 = Some(crc32fast::hash(&data));
-            self.encoder.begin(&Entry { crc32, ..*entry }, &mut self.out);
+            self.encoder
+                .begin(&Entry { crc32, ..*entry }, &mut self.out);
             self.piece(data).await?;
             self.end_entry()?;
         }
@@ -140,7 +144,7 @@ impl Outgoing {
     pub async fn piece(&mut self, data: Bytes) -> Result<(), Cut> {
         self.flush(1).await?;
         self.encoder.data(&data);
-        self.send(Frame::data(data)).await
+        self.send(data).await
     }
 
     /// Ends an entry that was begun.
@@ -154,7 +158,9 @@ impl Outgoing {
     }
 
     fn end_entry(&mut self) -> Result<(), Cut> {
-        self.encoder.end(&mut self.out).map_err(|error| Cut(error.to_string()))
+        self.encoder
+            .end(&mut self.out)
+            .map_err(|error| Cut(error.to_string()))
     }
 
     const fn count(&mut self, bytes: u64) {
@@ -169,11 +175,11 @@ impl Outgoing {
         }
         let next = Vec::with_capacity(PIECE_BYTES + UNCOPIED_BYTES + (16 << 10));
         let piece = std::mem::replace(&mut self.out, next);
-        self.send(Frame::data(piece.into())).await
+        self.send(piece.into()).await
     }
 
-    async fn send(&self, frame: Frame<Bytes>) -> Result<(), Cut> {
-        let sent = self.sender.send(Ok(frame)).await;
+    async fn send(&self, piece: Bytes) -> Result<(), Cut> {
+        let sent = self.sender.send(piece).await;
         sent.map_err(|_| Cut("the client left".to_owned()))
     }
 
@@ -182,7 +188,8 @@ impl Outgoing {
     /// # Errors
     /// Too much is in flight.
     pub async fn pay_for_growth(&mut self) -> Result<(), Cut> {
-        let held = self.names.held_bytes() + self.encoder.held_bytes() + self.errors.lines.capacity();
+        let held =
+            self.names.held_bytes() + self.encoder.held_bytes() + self.errors.lines.capacity();
         while held > GROWTH_BYTES * self.permits.len() {
             let permit = self.pay(GROWTH_BYTES as u64).await?;
             self.permits.push(permit);
@@ -190,11 +197,11 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Ends the archive.
+    /// Sends the last entries and the end of the archive.
     ///
     /// # Errors
     /// The client has gone.
-    pub async fn finish(&mut self) -> Result<(), Cut> {
+    async fn complete(&mut self) -> Result<(), Cut> {
         if self.errors.count > 0 {
             let lines = self.errors.finish();
             let entry = Entry {
@@ -207,17 +214,23 @@ impl Outgoing {
             self.encoder.whole(&entry, &lines, &mut self.out);
         }
         self.encoder.finish(&mut self.out);
-        self.flush(1).await?;
-        let mut trailers = HeaderMap::new();
-        trailers.insert(ERRORS_TRAILER, HeaderValue::from(self.errors.count));
-        self.send(Frame::trailers(trailers)).await
+        self.flush(1).await
     }
 
-    /// Cuts the connection of an archive that cannot be made whole.
-    pub async fn cut(&self, Cut(reason): Cut) {
-        if !self.sender.is_closed() {
-            tracing::warn!(reason, "an archive is cut");
-            let _ = self.sender.send(Err(io::Error::other(reason))).await;
+    /// Ends the archive, or cuts it if what should have been sent broke off.
+    pub async fn end_with(mut self, sent: Result<(), Cut>) {
+        let ended = match sent {
+            Ok(()) => self.complete().await,
+            cut => cut,
+        };
+        match ended {
+            Ok(()) => {
+                let trailer = (ERRORS_TRAILER, HeaderValue::from(self.errors.count));
+                self.sender.finish(HeaderMap::from_iter([trailer]));
+            }
+            // The sender cuts the body when it goes.
+            Err(_) if self.sender.is_closed() => {}
+            Err(Cut(reason)) => tracing::warn!(reason, "an archive is cut"),
         }
     }
 }

@@ -42,37 +42,60 @@ impl Order {
         match ask.query.get("order") {
             None | Some("" | "asked") => Ok(Self::Asked),
             Some("stored") => Ok(Self::Stored),
-            Some(other) => Err(FileError::BadRequest(format!("order={other:?} is neither asked nor stored"))),
+            Some(other) => Err(FileError::BadRequest(format!(
+                "order={other:?} is neither asked nor stored"
+            ))),
         }
     }
 }
 
 /// Sends a folder with its subtree.
-pub async fn folder(gateway: &Arc<Gateway>, ask: Ask<'_>, format: &str) -> Result<Response, FileError> {
-    let format = Format::by_word(format)
-        .ok_or_else(|| FileError::BadRequest(format!("archive={format:?} is none of tar, zip, multipart")))?;
+pub async fn folder(
+    gateway: &Arc<Gateway>,
+    ask: Ask<'_>,
+    format: &str,
+) -> Result<Response, FileError> {
+    let format = Format::by_word(format).ok_or_else(|| {
+        FileError::BadRequest(format!("archive={format:?} is none of tar, zip, multipart"))
+    })?;
     let order = Order::of(&ask)?;
     let folder = ask.target.path.clone();
-    let name = folder.name().map_or_else(|| "files".to_owned(), |name| name.to_string());
-    let source = move |filer: &Filer, send: &mut dyn FnMut(Item) -> bool| -> Result<(), FilerError> {
-        for item in filer.walk(&folder, now_ns())? {
-            let (name, entry) = item?;
-            if !entry.is_folder() && !send(Item { name, entry: Ok(entry) }) {
-                break;
+    let name = folder
+        .name()
+        .map_or_else(|| "files".to_owned(), |name| name.to_string());
+    let source =
+        move |filer: &Filer, send: &mut dyn FnMut(Item) -> bool| -> Result<(), FilerError> {
+            for item in filer.walk(&folder, now_ns())? {
+                let (name, entry) = item?;
+                if !entry.is_folder()
+                    && !send(Item {
+                        name,
+                        entry: Ok(entry),
+                    })
+                {
+                    break;
+                }
             }
-        }
-        Ok(())
-    };
+            Ok(())
+        };
     send(gateway, format, &name, order, source).await
 }
 
 /// Sends the files of a list.
-pub async fn list(gateway: &Arc<Gateway>, ask: Ask<'_>, wanted: Vec<Wanted>) -> Result<Response, FileError> {
+pub async fn list(
+    gateway: &Arc<Gateway>,
+    ask: Ask<'_>,
+    wanted: Vec<Wanted>,
+) -> Result<Response, FileError> {
     let format = match ask.query.get_set("format") {
-        Some(word) => Format::by_word(word)
-            .ok_or_else(|| FileError::BadRequest(format!("format={word:?} is none of tar, zip, multipart")))?,
+        Some(word) => Format::by_word(word).ok_or_else(|| {
+            FileError::BadRequest(format!("format={word:?} is none of tar, zip, multipart"))
+        })?,
         None => {
-            let accept = ask.headers.get(http::header::ACCEPT).and_then(|v| v.to_str().ok());
+            let accept = ask
+                .headers
+                .get(http::header::ACCEPT)
+                .and_then(|v| v.to_str().ok());
             accept.and_then(Format::by_accept).unwrap_or(Format::Tar)
         }
     };
@@ -80,7 +103,10 @@ pub async fn list(gateway: &Arc<Gateway>, ask: Ask<'_>, wanted: Vec<Wanted>) -> 
     let source = move |filer: &Filer, send: &mut dyn FnMut(Item) -> bool| {
         for wanted in wanted {
             let entry = found(filer, &wanted.path);
-            if !send(Item { name: wanted.name(), entry }) {
+            if !send(Item {
+                name: wanted.name(),
+                entry,
+            }) {
                 break;
             }
         }
@@ -90,9 +116,13 @@ pub async fn list(gateway: &Arc<Gateway>, ask: Ask<'_>, wanted: Vec<Wanted>) -> 
 }
 
 fn found(filer: &Filer, path: &FilePath) -> Result<Entry, String> {
-    let entry = filer.find(path, now_ns()).map_err(|error| error.to_string())?;
+    let entry = filer
+        .find(path, now_ns())
+        .map_err(|error| error.to_string())?;
     if entry.is_folder() {
-        return Err(format!("{path} is a folder: GET {path}/?archive=tar sends it"));
+        return Err(format!(
+            "{path} is a folder: GET {path}/?archive=tar sends it"
+        ));
     }
     Ok(entry)
 }
@@ -105,7 +135,11 @@ pub async fn send(
     order: Order,
     source: impl FnOnce(&Filer, &mut dyn FnMut(Item) -> bool) -> Result<(), FilerError> + Send + 'static,
 ) -> Result<Response, FileError> {
-    let sorted = if order == Order::Stored { SORTED_LEN_MAX as u64 * SORTED_BYTES_EACH / 4 } else { 0 };
+    let sorted = if order == Order::Stored {
+        SORTED_LEN_MAX as u64 * SORTED_BYTES_EACH / 4
+    } else {
+        0
+    };
     let share = (HELD_BYTES + sorted).min(gateway.budget.total_bytes() / 4);
     let permit = gateway.budget.take(share, BUDGET_WAIT).await;
     let permit = permit.ok_or(IntakeError::Busy)?;
@@ -123,9 +157,17 @@ fn windows(
     source: impl FnOnce(&Filer, &mut dyn FnMut(Item) -> bool) -> Result<(), FilerError> + Send + 'static,
 ) -> Windows {
     let (sender, receiver) = mpsc::channel(WINDOWS_AHEAD);
-    let (filer, store) = (Arc::clone(gateway.files.filer()), Arc::clone(&gateway.store));
+    let (filer, store) = (
+        Arc::clone(gateway.files.filer()),
+        Arc::clone(&gateway.store),
+    );
     tokio::task::spawn_blocking(move || {
-        let mut gathering = Gathering { sender, order, store, items: Vec::new() };
+        let mut gathering = Gathering {
+            sender,
+            order,
+            store,
+            items: Vec::new(),
+        };
         let ended = source(&filer, &mut |item| gathering.push(item));
         match ended {
             Ok(()) => drop(gathering.flush()),

@@ -66,9 +66,7 @@ impl Export {
         let metrics = &self.gateway.metrics;
         let (entries, failed) = (self.outgoing.entries, self.outgoing.failed());
         metrics.batch(self.operation, entries, failed, self.outgoing.bytes);
-        if let Err(cut) = sent {
-            self.outgoing.cut(cut).await;
-        }
+        self.outgoing.end_with(sent).await;
     }
 
     async fn send_all(&mut self, windows: &mut Windows) -> Result<(), Cut> {
@@ -82,12 +80,15 @@ impl Export {
             }
             self.outgoing.pay_for_growth().await?;
         }
-        self.outgoing.finish().await
+        Ok(())
     }
 
     /// Sends files of which those in one needle are read together.
     async fn window(&mut self, items: &[Item]) -> Result<(), Cut> {
-        let fids: Vec<FileId> = items.iter().filter_map(|item| Some(fid_of(&single(item)?.needle))).collect();
+        let fids: Vec<FileId> = items
+            .iter()
+            .filter_map(|item| Some(fid_of(&single(item)?.needle)))
+            .collect();
         let places = locate_all(&self.gateway, &fids).await;
         let mut needles = read_all(&self.gateway, &fids, &places).await.into_iter();
         for item in items {
@@ -133,7 +134,11 @@ impl Export {
     }
 
     /// A file of several chunks, or without any. All are verified before its entry begins: afterwards there is no way to leave it out.
-    async fn of_content(&mut self, item: &Item, entry: &Entry) -> Result<Result<(), HaystackError>, Cut> {
+    async fn of_content(
+        &mut self,
+        item: &Item,
+        entry: &Entry,
+    ) -> Result<Result<(), HaystackError>, Cut> {
         let content = entry.content().cloned().unwrap_or_else(Content::empty);
         if content.size <= WINDOW_BYTES {
             return match content::whole(&self.gateway, &content).await {
@@ -151,7 +156,9 @@ impl Export {
             let end = (at + WINDOW_BYTES).min(content.size);
             let permit = self.outgoing.pay(end - at).await?;
             let part = content::part(&self.gateway, &content, at..end).await;
-            self.outgoing.piece(part.map_err(|error| Cut(error.to_string()))?).await?;
+            self.outgoing
+                .piece(part.map_err(|error| Cut(error.to_string()))?)
+                .await?;
             drop(permit);
             at = end;
         }
@@ -180,7 +187,9 @@ fn single(item: &Item) -> Option<&moongate_filer::Chunk> {
     let content = item.entry.as_ref().ok()?.content()?;
     match &content.body {
         Body::Chunks(chunks) => match &chunks[..] {
-            [one] if one.offset == 0 && one.bytes == content.size && one.bytes <= WINDOW_BYTES => Some(one),
+            [one] if one.offset == 0 && one.bytes == content.size && one.bytes <= WINDOW_BYTES => {
+                Some(one)
+            }
             _ => None,
         },
         Body::Inline(_) => None,

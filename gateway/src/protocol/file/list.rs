@@ -1,18 +1,16 @@
 //! Folders: listings as JSON, as JSON lines, or as a page. All stream: a folder of a million entries takes no more memory than one of ten.
 
-use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use moongate_filer::{FilePath, Filer, FilerError, ListOptions, Name, Pattern};
 use moongate_haystack::store::now_ns;
 use serde_json::json;
-use tokio::sync::mpsc;
 
 use super::entry_json::{self, Described};
 use super::{Ask, page};
 use crate::files::FileError;
+use crate::http::body::FrameSender;
 use crate::http::{Body, Response};
 use crate::state::Gateway;
 
@@ -136,34 +134,28 @@ fn wish(ask: &Ask<'_>, form: Form) -> Result<ListOptions, FileError> {
     })
 }
 
-/// Runs `write` on a thread of its own and streams what it writes. An error cuts the connection: no listing is short unseen.
+/// Runs `write` on a thread of its own and streams what it writes. What breaks off cuts the connection: no listing is short unseen.
 fn streamed(write: impl FnOnce(&mut Out) -> Result<(), FilerError> + Send + 'static) -> Body {
-    let (sender, receiver) = mpsc::channel(PIECES_WAITING);
+    let (sender, body) = Body::frames(PIECES_WAITING);
     tokio::task::spawn_blocking(move || {
         let mut out = Out {
             bytes: Vec::with_capacity(PIECE_BYTES * 2),
             sender,
         };
-        let written = write(&mut out);
-        match written {
-            Ok(()) => drop(out.flush()),
+        match write(&mut out).and_then(|()| out.flush()) {
+            Ok(()) => out.sender.finish(HeaderMap::new()),
             Err(_) if out.sender.is_closed() => {}
-            Err(error) => {
-                tracing::warn!(%error, "a listing is cut");
-                let _ = out
-                    .sender
-                    .blocking_send(Err(io::Error::other(error.to_string())));
-            }
+            Err(error) => tracing::warn!(%error, "a listing is cut"),
         }
     });
-    Body::stream(receiver, None)
+    body
 }
 
 /// Where a listing is written to.
 pub struct Out {
     /// What was not sent yet.
     pub bytes: Vec<u8>,
-    sender: mpsc::Sender<io::Result<Bytes>>,
+    sender: FrameSender,
 }
 
 impl Out {
@@ -181,7 +173,7 @@ impl Out {
             return Ok(());
         }
         let piece = std::mem::replace(&mut self.bytes, Vec::with_capacity(PIECE_BYTES * 2));
-        let sent = self.sender.blocking_send(Ok(piece.into()));
+        let sent = self.sender.send_blocking(piece.into());
         sent.map_err(|_| FilerError::Storage("the client left".into()))
     }
 

@@ -25,9 +25,9 @@ use super::exchange::Exchange;
 use crate::files::FileError;
 use crate::http::query::Query;
 use crate::http::server::PeerInfo;
-use crate::protocol::image::batch::{DELETE_PATH, DOWNLOAD_PATH};
 use crate::http::{Body, Response};
 use crate::metrics::Operation;
+use crate::protocol::image::batch::{DELETE_PATH, DOWNLOAD_PATH};
 use crate::state::Gateway;
 
 /// A request, as far as handlers look at it.

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::{Ask, archive};
 use crate::archive::names;
 use crate::files::FileError;
-use crate::http::intake::{self, BudgetPermit, IntakeError};
 use crate::http::Response;
+use crate::http::intake::{self, BudgetPermit, IntakeError};
 use crate::metrics::Operation;
 use crate::protocol::exchange::declared_len;
 use crate::protocol::image::batch::answer::{Answer, Done};
@@ -54,13 +54,21 @@ enum Line<'a> {
 }
 
 /// `POST /batch/get`
-pub async fn get(gateway: &Arc<Gateway>, ask: Ask<'_>, body: Incoming) -> Result<Response, FileError> {
+pub async fn get(
+    gateway: &Arc<Gateway>,
+    ask: Ask<'_>,
+    body: Incoming,
+) -> Result<Response, FileError> {
     let (wanted, _permit) = read(gateway, ask.headers, body).await?;
     archive::list(gateway, ask, wanted).await
 }
 
 /// `POST /batch/delete`
-pub async fn delete(gateway: &Arc<Gateway>, ask: Ask<'_>, body: Incoming) -> Result<Response, FileError> {
+pub async fn delete(
+    gateway: &Arc<Gateway>,
+    ask: Ask<'_>,
+    body: Incoming,
+) -> Result<Response, FileError> {
     let (wanted, permit) = read(gateway, ask.headers, body).await?;
     let recursive = ask.query.is_true("recursive");
     let (answer, head) = Answer::new(Done::Deleted, gateway.budget.clone());
@@ -86,10 +94,17 @@ struct Failed<'a> {
     error: String,
 }
 
-async fn delete_all(gateway: &Arc<Gateway>, wanted: Vec<Wanted>, recursive: bool, mut answer: Answer) {
+async fn delete_all(
+    gateway: &Arc<Gateway>,
+    wanted: Vec<Wanted>,
+    recursive: bool,
+    mut answer: Answer,
+) {
     for window in wanted.chunks(WINDOW_LEN) {
         let paths: Vec<FilePath> = window.iter().map(|wanted| wanted.path.clone()).collect();
-        let done = gateway.files.change(move |filer| Ok::<_, FileError>(delete_some(filer, paths, recursive)));
+        let done = gateway
+            .files
+            .change(move |filer| Ok::<_, FileError>(delete_some(filer, paths, recursive)));
         let done = match done.await {
             Ok(done) => done,
             Err(error) => window.iter().map(|_| Err(error.to_string())).collect(),
@@ -113,21 +128,40 @@ async fn delete_all(gateway: &Arc<Gateway>, wanted: Vec<Wanted>, recursive: bool
         }
     }
     let totals = answer.totals;
-    gateway.metrics.batch(Operation::BatchDelete, totals.done, totals.failed, totals.bytes);
+    gateway.metrics.batch(
+        Operation::BatchDelete,
+        totals.done,
+        totals.failed,
+        totals.bytes,
+    );
     answer.end(None).await;
 }
 
 fn delete_some(filer: &Filer, paths: Vec<FilePath>, recursive: bool) -> Vec<Result<u64, String>> {
-    let one = |path: &FilePath| filer.delete(path, recursive, now_ns()).map(|entry| entry.size()).map_err(|error| error.to_string());
+    let one = |path: &FilePath| {
+        filer
+            .delete(path, recursive, now_ns())
+            .map(|entry| entry.size())
+            .map_err(|error| error.to_string())
+    };
     paths.iter().map(one).collect()
 }
 
 /// Reads a list whole: a mistake in it is told before anything is done.
-async fn read(gateway: &Gateway, headers: &HeaderMap, body: Incoming) -> Result<(Vec<Wanted>, [BudgetPermit; 2]), FileError> {
+async fn read(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<(Vec<Wanted>, [BudgetPermit; 2]), FileError> {
     let mut limits = gateway.intake.clone();
     limits.len_bytes_max = gateway.config.image.batch_list_bytes_max.bytes();
     let collected = intake::collect(body, declared_len(headers), &limits, &gateway.budget).await?;
-    let lines = collected.bytes.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let lines = collected
+        .bytes
+        .iter()
+        .filter(|byte| **byte == b'\n')
+        .count()
+        + 1;
     let held = lines * (size_of::<Wanted>() + 64);
     let permit = gateway.budget.take(held as u64, BUDGET_WAIT).await;
     let permit = permit.ok_or(IntakeError::Busy)?;
@@ -141,7 +175,9 @@ fn parse(text: &Bytes, lines: usize) -> Result<Vec<Wanted>, FileError> {
         if line.is_empty() {
             continue;
         }
-        let one = of_line(line).map_err(|reason| FileError::BadRequest(format!("line {} of the list: {reason}", number + 1)))?;
+        let one = of_line(line).map_err(|reason| {
+            FileError::BadRequest(format!("line {} of the list: {reason}", number + 1))
+        })?;
         wanted.push(one);
     }
     Ok(wanted)
@@ -181,7 +217,9 @@ mod tests {
 
     #[test]
     fn both_shapes() {
-        let wanted = list("\"/a/b.jpg\"\r\n\n{\"path\":\"/c\",\"name\":\"x/c.jpg\"}\n{\"path\":\"/d\"}").unwrap();
+        let wanted =
+            list("\"/a/b.jpg\"\r\n\n{\"path\":\"/c\",\"name\":\"x/c.jpg\"}\n{\"path\":\"/d\"}")
+                .unwrap();
         let names: Vec<String> = wanted.iter().map(Wanted::name).collect();
         assert_eq!(names, ["a/b.jpg", "x/c.jpg", "d"]);
     }

@@ -33,8 +33,17 @@ pub async fn shard(gateway: &Arc<Gateway>, ask: Ask<'_>) -> Result<Response, Fil
     }
     let (token, pin) = pinned(gateway, &ask).await?;
     let samples = pin.len();
-    let source = move |_: &Filer, send: &mut dyn FnMut(Item) -> bool| deal(&pin, range(samples, shards, shard), seed, send);
-    let mut response = send(gateway, Format::Tar, &format!("shard-{shard:06}"), Order::Asked, source).await?;
+    let source = move |_: &Filer, send: &mut dyn FnMut(Item) -> bool| {
+        deal(&pin, range(samples, shards, shard), seed, send)
+    };
+    let mut response = send(
+        gateway,
+        Format::Tar,
+        &format!("shard-{shard:06}"),
+        Order::Asked,
+        source,
+    )
+    .await?;
     let headers = response.headers_mut();
     if let Ok(token) = HeaderValue::try_from(token) {
         headers.insert(AT, token);
@@ -44,7 +53,10 @@ pub async fn shard(gateway: &Arc<Gateway>, ask: Ask<'_>) -> Result<Response, Fil
 }
 
 fn number(ask: &Ask<'_>, name: &str) -> Result<Option<u64>, FileError> {
-    let number = |text: &str| text.parse().map_err(|_| FileError::BadRequest(format!("{name}={text:?} is not a number")));
+    let number = |text: &str| {
+        text.parse()
+            .map_err(|_| FileError::BadRequest(format!("{name}={text:?} is not a number")))
+    };
     ask.query.get_set(name).map(number).transpose()
 }
 
@@ -62,13 +74,22 @@ async fn pinned(gateway: &Arc<Gateway>, ask: &Ask<'_>) -> Result<(String, Arc<Pi
 }
 
 /// Sends the samples at these places of the shuffled order, each whole.
-fn deal(pin: &Pin, places: std::ops::Range<u64>, seed: u64, send: &mut dyn FnMut(Item) -> bool) -> Result<(), FilerError> {
+fn deal(
+    pin: &Pin,
+    places: std::ops::Range<u64>,
+    seed: u64,
+    send: &mut dyn FnMut(Item) -> bool,
+) -> Result<(), FilerError> {
     let order = Permutation::new(pin.len(), seed);
     for place in places {
         let sample = pin.sample(order.at(place));
-        let sample = sample.map_err(|error| FilerError::Storage(ShardsError::from(error).to_string().into()))?;
+        let sample = sample
+            .map_err(|error| FilerError::Storage(ShardsError::from(error).to_string().into()))?;
         for file in sample {
-            if !send(Item { name: file.name, entry: Ok(file.entry) }) {
+            if !send(Item {
+                name: file.name,
+                entry: Ok(file.entry),
+            }) {
                 return Ok(());
             }
         }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, header};
 use hyper::body::Incoming;
 use moongate_haystack::HaystackError;
 use moongate_haystack::id::FileId;
@@ -18,14 +18,11 @@ use super::super::path::ObjectPath;
 use super::super::read::{load, unpack};
 use super::list::{self, List, Wanted};
 use super::stored::{self, Place};
-use crate::archive::names::{self, UniqueNames};
-use crate::archive::{Encoder, Entry, Format};
-use crate::http::body::FrameSender;
-use crate::http::disposition::{self, Disposition};
-use crate::http::intake::{BudgetPermit, IntakeError};
+use crate::archive::{Entry, Format, names};
+use crate::http::Response;
 use crate::http::query::Query;
-use crate::http::{Body, Response};
 use crate::metrics::Operation;
+use crate::protocol::batch::outgoing::{Cut, Outgoing};
 use crate::state::Gateway;
 
 /// Images that are looked up at once.
@@ -37,18 +34,6 @@ const LARGE_BYTES: u64 = WINDOW_BYTES;
 /// What a download may hold but for large images and what grows with the list: a window with what stands between its records, and what
 /// waits to be sent.
 const HELD_BYTES: u64 = 16 << 20;
-/// Output is sent on in pieces of about this size.
-const PIECE_BYTES: usize = 512 << 10;
-/// Data from this length on is sent as it was read, not copied.
-const UNCOPIED_BYTES: usize = 128 << 10;
-const PIECES_WAITING: usize = 2;
-/// Names and directories grow; they are charged in steps.
-const GROWTH_BYTES: usize = 4 << 20;
-/// Lines of the entry that names what is missing; beyond it, only their number.
-const ERRORS_BYTES_MAX: usize = 16 << 20;
-/// Last entry of an archive that lacks something.
-const ERRORS_NAME: &str = "MOONGATE-ERRORS.jsonl";
-const ERRORS_TRAILER: HeaderName = HeaderName::from_static("moongate-errors");
 const MODE: u32 = 0o644;
 
 /// Sends the images of a list as `format=tar|zip|multipart` (or what `Accept` says, or a tar), in the order asked or as they are stored.
@@ -74,25 +59,10 @@ pub async fn download(
     if by_place {
         list = sorted(gateway, list).await?;
     }
-    let encoder = Encoder::new(format, &format!("moongate-{:032x}", rand::random::<u128>()));
-    let (sender, body) = Body::frames(PIECES_WAITING);
-    let mut response = Response::new(body);
-    let head = response.headers_mut();
-    head.insert(header::CONTENT_TYPE, encoder.content_type());
-    head.insert(header::TRAILER, HeaderValue::from_static("Moongate-Errors"));
-    if let Some(name) = file_name(format) {
-        let value = disposition::format(Disposition::Attachment, name);
-        head.insert(header::CONTENT_DISPOSITION, value);
-    }
+    let (outgoing, response) = Outgoing::new(format, "images", gateway.budget.clone(), permit);
     let run = Run {
         gateway: Arc::clone(gateway),
-        encoder,
-        names: UniqueNames::default(),
-        out: Vec::with_capacity(PIECE_BYTES * 2),
-        errors: Errors::default(),
-        sender,
-        sent: Sent::default(),
-        permits: vec![permit],
+        outgoing,
     };
     tokio::spawn(run.run(list));
     Ok(response)
@@ -106,14 +76,6 @@ fn format(headers: &HeaderMap, query: &Query<'_>) -> Result<Format, ImageError> 
     }
     let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
     Ok(accept.and_then(Format::by_accept).unwrap_or(Format::Tar))
-}
-
-const fn file_name(format: Format) -> Option<&'static str> {
-    match format {
-        Format::Tar => Some("images.tar"),
-        Format::Zip => Some("images.zip"),
-        Format::Multipart => None,
-    }
 }
 
 /// The list in the order of the volumes and of the places in them; what is not found comes first.
@@ -134,40 +96,10 @@ fn place_key(store: &Store, fid: &FileId) -> (u32, u64) {
     place.map_or((0, 0), |(_, entry)| (fid.volume.0, entry.offset))
 }
 
-/// Why a download is cut: nobody takes it, or it cannot be made whole.
-struct Cut(String);
-
-impl From<HaystackError> for Cut {
-    fn from(error: HaystackError) -> Self {
-        Self(error.to_string())
-    }
-}
-
 /// One download.
 struct Run {
     gateway: Arc<Gateway>,
-    encoder: Encoder,
-    names: UniqueNames,
-    out: Vec<u8>,
-    errors: Errors,
-    sender: FrameSender,
-    sent: Sent,
-    /// The first is for what every download holds, the others for what grows.
-    permits: Vec<BudgetPermit>,
-}
-
-#[derive(Default)]
-struct Sent {
-    images: u64,
-    bytes: u64,
-}
-
-/// What is missing, and why.
-#[derive(Default)]
-struct Errors {
-    count: u64,
-    lines: Vec<u8>,
-    unlisted: u64,
+    outgoing: Outgoing,
 }
 
 #[derive(Serialize)]
@@ -178,60 +110,16 @@ struct ErrorLine<'a> {
     error: String,
 }
 
-impl Errors {
-    fn add(&mut self, wanted: &Wanted, error: &dyn std::fmt::Display) {
-        self.count += 1;
-        if self.lines.len() >= ERRORS_BYTES_MAX {
-            self.unlisted += 1;
-            return;
-        }
-        self.line(&ErrorLine {
-            fid: wanted.fid.to_string(),
-            name: wanted.name.as_deref(),
-            error: error.to_string(),
-        });
-    }
-
-    fn line(&mut self, line: &impl Serialize) {
-        if let Err(error) = serde_json::to_writer(&mut self.lines, line) {
-            tracing::error!(%error, "a line about a missing image could not be written");
-        }
-        self.lines.push(b'\n');
-    }
-
-    fn finish(&mut self) {
-        if self.unlisted > 0 {
-            let text = format!("{} more are missing and not listed", self.unlisted);
-            self.line(&serde_json::json!({ "error": text }));
-        }
-    }
-}
-
 impl Run {
     async fn run(mut self, list: List) {
-        let ended = self.send_all(&list).await;
+        let sent = self.send_all(&list).await;
+        let (images, failed) = (self.outgoing.entries, self.outgoing.failed());
         let metrics = &self.gateway.metrics;
-        let failed = self.errors.count;
-        metrics.batch(
-            Operation::BatchGet,
-            self.sent.images,
-            failed,
-            self.sent.bytes,
-        );
-        match ended {
-            Ok(()) => {
-                let trailer = (ERRORS_TRAILER, HeaderValue::from(failed));
-                self.sender.finish(HeaderMap::from_iter([trailer]));
-            }
-            // The sender cuts the body when it goes.
-            Err(_) if self.sender.is_closed() => {}
-            Err(Cut(reason)) => tracing::warn!(reason, "a download of many images is cut"),
-        }
+        metrics.batch(Operation::BatchGet, images, failed, self.outgoing.bytes);
+        self.outgoing.end_with(sent).await;
     }
 
     async fn send_all(&mut self, list: &List) -> Result<(), Cut> {
-        // Taken, so that no image gets it.
-        self.names.unique(ERRORS_NAME.to_owned());
         for wanted in list.wanted.chunks(WINDOW_LEN) {
             let fids: Vec<FileId> = wanted.iter().map(|wanted| wanted.fid).collect();
             let places = stored::locate_all(&self.gateway, &fids).await;
@@ -242,9 +130,9 @@ impl Run {
                     .await?;
                 (wanted, fids, places) = (&wanted[len..], &fids[len..], &places[len..]);
             }
-            self.pay_for_growth().await?;
+            self.outgoing.pay_for_growth().await?;
         }
-        self.finish().await
+        Ok(())
     }
 
     /// Reads and sends images that fit into memory together.
@@ -260,7 +148,7 @@ impl Run {
             .max()
             .filter(|bytes| *bytes > LARGE_BYTES);
         let _permit = match large {
-            Some(bytes) => Some(self.take(bytes).await?),
+            Some(bytes) => Some(self.outgoing.pay(bytes).await?),
             None => None,
         };
         let needles = stored::read_all(&self.gateway, fids, places).await;
@@ -270,15 +158,18 @@ impl Run {
                 Err(error) => Err(error.into()),
             };
             if let Err(error) = sent {
-                self.errors.add(wanted, &error);
+                self.missing(wanted, &error);
             }
         }
         Ok(())
     }
 
-    async fn take(&self, bytes: u64) -> Result<BudgetPermit, Cut> {
-        let permit = self.gateway.budget.take(bytes, super::BUDGET_WAIT).await;
-        permit.ok_or_else(|| Cut(IntakeError::Busy.to_string()))
+    fn missing(&mut self, wanted: &Wanted, error: &ImageError) {
+        self.outgoing.missing(&ErrorLine {
+            fid: wanted.fid.to_string(),
+            name: wanted.name.as_deref(),
+            error: error.to_string(),
+        });
     }
 
     /// Adds an image to the archive, or says why it cannot be.
@@ -296,22 +187,8 @@ impl Run {
         };
         let name = self.name(wanted, needle);
         let entry = entry(&name, needle, data.len() as u64);
-        if data.len() < UNCOPIED_BYTES {
-            self.encoder.whole(&entry, &data, &mut self.out);
-            self.flush(PIECE_BYTES).await?;
-        } else {
-            let crc32 = Some(crc32fast::hash(&data));
-            self.encoder.begin(&Entry { crc32, ..entry }, &mut self.out);
-            self.data(data.clone()).await?;
-            self.end_entry()?;
-        }
-        self.count(data.len() as u64);
+        self.outgoing.whole(&entry, data).await?;
         Ok(Ok(()))
-    }
-
-    fn count(&mut self, bytes: u64) {
-        self.sent.images += 1;
-        self.sent.bytes += bytes;
     }
 
     /// A large object in chunks. All are verified before its entry begins: afterwards there is no way to leave it out.
@@ -326,17 +203,15 @@ impl Run {
         };
         let name = self.name(wanted, needle);
         let len = manifest.len_bytes();
-        self.encoder
-            .begin(&entry(&name, needle, len), &mut self.out);
+        self.outgoing.begin(&entry(&name, needle, len));
         for chunk in &manifest.chunks {
             let data = self
                 .chunk(&chunk.fid)
                 .await
                 .map_err(|error| Cut(error.to_string()))?;
-            self.data(data).await?;
+            self.outgoing.piece(data).await?;
         }
-        self.end_entry()?;
-        self.count(len);
+        self.outgoing.end(len)?;
         Ok(Ok(()))
     }
 
@@ -380,62 +255,7 @@ impl Run {
         } else {
             name
         };
-        self.names.unique(name)
-    }
-
-    fn end_entry(&mut self) -> Result<(), Cut> {
-        self.encoder
-            .end(&mut self.out)
-            .map_err(|error| Cut(error.to_string()))
-    }
-
-    /// Sends data of the present entry as it is.
-    async fn data(&mut self, data: Bytes) -> Result<(), Cut> {
-        self.flush(1).await?;
-        self.encoder.data(&data);
-        self.send(data).await
-    }
-
-    /// Sends what there is of the output, if it is at least so much.
-    async fn flush(&mut self, bytes_min: usize) -> Result<(), Cut> {
-        if self.out.len() < bytes_min {
-            return Ok(());
-        }
-        let next = Vec::with_capacity(PIECE_BYTES + UNCOPIED_BYTES + (16 << 10));
-        let piece = std::mem::replace(&mut self.out, next);
-        self.send(piece.into()).await
-    }
-
-    async fn send(&self, piece: Bytes) -> Result<(), Cut> {
-        let sent = self.sender.send(piece).await;
-        sent.map_err(|_| Cut("the client left".to_owned()))
-    }
-
-    /// Charges names and the zip's directory as they grow.
-    async fn pay_for_growth(&mut self) -> Result<(), Cut> {
-        let held =
-            self.names.held_bytes() + self.encoder.held_bytes() + self.errors.lines.capacity();
-        while held > GROWTH_BYTES * self.permits.len() {
-            let permit = self.take(GROWTH_BYTES as u64).await?;
-            self.permits.push(permit);
-        }
-        Ok(())
-    }
-
-    async fn finish(&mut self) -> Result<(), Cut> {
-        if self.errors.count > 0 {
-            self.errors.finish();
-            let lines = std::mem::take(&mut self.errors.lines);
-            let entry = Entry {
-                name: ERRORS_NAME,
-                mode: MODE,
-                mime: "application/x-ndjson",
-                ..Entry::default()
-            };
-            self.encoder.whole(&entry, &lines, &mut self.out);
-        }
-        self.encoder.finish(&mut self.out);
-        self.flush(1).await
+        self.outgoing.unique(name)
     }
 }
 
