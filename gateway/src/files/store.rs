@@ -14,11 +14,10 @@ use moongate_haystack::ttl::Ttl;
 use super::{FileError, fid_of, needle_of};
 use crate::http::arriving::Arriving;
 use crate::http::intake::{BudgetPermit, IntakeError};
+use crate::protocol::batch::BUDGET_WAIT;
 use crate::protocol::image::master;
 use crate::state::Gateway;
 
-/// How long to wait for others to free some of the byte budget.
-const BUDGET_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
 /// Chunks from this length on are hashed off the request's thread.
 const HASH_INLINE_BYTES_MAX: usize = 256 << 10;
 
@@ -37,11 +36,20 @@ pub struct Terms {
 pub struct Stored {
     gateway: Arc<Gateway>,
     chunks: Vec<Chunk>,
-    /// MD5 of all of it.
+    /// MD5 of all of it, where this module stored it.
     pub md5: [u8; 16],
 }
 
 impl Stored {
+    /// Content whose chunks are stored already; its MD5 is not known.
+    pub fn of(gateway: &Arc<Gateway>, chunks: Vec<Chunk>) -> Self {
+        Self {
+            gateway: Arc::clone(gateway),
+            chunks,
+            md5: [0; 16],
+        }
+    }
+
     /// Its length.
     pub fn size(&self) -> u64 {
         self.chunks.iter().map(|chunk| chunk.bytes).sum()

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::Serialize;
 
+use super::BUDGET_WAIT;
 use crate::archive::names::UniqueNames;
 use crate::archive::{Encoder, Entry, Format};
 use crate::http::body::FrameSender;
@@ -26,7 +27,6 @@ const ERRORS_BYTES_MAX: usize = 16 << 20;
 pub const ERRORS_NAME: &str = "MOONGATE-ERRORS.jsonl";
 const ERRORS_TRAILER: HeaderName = HeaderName::from_static("moongate-errors");
 const MODE: u32 = 0o644;
-const BUDGET_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Why an archive is cut: nobody takes it, or it cannot be made whole.
 #[derive(Debug)]

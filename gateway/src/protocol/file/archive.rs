@@ -14,12 +14,11 @@ use crate::files::{FileError, fid_of};
 use crate::http::Response;
 use crate::http::intake::IntakeError;
 use crate::metrics::Operation;
+use crate::protocol::batch::BUDGET_WAIT;
 use crate::protocol::batch::outgoing::Outgoing;
-use crate::protocol::image::batch::stored::locate_slow;
+use crate::protocol::batch::stored::locate_slow;
 use crate::state::Gateway;
 
-/// How long to wait for others to free some of the byte budget.
-const BUDGET_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
 /// Windows that are found ahead of those that are sent.
 const WINDOWS_AHEAD: usize = 2;
 /// What a file takes in memory while it waits to be sorted, about: its name, its attributes, its chunk.

@@ -15,7 +15,7 @@ use crate::files::content::{self, read_needle};
 use crate::files::fid_of;
 use crate::metrics::Operation;
 use crate::protocol::batch::outgoing::{Cut, Outgoing};
-use crate::protocol::image::batch::stored::{locate_all, read_all};
+use crate::protocol::batch::stored::{locate_all, read_all};
 use crate::state::Gateway;
 
 /// Files that are looked up at once.

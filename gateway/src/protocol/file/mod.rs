@@ -1,6 +1,7 @@
 //! Files by path: SeaweedFS's filer API on the file port (docs/http-api.md), done right where the original is not.
 
 mod archive;
+mod batch;
 mod change;
 mod entry_json;
 pub mod error;
@@ -58,7 +59,7 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer
 
 /// What a request is counted as.
 fn operation(parts: &Parts, query: &Query<'_>) -> Operation {
-    if let Some(operation) = batch(parts) {
+    if let Some(operation) = lists(parts) {
         return operation;
     }
     let changes = ["mv.from", "cp.from", "tagging"]
@@ -67,6 +68,7 @@ fn operation(parts: &Parts, query: &Query<'_>) -> Operation {
     match parts.method {
         Method::GET | Method::HEAD => Operation::FileRead,
         Method::PUT | Method::POST if changes => Operation::FileChange,
+        Method::POST if query.get("batch").is_some() => Operation::BatchPut,
         Method::PUT | Method::POST => Operation::FileWrite,
         Method::DELETE if changes => Operation::FileChange,
         Method::DELETE => Operation::FileDelete,
@@ -75,7 +77,7 @@ fn operation(parts: &Parts, query: &Query<'_>) -> Operation {
 }
 
 /// Lists of paths. A form or a file that is posted to such a path is stored there, as SeaweedFS does it.
-fn batch(parts: &Parts) -> Option<Operation> {
+fn lists(parts: &Parts) -> Option<Operation> {
     let operation = match parts.uri.path() {
         DOWNLOAD_PATH => Operation::BatchGet,
         DELETE_PATH => Operation::BatchDelete,
@@ -112,6 +114,7 @@ async fn route(
         Operation::FileWrite => upload::put(gateway, ask, body).await,
         Operation::FileDelete => change::delete(gateway, ask).await,
         Operation::FileChange => change::change(gateway, ask).await,
+        Operation::BatchPut => batch::upload(gateway, ask, body).await,
         Operation::BatchGet => paths::get(gateway, ask, body).await,
         Operation::BatchDelete => paths::delete(gateway, ask, body).await,
         _ => Ok(empty(StatusCode::METHOD_NOT_ALLOWED)),

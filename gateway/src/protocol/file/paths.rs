@@ -16,13 +16,13 @@ use crate::files::FileError;
 use crate::http::Response;
 use crate::http::intake::{self, BudgetPermit, IntakeError};
 use crate::metrics::Operation;
+use crate::protocol::batch::BUDGET_WAIT;
+use crate::protocol::batch::answer::{Answer, Done};
 use crate::protocol::exchange::declared_len;
-use crate::protocol::image::batch::answer::{Answer, Done};
 use crate::state::Gateway;
 
 /// Paths that are deleted in one go.
 const WINDOW_LEN: usize = 512;
-const BUDGET_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// One file that a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]

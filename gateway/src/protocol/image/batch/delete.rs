@@ -13,11 +13,11 @@ use serde::Serialize;
 use super::super::error::ImageError;
 use super::super::manifest::Manifest;
 use super::super::write::take_back;
-use super::answer::{Answer, Done, Gone};
 use super::list::{self, List};
-use super::stored;
 use crate::http::Response;
 use crate::metrics::Operation;
+use crate::protocol::batch::answer::{Answer, Done, Gone};
+use crate::protocol::batch::stored;
 use crate::state::Gateway;
 
 /// Images that are deleted at once.

@@ -17,12 +17,13 @@ use super::super::manifest::Manifest;
 use super::super::path::ObjectPath;
 use super::super::read::{load, unpack};
 use super::list::{self, List, Wanted};
-use super::stored::{self, Place};
 use crate::archive::{Entry, Format, names};
 use crate::http::Response;
 use crate::http::query::Query;
 use crate::metrics::Operation;
+use crate::protocol::batch::BUDGET_WAIT;
 use crate::protocol::batch::outgoing::{Cut, Outgoing};
+use crate::protocol::batch::stored::{self, Place};
 use crate::state::Gateway;
 
 /// Images that are looked up at once.
@@ -54,7 +55,7 @@ pub async fn download(
     };
     let mut list = list::read(gateway, headers, body).await?;
     let share = HELD_BYTES.min(gateway.budget.total_bytes() / 4);
-    let permit = gateway.budget.take(share, super::BUDGET_WAIT).await;
+    let permit = gateway.budget.take(share, BUDGET_WAIT).await;
     let permit = permit.ok_or(HaystackError::Busy)?;
     if by_place {
         list = sorted(gateway, list).await?;

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::super::error::ImageError;
 use crate::archive::names;
 use crate::http::intake::{self, BudgetPermit, IntakeError};
+use crate::protocol::batch::BUDGET_WAIT;
 use crate::protocol::exchange::declared_len;
 use crate::state::Gateway;
 
@@ -63,7 +64,7 @@ pub async fn read(
         .count()
         + 1;
     let held = lines * size_of::<Wanted>();
-    let permit = gateway.budget.take(held as u64, super::BUDGET_WAIT).await;
+    let permit = gateway.budget.take(held as u64, BUDGET_WAIT).await;
     let permit = permit.ok_or(IntakeError::Busy)?;
     let wanted = parse(&collected.bytes, lines)?;
     Ok(List {

@@ -3,22 +3,14 @@
 //! All three stream. What one call holds is charged against the gateway's byte budget before it begins, and does not grow with the number
 //! of images but for the list that a client sends and the directory at the end of a zip, which are charged as they grow.
 
-pub mod answer;
-mod commit;
 mod delete;
 mod download;
-pub mod entries;
-pub mod errors;
-pub mod form;
 mod list;
-pub mod stored;
 mod upload;
 
 pub use self::delete::delete;
 pub use self::download::download;
 pub use self::upload::upload;
-
-use std::time::Duration;
 
 /// Where uploads go.
 pub const UPLOAD_PATH: &str = "/batch";
@@ -26,6 +18,3 @@ pub const UPLOAD_PATH: &str = "/batch";
 pub const DOWNLOAD_PATH: &str = "/batch/get";
 /// Where lists of images to delete go.
 pub const DELETE_PATH: &str = "/batch/delete";
-
-/// How long to wait for others to free some of the byte budget.
-const BUDGET_WAIT: Duration = Duration::from_secs(2);

@@ -125,6 +125,12 @@ impl Answer {
         self.text.push(b'\n');
     }
 
+    /// Adds a line that is written already.
+    pub fn raw_line(&mut self, line: &[u8]) {
+        self.text.extend_from_slice(line);
+        self.text.push(b'\n');
+    }
+
     /// Lets go what may go; waits while too much waits for the client.
     pub async fn flush(&mut self) -> Result<(), Gone> {
         if let State::Held(_) = self.state {

@@ -13,6 +13,7 @@ use moongate_haystack::store::{Store, now_ns};
 use moongate_haystack::volume::{Generation, Located};
 use tokio::task::JoinSet;
 
+use crate::protocol::image::read::read_bytes;
 use crate::state::Gateway;
 
 /// Records that stand no further apart are read together with what is between them.
@@ -217,7 +218,7 @@ async fn read_one(
     entry: &Entry,
 ) -> Result<Bytes, HaystackError> {
     let len = usize::try_from(generation.record_bytes(entry)).unwrap_or(usize::MAX);
-    super::super::read::read_bytes(gateway, generation, entry.offset, len)
+    read_bytes(gateway, generation, entry.offset, len)
         .await
         .map(Bytes::from)
 }

@@ -3,11 +3,11 @@
 use http::StatusCode;
 use moongate_haystack::HaystackError;
 
-use super::super::error::{ImageError, answer};
 use super::answer::Broken;
 use crate::archive::ArchiveError;
 use crate::http::intake::IntakeError;
 use crate::metrics::Operation;
+use crate::protocol::image::error::{ImageError, answer};
 
 impl Broken {
     /// Too much is in flight: try again.
