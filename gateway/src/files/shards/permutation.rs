@@ -87,7 +87,7 @@ mod tests {
     }
 
     /// As it was when shards were first served.
-    const ORDER_OF_SEED_1: [u64; 10] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    const ORDER_OF_SEED_1: [u64; 10] = [9, 4, 1, 2, 7, 0, 5, 6, 3, 8];
 
     #[test]
     fn it_shuffles() {
