@@ -39,7 +39,7 @@ pub type Windows = mpsc::Receiver<Result<Vec<Item>, String>>;
 
 #[derive(Serialize)]
 struct Missing<'a> {
-    path: &'a str,
+    name: &'a str,
     error: String,
 }
 
@@ -104,7 +104,7 @@ impl Export {
             };
             if let Err(error) = sent {
                 self.outgoing.missing(&Missing {
-                    path: &item.name,
+                    name: &item.name,
                     error: error.to_string(),
                 });
             }
