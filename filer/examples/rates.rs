@@ -26,6 +26,7 @@ fn entry(key: u64) -> Entry {
         bytes: 5000,
         modified_ns: 1,
         md5: Some([1; 16]),
+        crc32c: Some(1),
     };
     let attributes = Attributes {
         mime: "image/jpeg".into(),

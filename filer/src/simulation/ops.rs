@@ -73,6 +73,7 @@ impl World {
             bytes: 10,
             modified_ns: self.now_ns,
             md5: None,
+            crc32c: None,
         }
     }
 

@@ -32,6 +32,7 @@ fn file(volume: u32, key: u64) -> Entry {
         bytes: 1,
         modified_ns: 0,
         md5: None,
+        crc32c: None,
     };
     Entry::file(Attributes::default(), Content::chunks(vec![chunk]))
 }

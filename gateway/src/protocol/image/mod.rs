@@ -6,8 +6,10 @@ pub mod error;
 mod manifest;
 pub mod master;
 pub mod path;
+mod prepare;
 pub mod read;
 mod status;
+mod uploads;
 mod write;
 
 use std::sync::Arc;

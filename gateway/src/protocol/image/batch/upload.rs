@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::super::error::ImageError;
 use super::super::master;
-use super::super::write::{self, Stored, Terms, Upload, WriteRequest};
+use super::super::prepare::{self, Stored, Terms, Upload};
+use super::super::write::WriteRequest;
 use crate::archive::names;
 use crate::http::Response;
 use crate::http::disposition;
@@ -65,13 +66,13 @@ impl Sink for Images {
         let upload = Upload {
             mime: file
                 .mime
-                .unwrap_or_else(|| write::mime_by_name(&stored_name)),
+                .unwrap_or_else(|| prepare::mime_by_name(&stored_name)),
             name: stored_name,
             data: file.data,
             gzip: file.gzip,
             md5: file.md5,
         };
-        let prepared = write::prepare(upload, &self.terms, file.mtime_secs).await;
+        let prepared = prepare::prepare(upload, &self.terms, file.mtime_secs).await;
         let (draft, mut stored) = prepared.map_err(|error| error.to_string())?;
         stored.name = file.name;
         Ok((stored, draft))
