@@ -19,7 +19,7 @@ use super::errors::ends_the_batch;
 use crate::state::Gateway;
 
 /// Data that one commit gathers.
-pub const GATHER_BYTES: u64 = 4 << 20;
+pub const GATHER_BYTES: u64 = 1 << 20;
 /// An image waits at most so long for others to share its commit.
 const GATHER_TIME: Duration = Duration::from_millis(20);
 
