@@ -1,6 +1,5 @@
 //! `POST /batch/get`: many images as one archive.
 
-use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,13 +9,14 @@ use moongate_haystack::HaystackError;
 use moongate_haystack::id::FileId;
 use moongate_haystack::needle::Needle;
 use moongate_haystack::store::Store;
-use serde::Serialize;
 
 use super::super::error::ImageError;
 use super::super::manifest::Manifest;
 use super::super::path::ObjectPath;
-use super::super::read::{load, unpack};
+use super::super::read::load;
+use super::image::{MODE, by_fid, entry, plain};
 use super::list::{self, List, Wanted};
+use super::missing::Missing;
 use super::stored::{self, Place};
 use crate::archive::names::{self, UniqueNames};
 use crate::archive::{Encoder, Entry, Format};
@@ -44,12 +44,9 @@ const UNCOPIED_BYTES: usize = 128 << 10;
 const PIECES_WAITING: usize = 2;
 /// Names and directories grow; they are charged in steps.
 const GROWTH_BYTES: usize = 4 << 20;
-/// Lines of the entry that names what is missing; beyond it, only their number.
-const ERRORS_BYTES_MAX: usize = 16 << 20;
 /// Last entry of an archive that lacks something.
 const ERRORS_NAME: &str = "MOONGATE-ERRORS.jsonl";
 const ERRORS_TRAILER: HeaderName = HeaderName::from_static("moongate-errors");
-const MODE: u32 = 0o644;
 
 /// Sends the images of a list as `format=tar|zip|multipart` (or what `Accept` says, or a tar), in the order asked or as they are stored.
 pub async fn download(
@@ -89,7 +86,7 @@ pub async fn download(
         encoder,
         names: UniqueNames::default(),
         out: Vec::with_capacity(PIECE_BYTES * 2),
-        errors: Errors::default(),
+        missing: Missing::default(),
         sender,
         sent: Sent::default(),
         permits: vec![permit],
@@ -149,7 +146,7 @@ struct Run {
     encoder: Encoder,
     names: UniqueNames,
     out: Vec<u8>,
-    errors: Errors,
+    missing: Missing,
     sender: FrameSender,
     sent: Sent,
     /// The first is for what every download holds, the others for what grows.
@@ -162,56 +159,11 @@ struct Sent {
     bytes: u64,
 }
 
-/// What is missing, and why.
-#[derive(Default)]
-struct Errors {
-    count: u64,
-    lines: Vec<u8>,
-    unlisted: u64,
-}
-
-#[derive(Serialize)]
-struct ErrorLine<'a> {
-    fid: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    error: String,
-}
-
-impl Errors {
-    fn add(&mut self, wanted: &Wanted, error: &dyn std::fmt::Display) {
-        self.count += 1;
-        if self.lines.len() >= ERRORS_BYTES_MAX {
-            self.unlisted += 1;
-            return;
-        }
-        self.line(&ErrorLine {
-            fid: wanted.fid.to_string(),
-            name: wanted.name.as_deref(),
-            error: error.to_string(),
-        });
-    }
-
-    fn line(&mut self, line: &impl Serialize) {
-        if let Err(error) = serde_json::to_writer(&mut self.lines, line) {
-            tracing::error!(%error, "a line about a missing image could not be written");
-        }
-        self.lines.push(b'\n');
-    }
-
-    fn finish(&mut self) {
-        if self.unlisted > 0 {
-            let text = format!("{} more are missing and not listed", self.unlisted);
-            self.line(&serde_json::json!({ "error": text }));
-        }
-    }
-}
-
 impl Run {
     async fn run(mut self, list: List) {
         let ended = self.send_all(&list).await;
         let metrics = &self.gateway.metrics;
-        let failed = self.errors.count;
+        let failed = self.missing.count;
         metrics.batch(
             Operation::BatchGet,
             self.sent.images,
@@ -270,7 +222,7 @@ impl Run {
                 Err(error) => Err(error.into()),
             };
             if let Err(error) = sent {
-                self.errors.add(wanted, &error);
+                self.missing.add(wanted, &error);
             }
         }
         Ok(())
@@ -414,7 +366,7 @@ impl Run {
     /// Charges names and the zip's directory as they grow.
     async fn pay_for_growth(&mut self) -> Result<(), Cut> {
         let held =
-            self.names.held_bytes() + self.encoder.held_bytes() + self.errors.lines.capacity();
+            self.names.held_bytes() + self.encoder.held_bytes() + self.missing.lines.capacity();
         while held > GROWTH_BYTES * self.permits.len() {
             let permit = self.take(GROWTH_BYTES as u64).await?;
             self.permits.push(permit);
@@ -423,9 +375,9 @@ impl Run {
     }
 
     async fn finish(&mut self) -> Result<(), Cut> {
-        if self.errors.count > 0 {
-            self.errors.finish();
-            let lines = std::mem::take(&mut self.errors.lines);
+        if self.missing.count > 0 {
+            self.missing.finish();
+            let lines = std::mem::take(&mut self.missing.lines);
             let entry = Entry {
                 name: ERRORS_NAME,
                 mode: MODE,
@@ -453,46 +405,4 @@ fn record_bytes(place: &Place) -> u64 {
     place
         .as_ref()
         .map_or(0, |(generation, entry)| generation.record_bytes(entry))
-}
-
-fn entry<'a>(name: &'a str, needle: &'a Needle, size_bytes: u64) -> Entry<'a> {
-    let appended_secs = needle.appended_at_ns / 1_000_000_000;
-    Entry {
-        name,
-        size_bytes,
-        mtime_secs: needle.last_modified_secs.unwrap_or(appended_secs),
-        mode: MODE,
-        mime: std::str::from_utf8(needle.mime()).unwrap_or_default(),
-        crc32: None,
-    }
-}
-
-/// An image's bytes as they were uploaded.
-async fn plain(needle: &Needle) -> Result<Bytes, ImageError> {
-    let data = needle.data();
-    if !needle.is_gzip() {
-        return Ok(data);
-    }
-    let unpacked = tokio::task::spawn_blocking(move || unpack(&data)).await;
-    let unpacked = unpacked.map_err(|e| HaystackError::Storage(e.to_string().into()))?;
-    let bad = |e: io::Error| {
-        HaystackError::Storage(format!("the stored gzip cannot be unpacked: {e}").into())
-    };
-    Ok(unpacked.map_err(bad)?)
-}
-
-/// The name of an image that was stored without one.
-fn by_fid(fid: &FileId, needle: &Needle) -> String {
-    let mime = std::str::from_utf8(needle.mime()).unwrap_or_default();
-    let mime = mime.split(';').next().unwrap_or_default().trim();
-    let ext = match mime {
-        "image/jpeg" => Some("jpg"),
-        "image/png" => Some("png"),
-        "image/webp" => Some("webp"),
-        "image/tiff" => Some("tif"),
-        "text/plain" => Some("txt"),
-        "" | "application/octet-stream" => None,
-        other => mime_guess::get_mime_extensions_str(other).and_then(|all| all.first().copied()),
-    };
-    ext.map_or_else(|| fid.to_string(), |ext| format!("{fid}.{ext}"))
 }

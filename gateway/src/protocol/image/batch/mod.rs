@@ -10,7 +10,9 @@ mod download;
 mod entries;
 mod errors;
 mod form;
+mod image;
 mod list;
+mod missing;
 mod stored;
 mod upload;
 
