@@ -25,7 +25,7 @@ use crate::protocol::image::error::ImageError;
 use crate::state::Gateway;
 
 /// Data that one commit gathers.
-const GATHER_BYTES: u64 = 4 << 20;
+const GATHER_BYTES: u64 = 1 << 20;
 /// A file waits at most so long for others to share its commit.
 const GATHER_TIME: Duration = Duration::from_millis(20);
 /// What an upload may hold but for large files: one commit being gathered, one being written, and the reader's own.

@@ -1,6 +1,5 @@
 //! `POST /batch/get`: many images as one archive.
 
-use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,9 +14,10 @@ use serde::Serialize;
 use super::super::error::ImageError;
 use super::super::manifest::Manifest;
 use super::super::path::ObjectPath;
-use super::super::read::{load, unpack};
+use super::super::read::load;
+use super::image::{by_fid, entry, plain};
 use super::list::{self, List, Wanted};
-use crate::archive::{Entry, Format, names};
+use crate::archive::{Format, names};
 use crate::http::Response;
 use crate::http::query::Query;
 use crate::metrics::Operation;
@@ -35,7 +35,6 @@ const LARGE_BYTES: u64 = WINDOW_BYTES;
 /// What a download may hold but for large images and what grows with the list: a window with what stands between its records, and what
 /// waits to be sent.
 const HELD_BYTES: u64 = 16 << 20;
-const MODE: u32 = 0o644;
 
 /// Sends the images of a list as `format=tar|zip|multipart` (or what `Accept` says, or a tar), in the order asked or as they are stored.
 pub async fn download(
@@ -274,46 +273,4 @@ fn record_bytes(place: &Place) -> u64 {
     place
         .as_ref()
         .map_or(0, |(generation, entry)| generation.record_bytes(entry))
-}
-
-fn entry<'a>(name: &'a str, needle: &'a Needle, size_bytes: u64) -> Entry<'a> {
-    let appended_secs = needle.appended_at_ns / 1_000_000_000;
-    Entry {
-        name,
-        size_bytes,
-        mtime_secs: needle.last_modified_secs.unwrap_or(appended_secs),
-        mode: MODE,
-        mime: std::str::from_utf8(needle.mime()).unwrap_or_default(),
-        crc32: None,
-    }
-}
-
-/// An image's bytes as they were uploaded.
-async fn plain(needle: &Needle) -> Result<Bytes, ImageError> {
-    let data = needle.data();
-    if !needle.is_gzip() {
-        return Ok(data);
-    }
-    let unpacked = tokio::task::spawn_blocking(move || unpack(&data)).await;
-    let unpacked = unpacked.map_err(|e| HaystackError::Storage(e.to_string().into()))?;
-    let bad = |e: io::Error| {
-        HaystackError::Storage(format!("the stored gzip cannot be unpacked: {e}").into())
-    };
-    Ok(unpacked.map_err(bad)?)
-}
-
-/// The name of an image that was stored without one.
-fn by_fid(fid: &FileId, needle: &Needle) -> String {
-    let mime = std::str::from_utf8(needle.mime()).unwrap_or_default();
-    let mime = mime.split(';').next().unwrap_or_default().trim();
-    let ext = match mime {
-        "image/jpeg" => Some("jpg"),
-        "image/png" => Some("png"),
-        "image/webp" => Some("webp"),
-        "image/tiff" => Some("tif"),
-        "text/plain" => Some("txt"),
-        "" | "application/octet-stream" => None,
-        other => mime_guess::get_mime_extensions_str(other).and_then(|all| all.first().copied()),
-    };
-    ext.map_or_else(|| fid.to_string(), |ext| format!("{fid}.{ext}"))
 }

@@ -5,6 +5,7 @@
 
 mod delete;
 mod download;
+mod image;
 mod list;
 mod upload;
 
