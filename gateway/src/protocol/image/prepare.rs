@@ -297,6 +297,8 @@ fn check_md5(declared: &str, data: &Bytes, gzip: bool, size: u64) -> Result<Stri
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderValue, header};
+
     use super::*;
 
     #[test]
