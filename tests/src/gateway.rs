@@ -26,6 +26,8 @@ const LOG_LINES_SHOWN: usize = 60;
 const DEFAULTS: &str = "\
 [image]
 listen = '127.0.0.1:0'
+[file]
+listen = '127.0.0.1:0'
 [admin]
 listen = '127.0.0.1:0'
 [haystack]
