@@ -31,7 +31,7 @@ finish() {
 
 IFS= read -r ready <&3 || finish
 field() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" <<<"$ready"; }
-image=$(field image) admin=$(field admin)
+image=$(field image) file=$(field file) admin=$(field admin)
 fid=$(curl -sS --max-time 10 "http://$image/dir/assign" | sed -n 's/.*"fid":"\([^"]*\)".*/\1/p') || true
 
 echo "$ready"
@@ -39,6 +39,7 @@ cat <<TEXT
 
 Moongate listens on
     http://$image    images, and a status page for the browser
+    http://$file    files and folders by path
     http://$admin    for the operator: /healthz, /readyz, /status, /metrics
 
 Try first, in another terminal: store an image, read it, read a thumbnail
