@@ -158,20 +158,15 @@ fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
     }))
 }
 
-/// Where the names are kept; made if it is not there.
+/// Where the names are kept.
 fn names_folder(config: &Config) -> anyhow::Result<PathBuf> {
-    let folder = match config.file.names.as_os_str().is_empty() {
-        false => config.file.names.clone(),
-        true => {
-            let first = config.haystack.data.first();
-            first
-                .context("haystack.data names no folder")?
-                .join("filer")
-        }
-    };
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("making the folder {}", folder.display()))?;
-    Ok(folder)
+    if !config.file.names.as_os_str().is_empty() {
+        return Ok(config.file.names.clone());
+    }
+    let first = config.haystack.data.first();
+    Ok(first
+        .context("haystack.data names no folder")?
+        .join("filer"))
 }
 
 fn engine(config: &Config) -> anyhow::Result<ReadEngine> {

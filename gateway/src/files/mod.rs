@@ -18,6 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use moongate_filer::{Filer, FilerError, RocksRows};
 use moongate_haystack::id::{Cookie, FileId, NeedleKey, VolumeId};
 use tokio::sync::Notify;
@@ -41,9 +42,13 @@ impl Files {
     /// # Errors
     /// The folder cannot be read or written, or what is in it is damaged.
     pub fn open(dir: &Path, shards_pinned_for: Duration, now_ns: u64) -> anyhow::Result<Self> {
+        for folder in [dir, &dir.join("names"), &dir.join("pins")] {
+            make_folder(folder)
+                .with_context(|| format!("making the folder {}", folder.display()))?;
+        }
         let rows = RocksRows::open(&dir.join("names")).map_err(FilerError::from)?;
         let filer = Arc::new(Filer::open(Box::new(rows), now_ns)?);
-        let shards = Shards::open(dir.join("pins"), Arc::clone(&filer), shards_pinned_for)?;
+        let shards = Shards::open(dir.join("pins"), Arc::clone(&filer), shards_pinned_for);
         Ok(Self {
             filer,
             shards: Arc::new(shards),
@@ -97,6 +102,15 @@ impl Files {
         let done = self.run(work).await;
         self.released.notify_one();
         done
+    }
+}
+
+/// Makes a folder that a loss of power does not take away again.
+fn make_folder(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    match folder.canonicalize()?.parent() {
+        Some(parent) => std::fs::File::open(parent)?.sync_all(),
+        None => Ok(()),
     }
 }
 

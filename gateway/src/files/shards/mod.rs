@@ -55,15 +55,14 @@ pub struct Shards {
 }
 
 impl Shards {
-    /// Keeps listings in this folder, which is made if it is not there.
-    pub fn open(dir: PathBuf, filer: Arc<Filer>, keep_for: Duration) -> io::Result<Self> {
-        std::fs::create_dir_all(&dir)?;
-        Ok(Self {
+    /// Keeps listings in this folder.
+    pub fn open(dir: PathBuf, filer: Arc<Filer>, keep_for: Duration) -> Self {
+        Self {
             dir,
             filer,
             keep_for,
             open: Mutex::default(),
-        })
+        }
     }
 
     fn hold(&self, token: &str) -> Result<(), FilerError> {
