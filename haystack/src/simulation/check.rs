@@ -119,6 +119,8 @@ fn check_keys(
     just_opened: bool,
     power_was_lost: bool,
 ) -> Result<(), String> {
+    // Wide damage in the bytes by which the index knows the file makes it as good as lost.
+    let idx_harmed = slot.idx_harmed;
     let keys: Vec<u64> = slot.model.keys().copied().collect();
     for key in keys {
         let answer = ask(slot, key)?;
@@ -139,7 +141,7 @@ fn check_keys(
         let expired = matches!(answer, Answer::Absent)
             && possible.iter().flatten().any(|v| v.expired(now_secs));
         let uncovered = flip
-            .filter(|flip| flip.unindexed)
+            .filter(|flip| flip.wide && (flip.unindexed || idx_harmed))
             .and_then(|_| history.ever().find(|state| answer.is(state)).cloned());
         if let Some(state) = found.clone().filter(|_| just_opened) {
             history.is(state);

@@ -280,9 +280,8 @@ impl Opening<'_> {
             });
         }
         self.secure(checkpoint.dat_bytes)?;
+        // They stay until all is settled: should this be interrupted, the next opening needs what they say of SeaweedFS's records.
         let entries = self.read_idx(&*idx, checkpoint.idx_bytes)?;
-        idx.set_len(checkpoint.idx_bytes)
-            .map_err(|e| self.failed(e))?;
         let replay = self.replay(progress, &idx, checkpoint.idx_bytes);
         let walk = Walk::new(replay, progress.dat_bytes, checkpoint.dat_bytes).with_idx(&entries);
         let (progress, idx_bytes) = self.walk(walk, checkpoint.dat_bytes, &[])?;

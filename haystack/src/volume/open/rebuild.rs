@@ -42,7 +42,6 @@ impl Opening<'_> {
         trusted: &Trusted,
     ) -> Result<Ready, HaystackError> {
         let first = self.block.first_record();
-        let trust_loose = known.is_none();
         let known = known.unwrap_or(Progress {
             dat_bytes: first,
             ..Progress::default()
@@ -63,7 +62,8 @@ impl Opening<'_> {
         anchors.sort_unstable();
         let replay = self.replay(known, &idx, 0);
         let mut walk = Walk::new(replay, acknowledged_to, first).with_idx(entries);
-        walk.trust_loose = trust_loose;
+        // What SeaweedFS appended may have no name left.
+        walk.trust_loose = true;
         let (progress, idx_bytes) = self.walk(walk, first, &anchors)?;
         let checkpoint = self.settle(&*idx, idx_bytes, &progress)?;
         self.disk

@@ -21,9 +21,7 @@ impl Opening<'_> {
         if cut_bytes == 0 {
             return Ok(());
         }
-        if self.keeps_what_it_cuts {
-            self.keep_tail(walk.settled_to)?;
-        } else if walk.trust_loose && cut_bytes > CUT_BYTES_MAX {
+        if !self.may_cut(walk, cut_bytes)? {
             self.refused = Some(format!(
                 "{cut_bytes} bytes behind offset {} cannot be read: copy the file, then run moongate fsck --repair",
                 walk.settled_to
@@ -46,6 +44,24 @@ impl Opening<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the tail may go. Where it may hold what others stored it is kept in a file of its own first.
+    fn may_cut(&self, walk: &Walk, cut_bytes: u64) -> Result<bool, HaystackError> {
+        let may_be_foreign = walk.trust_loose || walk.looks_foreign;
+        if self.keeps_what_it_cuts {
+            self.keep_tail(walk.settled_to).map(|()| true)
+        } else if !may_be_foreign {
+            Ok(true)
+        } else if cut_bytes > CUT_BYTES_MAX {
+            Ok(false)
+        } else {
+            match self.keep_tail(walk.settled_to) {
+                Ok(()) => Ok(true),
+                Err(HaystackError::NoSpace(_)) => Ok(false),
+                Err(error) => Err(error),
+            }
+        }
     }
 
     /// Copies what stands from an offset on to a file beside the `.dat`, and makes it durable.

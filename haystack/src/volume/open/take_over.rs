@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use moongate_disk::{DiskFile, OpenMode};
 
 use super::walk::Walk;
@@ -35,7 +36,7 @@ impl Opening<'_> {
                 .iter()
                 .any(|e| !e.is_put() && e.key() == commit::COMMIT_KEY);
             let whole = used == entries.len() && used > 0 && !has_commits;
-            if whole && self.tail_is_as_indexed(entries.last(), covered)? {
+            if whole && self.is_all_as_indexed(&entries, covered)? {
                 return self.take_over_idx(idx, &entries, covered);
             }
             return self.rebuild(&entries, None, &Trusted::default());
@@ -43,21 +44,37 @@ impl Opening<'_> {
         self.rebuild(&[], None, &Trusted::default())
     }
 
-    /// Whether the record of the last `.idx` entry is in the `.dat`, and not ours.
-    fn tail_is_as_indexed(
-        &self,
-        last: Option<&IdxEntry>,
-        covered: u64,
-    ) -> Result<bool, HaystackError> {
-        let Some(last) = last.filter(|_| covered <= self.dat_bytes) else {
+    /// Whether the record of the last `.idx` entry is in the `.dat`, and nothing looks like ours: neither it nor the first, nor what
+    /// stands behind it. One of them may be damaged.
+    fn is_all_as_indexed(&self, entries: &[IdxEntry], covered: u64) -> Result<bool, HaystackError> {
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
             return Ok(false);
         };
-        let len = record_bytes(last.size(), self.block.version) as usize;
-        let record = moongate_disk::read_exact_at(self.dat, last.offset(), len)
-            .map_err(|e| self.failed(e))?;
-        let as_indexed = Header::decode(&record).is_some_and(|h| h.key == last.key());
-        let ours = Needle::header_holds(record.into(), self.block.version, last.offset());
+        let (version, tail) = (self.block.version, self.record_of(last)?);
+        let as_indexed = Header::decode(&tail).is_some_and(|h| h.key == last.key());
+        let is_ours = |record: Bytes, entry: &IdxEntry| {
+            Needle::is_surely_sealed(record, version, entry.offset())
+        };
+        let ours = is_ours(tail, last)
+            || is_ours(self.record_of(first)?, first)
+            || self.is_commit_record(covered)?;
         Ok(as_indexed && !ours)
+    }
+
+    fn record_of(&self, entry: &IdxEntry) -> Result<Bytes, HaystackError> {
+        let len = record_bytes(entry.size(), self.block.version) as usize;
+        let record = moongate_disk::read_exact_at(self.dat, entry.offset(), len);
+        Ok(record.map_err(|e| self.failed(e))?.into())
+    }
+
+    fn is_commit_record(&self, offset: u64) -> Result<bool, HaystackError> {
+        let len = commit::commit_record_bytes(self.block.version);
+        if self.dat_bytes - offset < len {
+            return Ok(false);
+        }
+        let record = moongate_disk::read_exact_at(self.dat, offset, len as usize)
+            .map_err(|e| self.failed(e))?;
+        Ok(commit::decode_nearly(&record, self.block.version, offset).is_some())
     }
 
     /// The `.idx` covers the `.dat` record by record: take it as it is.

@@ -12,7 +12,7 @@ use crate::id::Cookie;
 use crate::idx::IdxEntry;
 use crate::mutant::{self, Mutant};
 use crate::needle::{Header, NeedleError};
-use crate::scan::{Event, Found};
+use crate::scan::{Author, Event, Found, LooseRecords, Verdict};
 use crate::volume::replay::Replay;
 
 /// What an `.idx` says of the record at an offset.
@@ -41,14 +41,15 @@ pub(super) struct Walk {
     named: Named,
     /// Records outside commits count by their own checksum: nobody wrote commits, or nobody knows.
     pub(super) trust_loose: bool,
-    /// We wrote to this volume.
-    commits_seen: bool,
+    loose: LooseRecords,
     /// Behind the last commit that counts.
     held: Vec<Held>,
+    /// Among them are such as are surely ours, or damaged.
+    holds_ours: bool,
+    /// Among them are whole records that may be SeaweedFS's.
+    pub(super) looks_foreign: bool,
     /// Bytes behind it cannot be read.
     torn: bool,
-    /// Of the record before, if no commit ended since: whether it is ours, and whether the `.idx` names it.
-    previous: Option<(bool, bool)>,
 }
 
 impl Walk {
@@ -60,10 +61,11 @@ impl Walk {
             settled_to,
             named: Named::new(),
             trust_loose: false,
-            commits_seen: false,
+            loose: LooseRecords::default(),
             held: Vec::new(),
+            holds_ours: false,
+            looks_foreign: false,
             torn: false,
-            previous: None,
         }
     }
 
@@ -80,29 +82,31 @@ impl Walk {
         match event {
             Event::Commit {
                 records,
-                sound,
+                verdict,
                 end,
                 ..
             } => {
-                self.commits_seen = true;
-                self.previous = None;
-                if self.counts(sound, end) {
+                self.loose.commit();
+                if self.counts(verdict, end) {
                     self.accept_held()?;
                     records.iter().try_for_each(|found| self.accept(found))?;
                     self.accept_commit(end)?;
                 } else {
+                    self.holds_ours = true;
                     self.held.extend(records.into_iter().map(Held::Record));
                     self.held.push(Held::CommitEnd(end));
                 }
             }
             Event::Loose(records) => {
-                records.iter().try_for_each(|found| self.loose(found))?;
+                records
+                    .iter()
+                    .try_for_each(|found| self.loose_record(found))?;
                 if self.held.is_empty() {
                     self.replay.settle()?;
                 }
             }
             Event::Damage { start, end } => {
-                self.previous = None;
+                self.loose.damage();
                 self.torn |= end > self.acknowledged_to;
                 self.accept_named(start..end.min(self.acknowledged_to))?;
                 return Ok(end - start);
@@ -113,9 +117,9 @@ impl Walk {
 
     /// Whether a commit and all before it counts. What follows a torn one without having waited for it does not: a power cut
     /// took the one and spared the other.
-    fn counts(&self, sound: Option<Before>, end: u64) -> bool {
+    fn counts(&self, verdict: Verdict, end: u64) -> bool {
         let nothing_torn = self.held.is_empty() && !self.torn;
-        match sound {
+        match verdict.whole() {
             _ if end <= self.acknowledged_to => true,
             Some(Before::Durable) => true,
             Some(Before::Unsynced) => nothing_torn || mutant::is(Mutant::TrustOverlappingCommits),
@@ -123,29 +127,20 @@ impl Walk {
         }
     }
 
-    fn loose(&mut self, found: &Found) -> Result<(), HaystackError> {
+    fn loose_record(&mut self, found: &Found) -> Result<(), HaystackError> {
         let mut found = *found;
-        let name = self.named.get(&found.offset);
-        let named = name.is_some();
-        let key = name.map_or(found.header.key, IdxEntry::key);
-        let was_commit = key == commit::COMMIT_KEY && found.header.size == 0;
-        let among_ours = self
-            .previous
-            .is_some_and(|(ours, before_named)| ours && (before_named || !named));
-        let ours = found.sealed || among_ours || was_commit;
-        self.previous = Some((ours, named));
-        if !found.sealed && ours {
-            found.fault = found.fault.or(Some(NeedleError::Seal));
-            if found.header.size == 0 {
+        let named = self.named.get(&found.offset).map(IdxEntry::key);
+        let author = self.loose.author(&found, named);
+        let ours = author != Author::Others;
+        if ours {
+            found.take_for_ours();
+            if found.header.size == 0 && !found.is_header_known() {
                 // A commit record, or nobody knows whose delete marker.
                 found.header.key = commit::COMMIT_KEY;
             }
         }
-        // Nothing but its seal tells a delete marker of ours that is torn from SeaweedFS's empty object.
-        let behind_torn = self.torn || !self.held.is_empty();
-        let may_be_torn = behind_torn || (self.commits_seen && found.header.size == 0);
-        let trusted = self.trust_loose && found.fault.is_none() && !may_be_torn;
-        let by_others = !ours && (named || trusted);
+        let trusted = self.trust_loose && found.fault.is_none() && !self.may_be_torn(&found);
+        let by_others = !ours && (named.is_some() || trusted);
         if by_others {
             self.accept_held()?;
             self.accept_foreign(&found)
@@ -153,9 +148,19 @@ impl Walk {
             self.accept_held()?;
             self.accept(&found)
         } else {
+            self.looks_foreign |= !ours && found.fault.is_none();
+            self.holds_ours |= author == Author::Us || found.fault.is_some();
             self.held.push(Held::Record(found));
             Ok(())
         }
+    }
+
+    /// Whether a record without a seal may be what a power cut left of one of ours. Nothing but seal and time tell a torn delete marker
+    /// of ours from what SeaweedFS appended.
+    fn may_be_torn(&self, found: &Found) -> bool {
+        let behind_torn = self.torn || self.holds_ours;
+        let is_later = found.appended_at_ns > self.replay.progress.appended_at_ns;
+        behind_torn || (self.loose.commits_seen() && found.header.size == 0 && !is_later)
     }
 
     /// Enters what an `.idx` knows to be where nothing can be read: a deleted needle stays deleted, a damaged one is answered with
@@ -179,6 +184,8 @@ impl Walk {
                 checksum: 0,
                 fault: Some(NeedleError::Malformed),
                 sealed: false,
+                surely_sealed: false,
+                mended: None,
             })?;
         }
         Ok(())
@@ -196,7 +203,7 @@ impl Walk {
     fn accept(&mut self, found: &Found) -> Result<(), HaystackError> {
         let named = self.named.get(&found.offset);
         let mut found = *found;
-        if let (false, Some(entry)) = (found.sealed, named) {
+        if let (false, Some(entry)) = (found.is_header_known(), named) {
             found.header.key = entry.key();
         }
         self.replay.record(&found, named.map(IdxEntry::is_put))?;
@@ -213,6 +220,7 @@ impl Walk {
 
     /// A later commit proves that these were durable before it began.
     pub(super) fn accept_held(&mut self) -> Result<(), HaystackError> {
+        (self.holds_ours, self.looks_foreign) = (false, false);
         for held in std::mem::take(&mut self.held) {
             match held {
                 Held::Record(found) => self.accept(&found)?,
