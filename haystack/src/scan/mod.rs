@@ -18,7 +18,8 @@ use moongate_disk::DiskFile;
 use crate::commit::{self, Before, CommitHasher, CommitRecord};
 use crate::mutant::{self, Mutant};
 use crate::needle::{
-    ALIGNMENT_BYTES, DATA_BYTES_MAX, HEADER_BYTES, Header, Needle, Version, record_bytes,
+    ALIGNMENT_BYTES, DATA_BYTES_MAX, HEADER_BYTES, Header, Needle, NeedleError, Version,
+    record_bytes,
 };
 pub use found::Found;
 use found::inspect;
@@ -256,7 +257,12 @@ impl<'a> Scan<'a> {
         let sound = Some(()).filter(|()| self.boundary == commit.start);
         let sound = sound.and_then(|()| commit.verify(self.hasher.finish()));
         let verdict = match sound {
-            Some(before) => whole(before),
+            Some(before) => {
+                // Vacuum takes damaged records along, with a header that is right.
+                let unsealed = self.group.iter_mut().filter(|found| !found.sealed);
+                unsealed.for_each(|found| found.fault = found.fault.or(Some(NeedleError::Seal)));
+                whole(before)
+            }
             None => self.mend((self.at, commit))?,
         };
         Ok(self.commit((self.at, commit), verdict))

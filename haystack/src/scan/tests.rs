@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::*;
 use crate::id::Cookie;
 use crate::id::NeedleKey;
-use crate::needle::{Draft, KEY_AT, NeedleError, Stamp};
+use crate::needle::{Draft, KEY_AT, Stamp};
 
 const START: u64 = 8;
 

@@ -26,7 +26,9 @@ impl World {
             return;
         };
         let is_sound = walk::records(dat).is_ok_and(|records| walk::idx_of(&records) == *idx);
-        if !slot.made || !is_sound || slot.flip.is_some() {
+        // Between the two renames of a vacuum the `.idx` is of another `.dat`.
+        let is_half_vacuumed = files.contains_key(&slot.files.compact_idx());
+        if !slot.made || !is_sound || is_half_vacuumed || slot.flip.is_some() {
             return;
         }
         for n in 0..1 + self.rng.below(RECORDS_MAX) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use moongate_disk::DiskFile;
+use moongate_disk::{DiskFile, OpenMode};
 
 use super::tail_crc::tail_crc;
 use super::{COPY_BYTES, CUT_BYTES_MAX, Opening, Ready};
@@ -19,6 +19,23 @@ impl Opening<'_> {
         }
         self.write_again(from, self.dat_bytes)?;
         self.dat.sync_data().map_err(|e| self.failed(e))
+    }
+
+    /// The `.vif` too, of a volume whose making may have been interrupted.
+    pub(super) fn secure_info(&self) -> Result<(), HaystackError> {
+        let path = self.files.vif();
+        let again = || {
+            let vif = self.disk.open(&path, OpenMode::ReadWrite)?;
+            let len = usize::try_from(vif.len()?).map_err(std::io::Error::other)?;
+            let bytes = moongate_disk::read_exact_at(&*vif, 0, len)?;
+            vif.write_all_at(&bytes, 0)?;
+            vif.sync_data()
+        };
+        match self.disk.exists(&path) {
+            Ok(true) => again(),
+            exists => exists.map(|_| ()),
+        }
+        .map_err(|e| self.failed(e))
     }
 
     fn write_again(&self, from: u64, end: u64) -> Result<(), HaystackError> {

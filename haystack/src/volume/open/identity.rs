@@ -61,3 +61,24 @@ pub(crate) fn read_block(
     }
     Ok(block)
 }
+
+/// A `.dat` without a super block was never finished only if its `.idx` is empty, as it is made.
+pub(super) fn unless_idx_names_needles(
+    disk: &dyn Disk,
+    files: &VolumeFiles,
+    error: OpenError,
+) -> OpenError {
+    let OpenError::HalfMade(volume) = error else {
+        return error;
+    };
+    let path = files.idx();
+    let idx_bytes = disk.exists(&path).and_then(|exists| match exists {
+        true => disk.open(&path, OpenMode::Read)?.len(),
+        false => Ok(0),
+    });
+    match idx_bytes {
+        Ok(0) => error,
+        Ok(idx_bytes) => OpenError::DatCut { volume, idx_bytes },
+        Err(error) => HaystackError::from_io(volume, &error).into(),
+    }
+}

@@ -47,6 +47,17 @@ pub enum OpenError {
     /// Its making was interrupted; nothing was ever stored in it: remove its files.
     #[error("volume {0} was never finished")]
     HalfMade(crate::id::VolumeId),
+    /// Its `.dat` has no super block, but its `.idx` names needles: they were in it once. Nothing is removed.
+    #[error(
+        "volume {volume}: the .dat was cut to nothing, but its .idx of {idx_bytes} bytes names needles: \
+         put back a copy of the .dat, or move its files away"
+    )]
+    DatCut {
+        /// Which volume.
+        volume: crate::id::VolumeId,
+        /// Length of the `.idx`.
+        idx_bytes: u64,
+    },
     /// It is of a kind that is not served: remote tier, or an unknown version.
     #[error("{0}")]
     Unsupported(String),
@@ -116,7 +127,8 @@ fn open_as(
     let dat = disk
         .open(&files.dat(), OpenMode::ReadWrite)
         .map_err(failed)?;
-    let block = read_block(&*dat, &info, files.id)?;
+    let block = read_block(&*dat, &info, files.id)
+        .map_err(|error| identity::unless_idx_names_needles(disk, &files, error))?;
     let table = TableId {
         volume: files.id,
         revision: block.revision,
@@ -272,6 +284,8 @@ impl Opening<'_> {
             && idx_len == checkpoint.idx_bytes
             && progress.dat_bytes == checkpoint.dat_bytes;
         if clean {
+            // A write that failed was cut off, but perhaps only in memory: after a power cut it would be there again.
+            self.dat.sync_data().map_err(|e| self.failed(e))?;
             return Ok(Ready {
                 idx,
                 idx_bytes: checkpoint.idx_bytes,
@@ -320,3 +334,6 @@ impl Opening<'_> {
         Ok((walk.replay.progress, walk.replay.idx_bytes))
     }
 }
+
+#[cfg(test)]
+mod tests;

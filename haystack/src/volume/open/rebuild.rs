@@ -51,6 +51,7 @@ impl Opening<'_> {
         let acknowledged_to = known.dat_bytes.max(proved).max(trusted_to);
         // With the super block: making the volume may have been interrupted before it was durable.
         self.secure(0)?;
+        self.secure_info()?;
         let new_path = self.files.path("idx.new");
         let idx = self
             .disk

@@ -58,7 +58,8 @@ impl Opening<'_> {
         } else {
             match self.keep_tail(walk.settled_to) {
                 Ok(()) => Ok(true),
-                Err(HaystackError::NoSpace(_)) => Ok(false),
+                // Without room for a copy only what nobody else can have stored goes.
+                Err(HaystackError::NoSpace(_)) => Ok(!walk.looks_foreign),
                 Err(error) => Err(error),
             }
         }

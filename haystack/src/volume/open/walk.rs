@@ -11,7 +11,7 @@ use crate::error::HaystackError;
 use crate::id::Cookie;
 use crate::idx::IdxEntry;
 use crate::mutant::{self, Mutant};
-use crate::needle::{Header, NeedleError};
+use crate::needle::{Header, NeedleError, Version};
 use crate::scan::{Author, Event, Found, LooseRecords, Verdict};
 use crate::volume::replay::Replay;
 
@@ -155,12 +155,13 @@ impl Walk {
         }
     }
 
-    /// Whether a record without a seal may be what a power cut left of one of ours. Nothing but seal and time tell a torn delete marker
-    /// of ours from what SeaweedFS appended.
+    /// Whether a record without a seal may be what a power cut left of one of ours. Where there is no data for a checksum, nothing but seal
+    /// and time tell it from what SeaweedFS appended: its times rise too.
     fn may_be_torn(&self, found: &Found) -> bool {
         let behind_torn = self.torn || self.holds_ours;
         let is_later = found.appended_at_ns > self.replay.progress.appended_at_ns;
-        behind_torn || (self.loose.commits_seen() && found.header.size == 0 && !is_later)
+        let has_time = self.replay.version == Version::V3 || found.header.size == 0;
+        behind_torn || (self.loose.commits_seen() && has_time && !is_later)
     }
 
     /// Enters what an `.idx` knows to be where nothing can be read: a deleted needle stays deleted, a damaged one is answered with
