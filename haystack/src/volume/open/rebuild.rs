@@ -42,6 +42,7 @@ impl Opening<'_> {
         trusted: &Trusted,
     ) -> Result<Ready, HaystackError> {
         let first = self.block.first_record();
+        let is_known = known.is_some();
         let known = known.unwrap_or(Progress {
             dat_bytes: first,
             ..Progress::default()
@@ -65,6 +66,9 @@ impl Opening<'_> {
         let mut walk = Walk::new(replay, acknowledged_to, first).with_idx(entries);
         // What SeaweedFS appended may have no name left.
         walk.trust_loose = true;
+        if is_known {
+            walk.is_of_ours();
+        }
         let (progress, idx_bytes) = self.walk(walk, first, &anchors)?;
         let checkpoint = self.settle(&*idx, idx_bytes, &progress)?;
         self.disk

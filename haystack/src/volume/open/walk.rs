@@ -77,6 +77,11 @@ impl Walk {
         }
     }
 
+    /// The index knows the volume: we may have written to it from its first record on.
+    pub(super) const fn is_of_ours(&mut self) {
+        self.loose.commit();
+    }
+
     /// Takes an event; returns how many bytes it could not read.
     pub(super) fn event(&mut self, event: Event) -> Result<u64, HaystackError> {
         match event {
