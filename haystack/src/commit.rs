@@ -7,6 +7,7 @@
 
 use crate::id::{Cookie, NeedleKey};
 use crate::needle::{self, ALIGNMENT_BYTES, HEADER_BYTES, Header, Stamp, Version};
+use crate::one_bit::{self, Bit};
 use crate::seal;
 
 /// Key of every commit record.
@@ -66,6 +67,22 @@ impl CommitRecord {
         } else {
             None
         }
+    }
+}
+
+impl CommitRecord {
+    /// The one bit of a commit of `len` bytes whose flipping explains why they have this checksum, and what was before the commit.
+    /// To be trusted only if the bytes are whole records once it is flipped back.
+    pub fn one_flipped_bit(&self, checksum: u32, len: usize) -> Option<(Bit, Before)> {
+        let difference = checksum ^ self.checksum;
+        [
+            (difference, Before::Durable),
+            (difference ^ UNSYNCED_MARK, Before::Unsynced),
+        ]
+        .into_iter()
+        .find_map(|(difference, before)| {
+            one_bit::flipped(one_bit::IEEE, len, difference).map(|bit| (bit, before))
+        })
     }
 }
 
@@ -155,6 +172,46 @@ pub fn decode(record: &[u8], version: Version, offset: u64) -> Option<CommitReco
     })
 }
 
+/// Flipped bits with which a commit record is still known. At its length CRC-32C tells any six flipped bits from none, so that
+/// two lead back to one commit record only.
+const FLIPS_MAX: u32 = 2;
+/// Key and Size, which are 0.
+const ZEROES: std::ops::Range<usize> = 4..HEADER_BYTES;
+
+/// Reads the record at `offset` as a commit record of which up to two bits may have flipped. To be asked only where records of ours
+/// lead to: elsewhere in a payload a client could have put one that is two bits short of being right.
+pub fn decode_nearly(record: &[u8], version: Version, offset: u64) -> Option<CommitRecord> {
+    let whole = usize::try_from(commit_record_bytes(version)).ok()?;
+    let mut record = record.get(..whole)?.to_vec();
+    let zeroes = record.get_mut(ZEROES)?;
+    let flipped: u32 = zeroes.iter().map(|byte| byte.count_ones()).sum();
+    let more = FLIPS_MAX.checked_sub(flipped)?;
+    zeroes.fill(0);
+    decode_flipped(&mut record, 0, more, version, offset)
+}
+
+/// Tries the record as it is, then with up to `flips` bits flipped, from the bit `from` on.
+fn decode_flipped(
+    record: &mut [u8],
+    from: usize,
+    flips: u32,
+    version: Version,
+    offset: u64,
+) -> Option<CommitRecord> {
+    let found = decode(record, version, offset);
+    if found.is_some() || flips == 0 {
+        return found;
+    }
+    let bits = from..record.len() * 8;
+    bits.filter(|bit| !ZEROES.contains(&(bit / 8)))
+        .find_map(|bit| {
+            record[bit / 8] ^= 1 << (bit % 8);
+            let found = decode_flipped(record, bit + 1, flips - 1, version, offset);
+            record[bit / 8] ^= 1 << (bit % 8);
+            found
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,6 +244,59 @@ mod tests {
             let mut flipped = commit[640..].to_vec();
             flipped[at_bit / 8] ^= 1 << (at_bit % 8);
             assert_eq!(decode(&flipped, Version::V3, at), None, "bit {at_bit}");
+        }
+    }
+
+    #[test]
+    fn two_flipped_bits_do_not_hide_a_commit_record() {
+        let mut commit = vec![7u8; 640];
+        seal_commit(&mut commit, 1024, Before::Durable, 99, Version::V3);
+        let (at, bits) = (1024 + 640, 32 * 8);
+        let whole = decode(&commit[640..], Version::V3, at);
+        for (n, first) in (0..bits).enumerate() {
+            let second = (n * 37 + 11) % bits;
+            let mut flipped = commit[640..].to_vec();
+            flipped[first / 8] ^= 1 << (first % 8);
+            assert_eq!(
+                decode_nearly(&flipped, Version::V3, at),
+                whole,
+                "bit {first}"
+            );
+            flipped[second / 8] ^= 1 << (second % 8);
+            assert_eq!(
+                decode_nearly(&flipped, Version::V3, at),
+                whole,
+                "bits {first}, {second}"
+            );
+        }
+        let mut marker = Vec::new();
+        let stamp = Stamp {
+            key: NeedleKey(2),
+            cookie: Cookie(5),
+            appended_at_ns: 7,
+            offset: at,
+        };
+        needle::encode_marker(&stamp, 0, Version::V3, &mut marker);
+        assert_eq!(decode_nearly(&marker, Version::V3, at), None);
+    }
+
+    #[test]
+    fn the_bit_that_flipped_in_a_commit_is_told() {
+        for before in [Before::Durable, Before::Unsynced] {
+            let mut commit = vec![7u8; 640];
+            seal_commit(&mut commit, 1024, before, 99, Version::V3);
+            let record = decode(&commit[640..], Version::V3, 1024 + 640).unwrap();
+            commit[77] ^= 0x20;
+            let mut hasher = CommitHasher::new(1024);
+            hasher.update(&commit[..640]);
+            let bit = Bit {
+                byte: 77,
+                mask: 0x20,
+            };
+            assert_eq!(
+                record.one_flipped_bit(hasher.finish(), 640),
+                Some((bit, before))
+            );
         }
     }
 }

@@ -23,6 +23,7 @@ pub mod idx;
 pub mod index;
 mod mutant;
 pub mod needle;
+mod one_bit;
 pub mod placement;
 pub mod scan;
 mod seal;

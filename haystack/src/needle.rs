@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::id::{Cookie, NeedleKey};
 use crate::mutant::{self, Mutant};
-use crate::seal;
+use crate::seal::{self, OneBit};
 use crate::ttl::Ttl;
 
 /// Bytes of cookie, key and Size before a record's body.
@@ -205,6 +205,29 @@ impl Needle {
         Self::parse(record, version).is_ok_and(|needle| needle.seal_holds(version, offset))
     }
 
+    /// Whether a record's seal holds and is no mere chance: a seal of one byte holds for one in 256 records of others.
+    pub fn is_surely_sealed(record: Bytes, version: Version, offset: u64) -> bool {
+        Self::parse(record, version).is_ok_and(|needle| {
+            needle.seal_holds(version, offset) && seal::is_telling(needle.sealed_parts(version).1)
+        })
+    }
+
+    /// The header of a record of ours as it was written, where its seal does not hold but one flipped bit explains why. `None` where
+    /// that cannot be told: more is broken, the seal has one byte only, or we never wrote it.
+    pub fn mended_header(record: Bytes, version: Version, offset: u64) -> Option<Header> {
+        let needle = Self::parse(record, version).ok()?;
+        let (sealed, padding) = needle.sealed_parts(version);
+        match seal::one_flipped_bit(&sealed.before, sealed.after, offset, padding)? {
+            OneBit::OfTheSeal | OneBit::After => Some(needle.header),
+            OneBit::Before(bit) => {
+                let mut header = sealed.before;
+                header[bit.byte] ^= bit.mask;
+                // Another length would have led to another seal.
+                Header::decode(&header).filter(|h| h.size == needle.header.size)
+            }
+        }
+    }
+
     /// CRC-32C of what a record, damaged or not, holds as data; 0 if its fields do not add up.
     pub fn data_checksum(record: &[u8], version: Version) -> u32 {
         Self::parse(Bytes::copy_from_slice(record), version)
@@ -298,16 +321,17 @@ impl Needle {
     }
 
     fn seal_holds(&self, version: Version, offset: u64) -> bool {
+        let (sealed, padding) = self.sealed_parts(version);
+        seal::holds(&sealed.before, sealed.after, offset, padding)
+    }
+
+    /// What the seal covers, and the padding where it stands.
+    fn sealed_parts(&self, version: Version) -> (SealedParts<'_>, &[u8]) {
         let unpadded = HEADER_BYTES + self.header.size as usize + version.tail_bytes();
-        let sealed = SealedParts::new(&self.record[..unpadded], self.data);
         let end =
             usize::try_from(record_bytes(self.header.size, version)).unwrap_or(self.record.len());
-        seal::holds(
-            &sealed.before,
-            sealed.after,
-            offset,
-            &self.record[unpadded..end],
-        )
+        let sealed = SealedParts::new(&self.record[..unpadded], self.data);
+        (sealed, &self.record[unpadded..end])
     }
 
     /// The stored data (gzip bytes where [`Self::is_gzip`]).

@@ -5,6 +5,8 @@
 //! there, CRC-8 (polynomial 0x2F, AUTOSAR) in the first byte otherwise: both notice every single flipped bit. The record's
 //! offset goes in as well, so that a copy of a record in another place (a payload that contains needles) is not taken for one.
 
+use crate::one_bit::{self, Bit};
+
 const FILL: u8 = b'M';
 const CRC32C_BYTES: usize = 4;
 
@@ -71,6 +73,46 @@ pub fn holds(before: &[u8], after: &[u8], offset: u64, stored: &[u8]) -> bool {
     }
 }
 
+/// Whether a seal that holds is more than a byte that may do so by chance.
+pub fn is_telling(stored: &[u8]) -> bool {
+    match stored {
+        [_, fill @ ..] if stored.len() < CRC32C_BYTES => {
+            !fill.is_empty() && fill.iter().all(|byte| *byte == FILL)
+        }
+        _ => true,
+    }
+}
+
+/// What one flipped bit makes of a broken seal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OneBit {
+    /// The seal itself was hit: what it covers is right.
+    OfTheSeal,
+    /// This bit of the bytes before the data was hit.
+    Before(Bit),
+    /// A bit of the bytes after the data was hit: those before it are right.
+    After,
+}
+
+/// The one flipped bit that explains a seal that does not hold. `None` if there is none, or none can be told: with one byte of seal
+/// some bit would explain anything.
+pub fn one_flipped_bit(before: &[u8], after: &[u8], offset: u64, stored: &[u8]) -> Option<OneBit> {
+    let stored = u32::from_be_bytes(stored.get(..CRC32C_BYTES)?.try_into().ok()?);
+    let difference = padding(before, after, offset).crc32c ^ stored;
+    if difference.is_power_of_two() {
+        return Some(OneBit::OfTheSeal);
+    }
+    let place = size_of::<u64>();
+    let len = place + before.len() + after.len();
+    let bit = one_bit::flipped(one_bit::CASTAGNOLI, len, difference)?;
+    let byte = bit.byte.checked_sub(place)?;
+    Some(if byte < before.len() {
+        OneBit::Before(Bit { byte, ..bit })
+    } else {
+        OneBit::After
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,5 +136,23 @@ mod tests {
             assert!(!holds(b"head", b"tail", 16, &out));
             assert!(!holds(b"hEad", b"tail", 8, &out));
         }
+    }
+
+    #[test]
+    fn one_flipped_bit_is_told() {
+        let mut stored = Vec::new();
+        write(&padding(b"head", b"tail", 64), 6, &mut stored);
+        let told =
+            |head: &[u8], tail: &[u8], stored: &[u8]| one_flipped_bit(head, tail, 64, stored);
+        let bit = Bit {
+            byte: 1,
+            mask: b'e' ^ b'm',
+        };
+        assert_eq!(told(b"hmad", b"tail", &stored), Some(OneBit::Before(bit)));
+        assert_eq!(told(b"head", b"tahl", &stored), Some(OneBit::After));
+        assert_eq!(told(b"hmad", b"tahl", &stored), None);
+        assert_eq!(told(b"hmad", b"tail", &stored[..3]), None);
+        stored[2] ^= 0x10;
+        assert_eq!(told(b"head", b"tail", &stored), Some(OneBit::OfTheSeal));
     }
 }

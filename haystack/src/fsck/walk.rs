@@ -12,7 +12,7 @@ use super::idx_file::IdxFile;
 use super::problem::Fault;
 use crate::commit::{Before, COMMIT_KEY, commit_record_bytes};
 use crate::needle::{NeedleError, Version};
-use crate::scan::{Event, Found, Scan};
+use crate::scan::{Author, Event, Found, LooseRecords, Scan, Verdict};
 
 /// What is known of a volume before it is read.
 pub struct Known<'a> {
@@ -86,7 +86,7 @@ pub fn walk(
         },
         held: Vec::new(),
         torn: false,
-        previous: None,
+        loose: LooseRecords::sealed_from(known.sealed_from),
     };
     let mut scan = Scan::new(dat, known.version, known.first, dat_bytes, &anchors);
     let mut told = known.first;
@@ -112,8 +112,7 @@ struct Judge<'a> {
     held: Vec<Held>,
     /// Bytes behind what counts cannot be read.
     torn: bool,
-    /// Of the record before, if no commit ended since: whether it is ours, and whether the `.idx` names it.
-    previous: Option<(bool, bool)>,
+    loose: LooseRecords,
 }
 
 impl Judge<'_> {
@@ -123,21 +122,21 @@ impl Judge<'_> {
                 start,
                 end,
                 records,
-                sound,
-            } => self.commit((start, end), &records, sound),
-            Event::Loose(records) => records.iter().for_each(|found| self.loose(found)),
+                verdict,
+            } => self.commit((start, end), &records, verdict),
+            Event::Loose(records) => records.iter().for_each(|found| self.loose_record(found)),
             Event::Damage { start, end } => self.damage(start, end),
         }
     }
 
-    fn commit(&mut self, (start, end): (u64, u64), records: &[Found], sound: Option<Before>) {
-        self.previous = None;
+    fn commit(&mut self, (start, end): (u64, u64), records: &[Found], verdict: Verdict) {
+        self.loose.commit();
         let nothing_torn = self.held.is_empty() && !self.torn;
         for found in records {
             let broken_seal = (!found.sealed).then_some(NeedleError::Seal);
             self.hold(found, found.fault.or(broken_seal));
         }
-        if sound.is_none() {
+        if !matches!(verdict, Verdict::Sound(_)) {
             self.held.push(Held::BrokenCommit(start, end));
         }
         self.held.push(Held::Touch(Touch {
@@ -147,7 +146,7 @@ impl Judge<'_> {
             kind: Kind::Commit,
             damaged: None,
         }));
-        let proved = match sound {
+        let proved = match verdict.whole() {
             Some(Before::Durable) => true,
             Some(Before::Unsynced) => nothing_torn,
             None => false,
@@ -158,17 +157,16 @@ impl Judge<'_> {
         }
     }
 
-    fn loose(&mut self, found: &Found) {
-        let named = self.known.idx.at(found.offset).is_some();
-        let among_ours = self
-            .previous
-            .is_some_and(|(ours, before_named)| ours && (before_named || !named));
-        let since = self.known.sealed_from.is_some_and(|s| found.offset >= s);
-        let ours = found.sealed || among_ours || since;
-        self.previous = Some((ours, named));
-        let broken_seal = (ours && !found.sealed).then_some(NeedleError::Seal);
-        let fault = found.fault.or(broken_seal);
-        self.hold(found, fault);
+    fn loose_record(&mut self, found: &Found) {
+        let mut found = *found;
+        let named = self.known.idx.at(found.offset);
+        let ours = self.loose.author(&found, named.map(|n| n.key)) != Author::Others;
+        let named = named.is_some();
+        if ours {
+            found.take_for_ours();
+        }
+        let fault = found.fault;
+        self.hold(&found, fault);
         let trusted = self.known.sealed_from.is_none() && fault.is_none();
         let by_others = !ours && (named || trusted);
         if found.offset < self.known.acknowledged_to || by_others {
@@ -178,7 +176,7 @@ impl Judge<'_> {
 
     /// Records that the `.idx` names there are taken at its word.
     fn damage(&mut self, start: u64, end: u64) {
-        self.previous = None;
+        self.loose.damage();
         self.torn |= end > self.known.acknowledged_to;
         self.held.push(Held::Unreadable(start, end));
         for named in self.known.idx.within(start, end) {
@@ -205,7 +203,8 @@ impl Judge<'_> {
     fn hold(&mut self, found: &Found, fault: Option<NeedleError>) {
         let named = self.known.idx.at(found.offset);
         let key = match (fault, named) {
-            (Some(_), Some(named)) if !found.sealed => named.key,
+            (Some(_), Some(named)) if !found.is_header_known() => named.key,
+            (Some(_), None) if found.is_header_known() => found.header.key,
             // A commit record, or nobody knows whose delete marker.
             (Some(NeedleError::Seal), None) if found.header.size == 0 => COMMIT_KEY,
             (Some(NeedleError::Seal), None) => return self.held.push(Held::Nameless(*found)),
@@ -252,8 +251,8 @@ fn kind(found: &Found, named_live: Option<bool>) -> Kind {
     match (found.header.size, named_live) {
         (1.., _) => Kind::Put,
         (0, Some(false)) => Kind::Marker,
-        (0, Some(true)) if !found.sealed || found.checksum == 0 => Kind::Put,
-        (0, None) if !found.sealed && found.checksum == 0 => Kind::Unclear,
+        (0, Some(true)) if !found.is_header_known() || found.checksum == 0 => Kind::Put,
+        (0, None) if !found.is_header_known() && found.checksum == 0 => Kind::Unclear,
         (0, _) => Kind::Marker,
     }
 }

@@ -93,7 +93,9 @@ impl World {
 
 fn check_files(slot: &Slot, dat: &[u8], idx: &[u8], just_opened: bool) -> Result<(), String> {
     let tail = slot.open.as_ref().map_or(0, |opened| opened.writer.tail());
-    if just_opened && dat.len() as u64 != tail {
+    // A tail that could not be kept aside for want of room was left where it is.
+    let left_as_it_is = slot.is_read_only();
+    if just_opened && !left_as_it_is && dat.len() as u64 != tail {
         return Err(format!("tail {tail}, file {}", dat.len()));
     }
     if slot.flip.is_some() {
@@ -119,6 +121,8 @@ fn check_keys(
     just_opened: bool,
     power_was_lost: bool,
 ) -> Result<(), String> {
+    // Wide damage in the bytes by which the index knows the file makes it as good as lost.
+    let idx_harmed = slot.idx_harmed;
     let keys: Vec<u64> = slot.model.keys().copied().collect();
     for key in keys {
         let answer = ask(slot, key)?;
@@ -139,7 +143,7 @@ fn check_keys(
         let expired = matches!(answer, Answer::Absent)
             && possible.iter().flatten().any(|v| v.expired(now_secs));
         let uncovered = flip
-            .filter(|flip| flip.unindexed)
+            .filter(|flip| flip.wide && (flip.unindexed || idx_harmed))
             .and_then(|_| history.ever().find(|state| answer.is(state)).cloned());
         if let Some(state) = found.clone().filter(|_| just_opened) {
             history.is(state);

@@ -3,19 +3,24 @@
 use moongate_disk::{Disk, OpenMode};
 use std::sync::Arc;
 
-use super::walk;
+use super::walk::{self, Record};
 use super::world::{Slot, World};
 use crate::index::hot::HotIndex;
 use crate::index::mem::MemIndex;
 
-/// A bit of a volume that turned.
+/// What decayed in a volume.
 #[derive(Clone, Copy, Debug)]
 pub struct Flip {
     /// Whose record it is in; 0 for a commit record.
     pub key: u64,
     /// The index was (perhaps) lost since: all that is known of the record is its damaged self.
     pub unindexed: bool,
+    /// More than the checksums can tell: whose record it was may be lost with it.
+    pub wide: bool,
 }
+
+/// Bytes in a row that are hit by wide damage.
+const WIDE_BYTES: u64 = 8;
 
 impl World {
     /// Arms a fault for this life, mostly.
@@ -65,6 +70,9 @@ impl World {
         if self.disk.is_down() {
             return;
         }
+        if self.rng.one_in(8) {
+            self.stranger();
+        }
         if self.rng.one_in(4) {
             self.flip();
         }
@@ -94,7 +102,8 @@ impl World {
         };
         let len = file.len().unwrap_or(0);
         self.slots[at].idx_harmed = true;
-        if self.rng.one_in(2) {
+        // One that still names some of what a stranger wrote is taken at its word.
+        if self.slots[at].shared || self.rng.one_in(2) {
             self.trace.note(format_args!("an idx is lost"));
             let _ = self.disk.remove(&path);
             let _ = self.disk.sync_dir(&self.slots[at].files.dir);
@@ -105,7 +114,7 @@ impl World {
         }
     }
 
-    /// Flips one bit of something durable, once in the life of a volume.
+    /// Flips a bit of something durable, or a few, once in the life of a volume.
     pub fn flip(&mut self) {
         let at = self.rng.below(self.slots.len() as u64) as usize;
         let path = self.slots[at].files.dat();
@@ -113,11 +122,14 @@ impl World {
         let (Some(visible), Some(durable)) = (visible.get(&path), durable.get(&path)) else {
             return;
         };
-        let Ok(mut records) = walk::records(visible) else {
+        let Ok(all) = walk::records(visible) else {
             return;
         };
-        records.retain(|r| durable.get(r.offset..r.end) == Some(&visible[r.offset..r.end]));
-        if records.is_empty() || self.slots[at].flip.is_some() {
+        let is_durable =
+            |r: &&Record| durable.get(r.offset..r.end) == Some(&visible[r.offset..r.end]);
+        let records: Vec<Record> = all.iter().filter(is_durable).copied().collect();
+        // What a stranger wrote carries no seal, and what is before it need not.
+        if records.is_empty() || self.slots[at].flip.is_some() || self.slots[at].shared {
             return;
         }
         let record = *self.rng.pick(&records);
@@ -126,14 +138,29 @@ impl World {
             1 => record.end as u64 - 1 - self.rng.below(20),
             _ => record.offset as u64 + self.rng.below((record.end - record.offset) as u64),
         };
-        let bit = self.rng.below(8) as u8;
-        if self.disk.flip_bit(&path, offset, bit).is_ok() {
-            self.trace
-                .note(format_args!("flip bit {bit} at {offset} in {record:?}"));
-            self.slots[at].flip = Some(Flip {
-                key: record.key,
-                unindexed: self.power_was_lost,
-            });
+        let kind = self.rng.below(6);
+        let mut places = vec![offset];
+        match kind {
+            0..=2 => places.extend(offset + 1..(offset + WIDE_BYTES).min(record.end as u64)),
+            3 => {
+                let commit = records
+                    .iter()
+                    .find(|r| r.key == 0 && r.offset >= record.end);
+                places.extend(commit.map(|r| r.offset as u64 + self.rng.below(32)));
+            }
+            _ => {}
+        }
+        self.slots[at].flip = Some(Flip {
+            key: record.key,
+            unindexed: self.power_was_lost,
+            wide: kind <= 2,
+        });
+        for offset in places {
+            let bit = self.rng.below(8) as u8;
+            let flipped = self.disk.flip_bit(&path, offset, bit).is_ok();
+            self.trace.note(format_args!(
+                "flip bit {bit} at {offset} in {record:?}: {flipped}"
+            ));
         }
     }
 }

@@ -15,6 +15,7 @@ mod model;
 mod ops;
 mod payload;
 mod rng;
+mod stranger;
 mod tests;
 mod trace;
 mod walk;

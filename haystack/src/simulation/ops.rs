@@ -79,10 +79,15 @@ impl Plan {
     }
 }
 
-/// Same data and, by the sizes, same metadata, where no TTL is to be renewed: SeaweedFS writes nothing then either.
+/// Same data and same words, where no TTL is to be renewed: SeaweedFS writes nothing then either.
 fn is_unchanged(old: &Draft, new: &Draft) -> bool {
     let size = |draft: &Draft| draft.size(Version::V3);
-    old.ttl.is_none() && new.ttl.is_none() && size(old) == size(new) && old.data == new.data
+    let words = |draft: &Draft| [draft.name.clone(), draft.mime.clone(), draft.pairs.clone()];
+    old.ttl.is_none()
+        && new.ttl.is_none()
+        && size(old) == size(new)
+        && old.data == new.data
+        && words(old) == words(new)
 }
 
 fn as_expected(outcome: &Outcome) -> Option<Expected> {

@@ -40,6 +40,8 @@ pub struct Slot {
     pub open: Option<Opened>,
     pub vacuum: Option<Vacuum>,
     pub flip: Option<Flip>,
+    /// SeaweedFS wrote to it.
+    pub shared: bool,
     /// Its `.idx` was lost or cut since it was last open.
     pub idx_harmed: bool,
 }
@@ -59,6 +61,7 @@ impl Slot {
             open: None,
             vacuum: None,
             flip: None,
+            shared: false,
             idx_harmed: false,
         }
     }

@@ -205,6 +205,8 @@ impl Vacuum {
             checksum,
             fault: None,
             sealed: true,
+            surely_sealed: true,
+            mended: None,
         }
     }
 
