@@ -252,7 +252,7 @@ pub struct RmArgs {
 /// Arguments of `moongate cp` and `moongate mv`.
 #[derive(Clone, Debug, Args)]
 pub struct CopyArgs {
-    /// Addresses with globs, and last where it goes: into it where it ends in a slash, else that is the new name
+    /// Addresses with globs, and last where it goes: into it where it ends in a slash, else to this name
     #[arg(value_names = ["URL", "URL"], num_args = 2.., required = true)]
     pub urls: Vec<String>,
     /// Server, and retries.

@@ -6,7 +6,7 @@ use super::entry::Entry;
 use super::error::ClientError;
 use super::expand;
 use super::failures::Failures;
-use super::remote::Remote;
+use super::remote::{Remote, folder_form};
 
 /// Carries out `moongate rm`.
 ///
@@ -100,16 +100,21 @@ async fn transfer_from(
     to: &Address,
 ) -> Result<(), ClientError> {
     for entry in expand::there(remote, from).await? {
-        let target = target(&entry, to);
-        if verb == Verb::Move && args.force {
-            make_room(remote, &entry, &target).await?;
+        if verb == Verb::Move && !args.force {
+            check_free(remote, &target(&entry, to)).await?;
         }
         let parameter = match verb {
             Verb::Copy => "cp.from",
             Verb::Move => "mv.from",
         };
+        // With its slash the server puts it into the folder, also where something of its name is there.
+        let path = if to.folder_form {
+            folder_form(&to.path)
+        } else {
+            to.path.clone()
+        };
         remote
-            .transfer(parameter, &entry.full_path, &target, args.force)
+            .transfer(parameter, &entry.full_path, &path, args.force)
             .await?;
     }
     Ok(())
@@ -123,14 +128,12 @@ fn target(entry: &Entry, to: &Address) -> String {
     }
 }
 
-/// Removes a file that a file is to be moved over.
-async fn make_room(remote: &Remote, entry: &Entry, target: &str) -> Result<(), ClientError> {
-    if entry.full_path == target {
-        return Ok(());
-    }
+/// The server's move replaces what is there, as `rename` does; a person may not have meant that.
+async fn check_free(remote: &Remote, target: &str) -> Result<(), ClientError> {
     match remote.stat(target).await {
-        Ok(there) if !there.is_folder() && !entry.is_folder() => remote.delete(target, false).await,
-        Ok(_) => Ok(()),
+        Ok(_) => Err(ClientError::Impossible(format!(
+            "{target} is there already: --force replaces it"
+        ))),
         Err(error) if error.is_missing() => Ok(()),
         Err(error) => Err(error),
     }

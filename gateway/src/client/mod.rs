@@ -136,7 +136,10 @@ async fn put_or_get<F: Future<Output = Result<(), ClientError>>>(
     );
     tokio::select! {
         ended = work(Arc::clone(&report)) => {
-            report.end();
+            // Where nothing was begun there is nothing to sum up.
+            if ended.is_ok() || report.totals().any() {
+                report.end();
+            }
             Ok(ended.map(|()| report.totals().failed == 0))
         }
         () = stopped() => {

@@ -261,7 +261,9 @@ impl Listing<'_> {
         let answer = remote.http.send(call).await?;
         match answer.header("content-type") {
             Some(kind) if kind.starts_with(NDJSON) => Ok(Lines::of(answer)),
-            _ => Err(ClientError::Answer(format!("{folder}: not a listing"))),
+            _ => Err(ClientError::Impossible(format!(
+                "{folder}: is a file there, not a folder"
+            ))),
         }
     }
 

@@ -71,6 +71,11 @@ impl Totals {
         self.done + self.same + self.failed
     }
 
+    /// Whether anything was finished.
+    pub const fn any(&self) -> bool {
+        self.finished() > 0
+    }
+
     /// One line for a person: files, bytes, rate, time left.
     pub fn line(&self, elapsed: Duration) -> String {
         let more = if self.found_all { "" } else { "+" };
