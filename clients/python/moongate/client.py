@@ -124,7 +124,7 @@ class Client:
         waits = self.pool.waits()
         while True:
             try:
-                with self.pool.send("GET", path, headers=headers) as answer:
+                with self.pool.send("GET", path, headers=headers, waits=waits) as answer:
                     return answer.read()
             except Refused as error:
                 if error.status == 416:
@@ -144,8 +144,25 @@ class Client:
 
     def list(self, folder: str, recursive: bool = False) -> Iterator[dict]:
         """What is in a folder, or all below it, in order of the paths."""
+        last: list[str] = []
+        waits = self.pool.waits()
+        while True:
+            try:
+                for entry in self._try_list(folder_form(folder), recursive, waits):
+                    parts = entry["FullPath"].split("/")
+                    # Had before the connection broke: the order is that of the names in the paths.
+                    if not last or parts > last:
+                        waits = self.pool.waits()
+                        last = parts
+                        yield entry
+                return
+            except Unreachable as error:
+                if not self.pool.pause(waits, error):
+                    raise
+
+    def _try_list(self, folder: str, recursive: bool, waits: Iterator[float]) -> Iterator[dict]:
         query = {"recursive": "true"} if recursive else None
-        with self._or_not_found("GET", folder_form(folder), query, headers={"Accept": NDJSON}) as answer:
+        with self._or_not_found("GET", folder, query, headers={"Accept": NDJSON}, waits=waits) as answer:
             for entry in answer.lines():
                 if entry.get("end"):
                     return
@@ -182,9 +199,15 @@ class Client:
     # How it is done
 
     def _json(self, method: str, path: str, query: dict | None = None, body=None, headers: dict | None = None) -> dict:
-        with self._or_not_found(method, path, query, body=body, headers=headers) as answer:
-            text = answer.read()
-        return json.loads(text) if text else {}
+        waits = self.pool.waits()
+        while True:
+            try:
+                with self._or_not_found(method, path, query, body=body, headers=headers, waits=waits) as answer:
+                    text = answer.read()
+                return json.loads(text) if text else {}
+            except Unreachable as error:
+                if not self.pool.pause(waits, error):
+                    raise
 
     def _or_not_found(self, method: str, path: str, query: dict | None = None, **rest) -> Answer:
         try:
@@ -216,7 +239,7 @@ class Client:
         waits = self.pool.waits()
         while left := [item for item in batch if item.name not in results]:
             try:
-                self._try_upload(left, folder, query, results)
+                self._try_upload(left, folder, query, results, waits)
                 break
             except Unreachable as error:
                 if not self.pool.pause(waits, error):
@@ -224,11 +247,11 @@ class Client:
         unsaid = "the server did not say what became of it"
         return [results.get(item.name) or Result(item.name, len(item.data), error=unsaid) for item in batch]
 
-    def _try_upload(self, left: list[Loaded], folder: str, query: dict[str, str], results: dict[str, Result]) -> None:
+    def _try_upload(self, left: list[Loaded], folder: str, query: dict[str, str], results: dict[str, Result], waits: Iterator[float]) -> None:
         body = b"".join(tarstream.packed((item.name, item.data) for item in left))
         headers = {"Content-Type": "application/x-tar", "Accept": NDJSON}
         is_lines = lambda response: response.headers.get("Content-Type", "").startswith(NDJSON)  # noqa: E731
-        with self.pool.send("POST", folder, {"batch": "", **query}, body, headers, is_lines) as answer:
+        with self.pool.send("POST", folder, {"batch": "", **query}, body, headers, is_lines, waits) as answer:
             for line in answer.lines():
                 if "stored" in line:
                     if "error" in line:
@@ -252,7 +275,7 @@ class Client:
         waits = self.pool.waits()
         while left:
             try:
-                self._try_download(left, order, got, missing)
+                self._try_download(left, order, got, missing, waits)
                 break
             except Unreachable as error:
                 if not self.pool.pause(waits, error):
@@ -260,10 +283,10 @@ class Client:
         names = got if order == "stored" else sorted(got, key=int)
         return [(batch[int(name)], got[name]) for name in names]
 
-    def _try_download(self, left: dict[str, str], order: str, got: dict[str, bytes], missing: dict[str, str]) -> None:
+    def _try_download(self, left: dict[str, str], order: str, got: dict[str, bytes], missing: dict[str, str], waits: Iterator[float]) -> None:
         body = b"".join(list_line(wanted, name) for name, wanted in left.items())
         query = {"format": "tar", "order": order}
-        with self.pool.send("POST", "/batch/get", query, body, {"Content-Type": NDJSON}) as answer:
+        with self.pool.send("POST", "/batch/get", query, body, {"Content-Type": NDJSON}, waits=waits) as answer:
             for name, data in tarstream.unpacked(answer):
                 if name == tarstream.ERRORS_NAME:
                     for line in tarstream.errors(data):
@@ -277,8 +300,17 @@ class Client:
 
     def _delete(self, batch: list[str]) -> list[Result]:
         body = b"".join(list_line(wanted) for wanted in batch)
+        waits = self.pool.waits()
+        while True:
+            try:
+                return self._try_delete(body, waits)
+            except Unreachable as error:
+                if not self.pool.pause(waits, error):
+                    raise
+
+    def _try_delete(self, body: bytes, waits: Iterator[float]) -> list[Result]:
         results = []
-        with self.pool.send("POST", "/batch/delete", None, body, {"Content-Type": NDJSON}) as answer:
+        with self.pool.send("POST", "/batch/delete", None, body, {"Content-Type": NDJSON}, waits=waits) as answer:
             for line in answer.lines():
                 name = line.get("path") or line.get("fid")
                 if name is not None:

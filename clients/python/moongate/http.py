@@ -120,12 +120,14 @@ class Pool:
         body: Callable[[], Body] | bytes | None = None,
         headers: dict[str, str] | None = None,
         accept: Callable[[http.client.HTTPResponse], bool] = lambda response: False,
+        waits: Iterator[float] | None = None,
     ) -> Answer:
         """Sends a request until there is an answer of success, or one that `accept` takes.
 
-        `body` is a function where it cannot be sent twice as it is: it is called for each try.
+        `body` is a function where it cannot be sent twice as it is: it is called for each try. `waits`: those of a
+        caller who tries again too.
         """
-        waits = self.waits()
+        waits = self.waits() if waits is None else waits
         while True:
             try:
                 return self._try(method, target(path, query), body() if callable(body) else body, headers or {}, accept)
@@ -133,7 +135,7 @@ class Pool:
                 if error.status not in PASSING or not self.pause(waits, error):
                     raise
             except BROKEN as error:
-                if isinstance(error, FileNotFoundError) or not self.pause(waits, error):
+                if not self.pause(waits, error):
                     raise self._unreachable(error) from error
 
     def waits(self) -> Iterator[float]:

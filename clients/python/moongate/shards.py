@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from . import tarstream
-from .errors import Missing
+from .errors import Missing, Unreachable
 
 if TYPE_CHECKING:
     from .client import Client
@@ -30,8 +30,24 @@ class Shards:
         self.at = at
 
     def __iter__(self) -> Iterator[Sample]:
+        done = 0
+        waits = self._client.pool.waits()
+        while True:
+            try:
+                # The same seed and token give the same samples: what breaks off goes on where it was.
+                for number, sample in enumerate(self._read(waits)):
+                    if number >= done:
+                        waits = self._client.pool.waits()
+                        done = number + 1
+                        yield sample
+                return
+            except Unreachable as error:
+                if not self._client.pool.pause(waits, error):
+                    raise
+
+    def _read(self, waits: Iterator[float]) -> Iterator[Sample]:
         query = dict(self._query, **({"at": self.at} if self.at else {}))
-        with self._client.pool.send("GET", self._folder, query) as answer:
+        with self._client.pool.send("GET", self._folder, query, waits=waits) as answer:
             self.at = answer.headers.get("Moongate-At", self.at)
             yield from samples(tarstream.unpacked(answer))
 

@@ -27,37 +27,39 @@ def packed(files: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
-class _Tail(io.RawIOBase):
-    """Passes bytes through, and knows the last ones: tarfile takes a tar without its end for a whole one."""
+class _Counted(io.RawIOBase):
+    """Passes bytes through, and counts them: tarfile takes a tar without its end for a whole one."""
 
     def __init__(self, source: BinaryIO):
         self._source = source
-        self._last = b""
+        self.passed = 0
 
     def read(self, size: int = -1) -> bytes:
         data = self._source.read(size)
-        self._last = (self._last + data)[-2 * tarfile.BLOCKSIZE :] if data else self._last
+        self.passed += len(data)
         return data
 
-    def is_whole(self) -> bool:
-        """Whether it ended as a tar does."""
+    def drain(self) -> None:
+        """Reads to the end."""
         while self.read(64 << 10):
             pass
-        return self._last == bytes(2 * tarfile.BLOCKSIZE)
 
 
 def unpacked(source: BinaryIO) -> Iterator[tuple[str, bytes]]:
     """The files of a tar. One that is cut off is an error, after the files before."""
-    tail = _Tail(source)
+    counted = _Counted(source)
     try:
-        with tarfile.open(fileobj=tail, mode="r|") as archive:
+        with tarfile.open(fileobj=counted, mode="r|") as archive:
             for member in archive:
                 file = archive.extractfile(member) if member.isfile() else None
                 if file is not None:
                     yield member.name, file.read()
+            end = archive.offset
     except tarfile.TarError as error:
         raise Unreachable(f"the archive is cut off or damaged: {error}") from error
-    if not tail.is_whole():
+    counted.drain()
+    # Behind the last file stand two empty blocks.
+    if counted.passed < end + 2 * tarfile.BLOCKSIZE:
         raise Unreachable("the archive is cut off: its end is missing")
 
 

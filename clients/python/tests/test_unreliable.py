@@ -70,6 +70,25 @@ def test_a_listing_without_its_end_is_an_error(answering):
         list(Client(answering(head + line), retries=0).list("/a"))
 
 
+def test_a_listing_goes_on_where_it_broke(answering):
+    lines = [b'{"FullPath":"/a/b"}\n', b'{"FullPath":"/a/b/c"}\n', b'{"FullPath":"/a/b.d"}\n', b'{"end":true,"entries":3}\n']
+
+    def answer(lines, length):
+        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % length + b"".join(lines)
+
+    length = sum(map(len, lines))
+    client = Client(answering(answer(lines[:2], length), answer(lines, length)))
+    assert [entry["FullPath"] for entry in client.list("/a", recursive=True)] == ["/a/b", "/a/b/c", "/a/b.d"]
+
+
+def test_a_shard_goes_on_where_it_broke(answering):
+    tar = b"".join(tarstream.packed([("a.jpg", b"1"), ("b.jpg", b"2"), ("c.jpg", b"3")]))
+    head = b"HTTP/1.1 200 OK\r\nMoongate-At: t\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(tar)
+    shards = Client(answering(head + tar[:2600], head + tar[:600], head + tar)).shards("/a", 1, 0)
+    assert [sample["__key__"] for sample in shards] == ["a", "b", "c"]
+    assert shards.at == "t"
+
+
 class Pieces:
     """A stream of bytes that ends early."""
 
@@ -82,7 +101,7 @@ class Pieces:
 
 
 def test_a_tar_that_is_cut_off_anywhere_is_an_error():
-    files = [("a", b"1" * 700), ("b", b""), ("c", b"3")]
+    files = [("a", b"1" * 700), ("b", b""), ("c", bytes(2048))]
     whole = b"".join(tarstream.packed(files))
     assert list(tarstream.unpacked(Pieces(whole))) == files
     for length in range(0, len(whole), 100):
