@@ -24,7 +24,7 @@ blocks() {
         inside && code' "$repo/README.md"
 }
 
-exec 3< <(exec "$moongate" serve --image-listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 2>"$work/log")
+exec 3< <(exec "$moongate" serve --image-listen 127.0.0.1:0 --file-listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 2>"$work/log")
 gateway=$!
 IFS= read -r ready <&3 || die "the gateway did not start: $(cat "$work/log")"
 field() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" <<<"$ready"; }

@@ -26,7 +26,8 @@ examples() {
     "$moongate" check-config deploy/moongate.toml && scripts/check-readme.sh
 }
 
-stage "what is needed" scripts/install.sh python3-venv
+# Batches are read and written by other programs too.
+stage "what is needed" scripts/install.sh python3-venv tar unzip libarchive-tools
 stage "format" cargo fmt --all --check
 stage "spelling, licenses, bans, sources" scripts/lint.sh
 stage "build" cargo build --release "${locked[@]}" -p moongate

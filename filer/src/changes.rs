@@ -1,6 +1,7 @@
 //! One atomic batch in the making. Whatever an operation does to entries, what follows from it is worked out here, in one
 //! place: which content is released, and when files expire.
 
+use std::collections::btree_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::codec::{ROW_BYTES_MAX, Row, decode_row, encode_needles, encode_row};
@@ -19,10 +20,21 @@ struct Pending {
     changed: bool,
 }
 
+impl Pending {
+    /// On the heap: a map moves its values about.
+    fn found(row: Option<Row>) -> Box<Self> {
+        Box::new(Self {
+            before: row.clone(),
+            after: row,
+            changed: false,
+        })
+    }
+}
+
 /// See the module. It reads what it is about to write.
 pub struct Changes<'a> {
     rows: &'a dyn Rows,
-    entries: BTreeMap<Vec<u8>, Pending>,
+    entries: BTreeMap<Vec<u8>, Box<Pending>>,
     /// Folders that this batch makes: nothing can be in them yet.
     new_folders: BTreeSet<FolderId>,
     /// Content that only this batch has seen: of an entry that it made and then replaced.
@@ -43,41 +55,37 @@ impl<'a> Changes<'a> {
 
     /// A row as it will be after this batch. Its stripe must be locked.
     pub fn get(&mut self, key: &[u8]) -> Result<Option<&Row>> {
-        if !self.entries.contains_key(key) {
-            let found = match self.is_in_new_folder(key)? {
-                true => None,
-                false => read_row(self.rows, key)?,
-            };
-            self.found(key.to_vec(), found);
-        }
-        Ok(self.entries.get(key).and_then(|row| row.after.as_ref()))
+        Ok(self.pending(key)?.after.as_ref())
     }
 
-    fn is_in_new_folder(&self, key: &[u8]) -> Result<bool> {
-        let folder = FolderId(split_number(key)?.0);
-        Ok(self.new_folders.contains(&folder))
+    fn pending(&mut self, key: &[u8]) -> Result<&mut Pending> {
+        match self.entries.entry(key.to_vec()) {
+            Occupied(pending) => Ok(pending.into_mut()),
+            Vacant(place) => {
+                let folder = FolderId(split_number(key)?.0);
+                let found = match self.new_folders.contains(&folder) {
+                    true => None,
+                    false => read_row(self.rows, key)?,
+                };
+                Ok(place.insert(Pending::found(found)))
+            }
+        }
     }
 
     /// Notes a row that was read elsewhere.
     pub fn found(&mut self, key: Vec<u8>, row: Option<Row>) {
-        let pending = Pending {
-            before: row.clone(),
-            after: row,
-            changed: false,
-        };
-        self.entries.entry(key).or_insert(pending);
+        self.entries
+            .entry(key)
+            .or_insert_with(|| Pending::found(row));
     }
 
     /// Gives a row a value, or takes it away.
-    pub fn set(&mut self, key: Vec<u8>, row: Option<Row>) -> Result<()> {
-        self.get(&key)?;
-        if let Some(pending) = self.entries.get_mut(&key) {
-            if pending.changed {
-                let passed = pending.after.iter().flat_map(|row| row.entry.needles());
-                self.passing.extend(passed);
-            }
-            pending.after = row;
-            pending.changed = true;
+    pub fn set(&mut self, key: &[u8], row: Option<Row>) -> Result<()> {
+        let pending = self.pending(key)?;
+        let replaced = std::mem::replace(&mut pending.after, row);
+        if std::mem::replace(&mut pending.changed, true) {
+            let passed = replaced.iter().flat_map(|row| row.entry.needles());
+            self.passing.extend(passed);
         }
         Ok(())
     }

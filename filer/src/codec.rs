@@ -2,7 +2,7 @@
 //!
 //! | bytes | what |
 //! | --- | --- |
-//! | 1 | version, [`VERSION`] |
+//! | 1 | version, [`crate::wire::VERSION`] |
 //! | 1 | flags: kind in the low two bits (0 inline, 1 chunks, 2 folder), 4 = MD5 follows, 8 = symbolic link |
 //! | numbers | mode, uid, gid, mtime ns, crtime ns, ttl seconds |
 //! | texts | user name; count of groups and their names; media type |
@@ -18,7 +18,7 @@
 
 use crate::entry::{Attributes, Body, Chunk, Content, Entry, Kind, Needle};
 use crate::keys::FolderId;
-pub use crate::wire::{DecodeError, VERSION};
+use crate::wire::DecodeError;
 use crate::wire::{Reader, Writer};
 
 /// The longest encoded entry, in bytes: about 200,000 chunks.
@@ -28,6 +28,8 @@ const KIND_BITS: u8 = 3;
 const KIND_INLINE: u8 = 0;
 const KIND_CHUNKS: u8 = 1;
 const KIND_FOLDER: u8 = 2;
+const CHUNK_HAS_MD5: u8 = 1;
+const CHUNK_HAS_CRC: u8 = 2;
 const HAS_MD5: u8 = 4;
 const HAS_LINK: u8 = 8;
 
@@ -157,9 +159,15 @@ fn encode_chunk(chunk: &Chunk, out: &mut Writer) {
     out.number(chunk.offset);
     out.number(chunk.bytes);
     out.number(chunk.modified_ns);
-    out.byte(chunk.md5.is_some().into());
+    let flag = |set: bool, bit: u8| if set { bit } else { 0 };
+    out.byte(
+        flag(chunk.md5.is_some(), CHUNK_HAS_MD5) | flag(chunk.crc32c.is_some(), CHUNK_HAS_CRC),
+    );
     if let Some(md5) = &chunk.md5 {
         out.fixed(md5);
+    }
+    if let Some(crc) = &chunk.crc32c {
+        out.fixed(&crc.to_le_bytes());
     }
 }
 
@@ -180,16 +188,25 @@ fn decode_chunks(from: &mut Reader<'_>) -> Result<Content> {
 }
 
 fn decode_chunk(from: &mut Reader<'_>) -> Result<Chunk> {
+    let (needle, offset) = (decode_needle(from)?, from.number()?);
+    let (bytes, modified_ns) = (from.number()?, from.number()?);
+    let flags = from.byte()?;
+    if flags & !(CHUNK_HAS_MD5 | CHUNK_HAS_CRC) != 0 {
+        return Err(DecodeError::Flags(flags));
+    }
+    let md5 = (flags & CHUNK_HAS_MD5 != 0)
+        .then(|| from.fixed())
+        .transpose()?;
+    let crc32c = (flags & CHUNK_HAS_CRC != 0)
+        .then(|| from.fixed())
+        .transpose()?;
     Ok(Chunk {
-        needle: decode_needle(from)?,
-        offset: from.number()?,
-        bytes: from.number()?,
-        modified_ns: from.number()?,
-        md5: match from.byte()? {
-            0 => None,
-            1 => Some(from.fixed()?),
-            other => return Err(DecodeError::Flags(other)),
-        },
+        needle,
+        offset,
+        bytes,
+        modified_ns,
+        md5,
+        crc32c: crc32c.map(u32::from_le_bytes),
     })
 }
 
@@ -243,8 +260,8 @@ mod tests {
     }
 
     prop_compose! {
-        fn chunks()(needle in needles(), offset: u64, bytes: u64, modified_ns: u64, md5: Option<[u8; 16]>) -> Chunk {
-            Chunk { needle, offset, bytes, modified_ns, md5 }
+        fn chunks()(needle in needles(), offset: u64, bytes: u64, modified_ns: u64, md5: Option<[u8; 16]>, crc32c: Option<u32>) -> Chunk {
+            Chunk { needle, offset, bytes, modified_ns, md5, crc32c }
         }
     }
 
@@ -309,6 +326,7 @@ mod tests {
                 bytes: 9,
                 modified_ns: 1,
                 md5: None,
+                crc32c: None,
             }]),
         };
         let attributes = Attributes {

@@ -50,7 +50,7 @@ impl Filer {
             return Ok(Attempt::NeedsStructure);
         }
         let entry = row.entry.clone();
-        changes.set(key, None)?;
+        changes.set(&key, None)?;
         Ok(Attempt::Done((entry, self.commit(changes)?)))
     }
 
@@ -72,7 +72,7 @@ impl Filer {
             // Also of an empty one: files whose life is over may still be in it.
             changes.trash(folder);
         }
-        changes.set(key, None)?;
+        changes.set(&key, None)?;
         Ok((row.entry, self.commit(changes)?))
     }
 

@@ -51,7 +51,7 @@ pub struct Attributes {
     pub symlink_target: Option<String>,
 }
 
-/// A piece of a file's content: `bytes` bytes of the file from `offset` are the whole of `needle`.
+/// A piece of a file's content: the `bytes` bytes of the file from `offset` are the first of `needle`, which may hold more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
     /// Where the bytes are.
@@ -65,6 +65,8 @@ pub struct Chunk {
     pub modified_ns: u64,
     /// Their MD5, where it is known.
     pub md5: Option<[u8; 16]>,
+    /// CRC-32C of its needle's bytes, while all of them belong to the file: as long as it is not cut.
+    pub crc32c: Option<u32>,
 }
 
 /// Where a file's bytes are.

@@ -101,7 +101,7 @@ impl Filer {
                 entry,
                 folder: Some(ROOT),
             };
-            changes.set(root_key(), Some(row))?;
+            changes.set(&root_key(), Some(row))?;
             let written = self.commit(changes)?;
             self.settle(written, true)?;
         }
@@ -176,13 +176,14 @@ impl Filer {
         Ok(step)
     }
 
-    /// Makes the folders that are missing on the way, in the batch; the id of the last. `like` gives them an owner.
+    /// Makes the folders that are missing on the way, in the batch; the id of the last. `like` gives them an owner; without it, none
+    /// is made.
     pub(crate) fn make_way(
         &self,
         changes: &mut Changes<'_>,
         place: Place,
         path: &FilePath,
-        like: &Attributes,
+        like: Option<&Attributes>,
         now_ns: u64,
     ) -> Result<FolderId> {
         let (mut folder, depth) = match place {
@@ -195,7 +196,11 @@ impl Filer {
             folder = match alive(changes.get(&key)?, now_ns).map(|row| row.folder) {
                 Some(Some(id)) => id,
                 Some(None) => return Err(FilerError::NotAFolder(path.first_names(at + 1))),
-                None => self.new_folder(changes, key, parents_attributes(like, now_ns))?,
+                None => {
+                    let like =
+                        like.ok_or_else(|| FilerError::NotFound(path.first_names(at + 1)))?;
+                    self.new_folder(changes, key, parents_attributes(like, now_ns))?
+                }
             };
         }
         Ok(folder)
@@ -214,7 +219,7 @@ impl Filer {
             entry: Entry::folder(attributes),
             folder: Some(id),
         };
-        changes.set(key, Some(row))?;
+        changes.set(&key, Some(row))?;
         Ok(id)
     }
 

@@ -111,8 +111,8 @@ impl Filer {
         options: PutOptions,
         now_ns: u64,
     ) -> Result<Option<Entry>> {
-        check_parents(place, path, options)?;
-        let folder = self.make_way(changes, place, path, &entry.attributes, now_ns)?;
+        let like = options.make_parents.then_some(&entry.attributes);
+        let folder = self.make_way(changes, place, path, like, now_ns)?;
         let name = path.names().next_back().ok_or(FilerError::Root)?;
         let key = entry_key(folder, name);
         let before = alive(changes.get(&key)?, now_ns).cloned();
@@ -132,7 +132,7 @@ impl Filer {
         if !entry.is_folder() {
             let entry = normal(entry);
             return changes.set(
-                key,
+                &key,
                 Some(Row {
                     entry,
                     folder: None,
@@ -143,7 +143,7 @@ impl Filer {
             None => self.new_folder(changes, key, entry.attributes).map(drop),
             folder => {
                 let entry = normal(entry);
-                changes.set(key, Some(Row { entry, folder }))
+                changes.set(&key, Some(Row { entry, folder }))
             }
         }
     }
@@ -163,7 +163,6 @@ impl Filer {
         let (stored, written) = {
             let _structure = self.locks.structure.read();
             let (place, _making) = self.place_to_make(path, now_ns)?;
-            check_parents(place, path, options)?;
             let key = place.key(path);
             let _row = self.locks.rows(std::iter::once(key.as_slice()));
             let mut changes = Changes::new(&*self.rows);
@@ -232,7 +231,7 @@ impl Filer {
             check_kind(path, row.folder.is_some(), &row.entry)?;
             row.entry = normal(row.entry);
             let stored = row.entry.clone();
-            changes.set(key, Some(row))?;
+            changes.set(&key, Some(row))?;
             (stored, self.commit(changes)?)
         };
         self.settle(written, true)?;
@@ -268,15 +267,6 @@ fn normal(entry: Entry) -> Entry {
     match entry.kind {
         crate::entry::Kind::Folder => Entry::folder(entry.attributes),
         crate::entry::Kind::File(content) => Entry::file(entry.attributes, content),
-    }
-}
-
-fn check_parents(place: Place, path: &FilePath, options: PutOptions) -> Result<()> {
-    match place {
-        Place::Missing { depth, .. } if !options.make_parents => {
-            Err(FilerError::NotFound(path.first_names(depth + 1)))
-        }
-        _ => Ok(()),
     }
 }
 

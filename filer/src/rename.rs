@@ -74,11 +74,6 @@ impl Filer {
         }
         let from_key = self.place(from, now_ns)?.key(from);
         let (place, _making) = self.place_to_make(to, now_ns)?;
-        if place.is_missing() && !options.make_parents {
-            return Err(FilerError::NotFound(
-                to.parent().unwrap_or(FilePath::root()),
-            ));
-        }
         let to_key = place.key(to);
         let _rows = self.locks.rows([&*from_key, &*to_key].into_iter());
         let mut changes = Changes::new(&*self.rows);
@@ -110,16 +105,16 @@ impl Filer {
         if !mutant::is(Mutant::KeepCachedFolder) {
             self.folders.remove(&from_key);
         }
-        changes.set(from_key, None)?;
-        let like = source.entry.attributes.clone();
-        let folder = self.make_way(changes, place, to, &like, now_ns)?;
+        changes.set(&from_key, None)?;
+        let like = Some(&source.entry.attributes).filter(|_| options.make_parents);
+        let folder = self.make_way(changes, place, to, like, now_ns)?;
         let name = to.names().next_back().ok_or(FilerError::Root)?;
         let to_key = entry_key(folder, name);
         if let Some(target) = alive(changes.get(&to_key)?, now_ns).cloned() {
             self.make_room(changes, &source, &target, to, options, now_ns)?;
         }
         self.folders.remove(&to_key);
-        changes.set(to_key, Some(source))
+        changes.set(&to_key, Some(source))
     }
 
     /// Takes away what the target was, or refuses to.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
     DBRawIterator, Options, ReadOptions, SliceTransform, WriteBatch,
@@ -23,12 +23,22 @@ const BLOOM_BITS: f64 = 10.0;
 /// Queues are emptied from the front: a table file in which half of this many rows in a row are deleted is compacted.
 const DELETED_WINDOW_ROWS: usize = 10_000;
 
+/// What is known of the log on the device.
+#[derive(Default)]
+struct Log {
+    /// How many batches are durable.
+    durable: u64,
+    /// One thread syncs now, for all who had written before it began.
+    syncing: bool,
+}
+
 /// See the module.
 pub struct RocksRows {
     db: DB,
-    /// Batches that were written, and of these, how many are known to be durable.
+    /// How many batches were written.
     written: AtomicU64,
-    durable: Mutex<u64>,
+    log: Mutex<Log>,
+    synced: Condvar,
     /// A sync has failed: what the log holds is not certain any more.
     failed: AtomicBool,
 }
@@ -58,7 +68,8 @@ impl RocksRows {
         let opened = Self {
             db,
             written: AtomicU64::new(0),
-            durable: Mutex::new(0),
+            log: Mutex::new(Log::default()),
+            synced: Condvar::new(),
             failed: AtomicBool::new(false),
         };
         // What the log holds may never have been synced, and is about to be trusted.
@@ -70,6 +81,17 @@ impl RocksRows {
         self.db
             .cf_handle(table.name())
             .ok_or_else(|| RowsError(format!("table {} is missing", table.name()).into()))
+    }
+
+    /// Syncs the log, and says up to which batch that is sure to reach.
+    fn sync_log(&self) -> Result<Written, RowsError> {
+        self.check_sound()?;
+        let written = self.written();
+        if let Err(error) = self.db.flush_wal(true) {
+            self.failed.store(true, Ordering::Release);
+            return Err(error.into());
+        }
+        Ok(written)
     }
 
     fn check_sound(&self) -> Result<(), RowsError> {
@@ -146,18 +168,18 @@ impl Rows for RocksRows {
     }
 
     fn sync(&self, up_to: Written) -> Result<(), RowsError> {
-        // Whoever waits here finds, mostly, that the one before has synced for both: a group commit.
-        let mut durable = self.durable.lock();
-        if *durable >= up_to.0 {
-            return Ok(());
+        let mut log = self.log.lock();
+        while log.durable < up_to.0 {
+            if log.syncing {
+                self.synced.wait(&mut log);
+                continue;
+            }
+            log.syncing = true;
+            let synced = MutexGuard::unlocked(&mut log, || self.sync_log());
+            log.syncing = false;
+            self.synced.notify_all();
+            log.durable = synced?.0;
         }
-        self.check_sound()?;
-        let written = self.written();
-        if let Err(error) = self.db.flush_wal(true) {
-            self.failed.store(true, Ordering::Release);
-            return Err(error.into());
-        }
-        *durable = written.0;
         Ok(())
     }
 

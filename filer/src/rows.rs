@@ -2,7 +2,7 @@
 //!
 //! | [`Table`] | key | value |
 //! | --- | --- | --- |
-//! | `Entries` | folder id u64, then the name's bytes | a row of [`crate::codec`]. The root is the empty name in folder 0 |
+//! | `Entries` | folder id u64, then the name's bytes | a row as `codec.rs` has it. The root is the empty name in folder 0 |
 //! | `Trash` | id u64 of a folder that was deleted with what is in it | empty |
 //! | `Released` | sequence number u64 | the needles that one batch released |
 //! | `Holds` | the hold's name | the first sequence number u64 that it holds back, its end u64 in nanoseconds since 1970 |

@@ -5,70 +5,70 @@ use crate::changes::{Changes, read_row, row_of};
 use crate::filer::{Filer, Result};
 use crate::keys::{FolderId, NUMBER_BYTES, entry_key, split_number};
 use crate::options::Swept;
-use crate::rows::{RowsError, Table};
+use crate::rows::{Cursor, RowsError, Table};
 
 /// The most rows and needles in one batch of a sweep.
 const BATCH_ROWS_MAX: usize = 1000;
 const BATCH_NEEDLES_MAX: usize = 20_000;
 
 impl Filer {
-    /// Empties folders that were deleted: up to about `rows_max` rows go, and what they refer to is released. Call it again while it
+    /// Empties folders that were deleted: up to `rows_max` rows go, and what they refer to is released. Call it again while it
     /// says that there is more.
     ///
     /// # Errors
     /// [`FilerError::Storage`], [`FilerError::Corrupt`].
+    ///
+    /// [`FilerError::Storage`]: crate::FilerError::Storage
+    /// [`FilerError::Corrupt`]: crate::FilerError::Corrupt
     pub fn sweep(&self, rows_max: usize) -> Result<Swept> {
         let _one = self.sweeping.lock();
         let mut swept = Swept::default();
-        while swept.rows < rows_max {
-            let Some(folder) = self.first_in_trash()? else {
+        // Folders that are found inside come in the next pass.
+        loop {
+            let mut trash = self.rows.cursor(Table::Trash, &[])?;
+            trash.seek(&[])?;
+            if trash.row().is_none() {
                 return Ok(swept);
-            };
-            swept.rows += self.sweep_some(folder, rows_max - swept.rows)?;
+            }
+            while let Some((key, _)) = trash.row() {
+                let folder = FolderId(split_number(key)?.0);
+                swept.rows += self.empty(folder, rows_max.saturating_sub(swept.rows))?;
+                if swept.rows >= rows_max {
+                    swept.more = true;
+                    return Ok(swept);
+                }
+                trash.next()?;
+            }
         }
-        swept.more = self.first_in_trash()?.is_some();
-        Ok(swept)
     }
 
-    fn first_in_trash(&self) -> Result<Option<FolderId>> {
-        let mut cursor = self.rows.cursor(Table::Trash, &[])?;
-        cursor.seek(&[])?;
-        let first = cursor.row().map(|(key, _)| split_number(key)).transpose()?;
-        Ok(first.map(|(id, _)| FolderId(id)))
-    }
-
-    /// Takes one batch out of a folder; the folder itself when it is empty, which counts for a row too.
-    fn sweep_some(&self, folder: FolderId, rows_max: usize) -> Result<usize> {
-        let _structure = self.locks.structure.read();
-        let mut changes = Changes::new(&*self.rows);
+    /// Takes rows out of a folder in the trash, in batches; the folder itself when it is empty, which counts for a row too.
+    fn empty(&self, folder: FolderId, rows_max: usize) -> Result<usize> {
         let prefix = entry_key(folder, "");
         let mut cursor = self.rows.cursor(Table::Entries, &prefix)?;
         cursor.seek(&prefix)?;
-        let (mut rows, mut needles) = (0, 0);
-        while let Some((key, value)) = cursor.row() {
-            if rows == rows_max.min(BATCH_ROWS_MAX) || needles > BATCH_NEEDLES_MAX {
-                self.commit(changes)?;
-                return Ok(rows);
+        let mut rows = 0;
+        while rows < rows_max {
+            let mut changes = Changes::new(&*self.rows);
+            let room = BATCH_ROWS_MAX.min(rows_max - rows);
+            rows += take_some(&mut *cursor, &mut changes, room)?;
+            let is_empty = cursor.row().is_none();
+            if is_empty {
+                changes.other(Table::Trash, prefix.clone(), None);
             }
-            let row = row_of(key, value)?;
-            needles += row.entry.needles().count();
-            if let Some(inner) = row.folder {
-                changes.trash(inner);
+            let _structure = self.locks.structure.read();
+            self.commit(changes)?;
+            if is_empty {
+                return Ok(rows + 1);
             }
-            changes.found(key.to_vec(), Some(row));
-            changes.set(key.to_vec(), None)?;
-            rows += 1;
-            cursor.next()?;
         }
-        changes.other(Table::Trash, prefix, None);
-        self.commit(changes)?;
-        Ok(rows + 1)
+        Ok(rows)
     }
 
     /// Takes away files whose life is over, and releases their content: up to `rows_max`. They are not found before already.
     ///
     /// # Errors
-    /// [`FilerError::Storage`], [`FilerError::Corrupt`].
+    /// As [`Self::sweep`].
     pub fn sweep_expired(&self, rows_max: usize, now_ns: u64) -> Result<Swept> {
         let _one = self.sweeping.lock();
         let now_secs = now_ns / 1_000_000_000;
@@ -103,10 +103,30 @@ impl Filer {
         let is_over = row.as_ref().is_some_and(|row| row.entry.is_expired(now_ns));
         changes.found(key.to_vec(), row);
         if is_over {
-            changes.set(key.to_vec(), None)?;
+            changes.set(key, None)?;
         }
         changes.other(Table::Expiry, expiry.to_vec(), None);
         self.commit(changes)?;
         Ok(())
     }
+}
+
+/// Deletes the next rows in the batch, up to `rows_max`; how many.
+fn take_some(cursor: &mut dyn Cursor, changes: &mut Changes<'_>, rows_max: usize) -> Result<usize> {
+    let (mut rows, mut needles) = (0, 0);
+    while let Some((key, value)) = cursor.row() {
+        if rows == rows_max || needles > BATCH_NEEDLES_MAX {
+            break;
+        }
+        let row = row_of(key, value)?;
+        needles += row.entry.needles().count();
+        if let Some(inner) = row.folder {
+            changes.trash(inner);
+        }
+        changes.found(key.to_vec(), Some(row));
+        changes.set(key, None)?;
+        rows += 1;
+        cursor.next()?;
+    }
+    Ok(rows)
 }

@@ -76,7 +76,10 @@ impl Content {
             }
             Body::Chunks(chunks) => {
                 for chunk in chunks.iter_mut() {
-                    chunk.bytes = chunk.bytes.min(size.saturating_sub(chunk.offset));
+                    let left = size.saturating_sub(chunk.offset);
+                    if left < chunk.bytes {
+                        (chunk.bytes, chunk.md5, chunk.crc32c) = (left, None, None);
+                    }
                 }
                 chunks.retain(|chunk| chunk.bytes > 0);
             }
@@ -188,6 +191,7 @@ mod tests {
             bytes,
             modified_ns,
             md5: None,
+            crc32c: None,
         }
     }
 

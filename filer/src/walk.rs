@@ -32,7 +32,7 @@ impl Filer {
     /// while it is read.
     ///
     /// # Errors
-    /// [`FilerError::NotFound`], [`FilerError::NotAFolder`]; the database's.
+    /// [`NotFound`](crate::FilerError::NotFound), [`NotAFolder`](crate::FilerError::NotAFolder); the database's.
     pub fn walk(&self, path: &FilePath, now_ns: u64) -> Result<Walk<'_>> {
         let _structure = self.locks.structure.read();
         let folder = self.find_folder(path, now_ns)?;

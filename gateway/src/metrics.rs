@@ -21,16 +21,30 @@ pub enum Operation {
     Read,
     Write,
     Delete,
+    BatchPut,
+    BatchGet,
+    BatchDelete,
     Assign,
     Other,
+    FileRead,
+    FileWrite,
+    FileDelete,
+    FileChange,
 }
 
-const OPERATIONS: [Operation; 5] = [
+const OPERATIONS: [Operation; 12] = [
     Operation::Read,
     Operation::Write,
     Operation::Delete,
+    Operation::BatchPut,
+    Operation::BatchGet,
+    Operation::BatchDelete,
     Operation::Assign,
     Operation::Other,
+    Operation::FileRead,
+    Operation::FileWrite,
+    Operation::FileDelete,
+    Operation::FileChange,
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -56,6 +70,9 @@ struct OperationMetrics {
     seconds: Histogram,
     received: Counter,
     sent: Counter,
+    done: Counter,
+    failed: Counter,
+    image_bytes: Counter,
 }
 
 /// See the module.
@@ -197,6 +214,26 @@ impl Default for Metrics {
             Unit::Bytes,
             sent.clone(),
         );
+        let batch = |registry: &mut Registry, name: &str, help: &str| {
+            let family = Family::<OperationLabel, Counter>::default();
+            registry.register(name, help, family.clone());
+            family
+        };
+        let done = batch(
+            &mut registry,
+            "batch_images",
+            "Images stored, sent or deleted by batches",
+        );
+        let failed = batch(
+            &mut registry,
+            "batch_failures",
+            "Entries of batches that failed: each was told to its client",
+        );
+        let image_bytes = batch(
+            &mut registry,
+            "batch_image_bytes",
+            "Bytes of the images of batches",
+        );
         let operations = OPERATIONS.map(|operation| {
             let label = OperationLabel { operation };
             OperationMetrics {
@@ -208,6 +245,9 @@ impl Default for Metrics {
                 seconds: seconds.get_or_create(&label).clone(),
                 received: received.get_or_create(&label).clone(),
                 sent: sent.get_or_create(&label).clone(),
+                done: done.get_or_create(&label).clone(),
+                failed: failed.get_or_create(&label).clone(),
+                image_bytes: image_bytes.get_or_create(&label).clone(),
             }
         });
         let disks = DISK_FIGURES.map(|(name, help, figure)| {
@@ -244,6 +284,14 @@ impl Metrics {
         metrics.seconds.observe(took.as_secs_f64());
         metrics.received.inc_by(received_bytes);
         metrics.sent.inc_by(sent_bytes);
+    }
+
+    /// A batch has ended: entries done, entries failed, and the bytes of those that were done.
+    pub fn batch(&self, operation: Operation, done: u64, failed: u64, image_bytes: u64) {
+        let metrics = &self.operations[operation as usize];
+        metrics.done.inc_by(done);
+        metrics.failed.inc_by(failed);
+        metrics.image_bytes.inc_by(image_bytes);
     }
 
     /// All metrics in the text format of OpenMetrics, which Prometheus reads.

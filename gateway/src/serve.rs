@@ -1,15 +1,14 @@
 //! `moongate serve`: from a checked configuration to a drained shutdown.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
-use http::Request;
-use hyper::body::Incoming;
 use moongate_disk::{EngineChoice, ReadEngine, RealDisk};
-use moongate_haystack::store::{Store, StoreConfig};
+use moongate_haystack::store::{Store, StoreConfig, now_ns};
 use moongate_haystack::volume::Durability;
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -17,10 +16,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::{self, Config, IoEngine};
+use crate::files::{Files, reclaim};
 use crate::http::intake::{ByteBudget, IntakeLimits};
 use crate::http::server::{self, PeerInfo, ServerLimits};
 use crate::metrics::Metrics;
-use crate::protocol::{admin, image};
+use crate::protocol::{admin, file, image};
 use crate::state::Gateway;
 use crate::transform::TransformPool;
 
@@ -36,9 +36,11 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     let image = bind(config.image.listen, "image.listen").await?;
+    let file = bind(config.file.listen, "file.listen").await?;
     let admin = bind(config.admin.listen, "admin.listen").await?;
     let gateway = tokio::task::spawn_blocking(move || open(config)).await??;
-    let (image_addr, admin_addr) = (image.local_addr()?, admin.local_addr()?);
+    let (image_addr, file_addr, admin_addr) =
+        (image.local_addr()?, file.local_addr()?, admin.local_addr()?);
     let _ = gateway.image_url.set(image_addr.to_string());
     if !gateway.config.image.public_url.is_empty() {
         let _ = gateway
@@ -46,11 +48,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             .set(gateway.config.image.public_url.clone());
     }
     let (stop, stopped) = watch::channel(false);
+    let reclaiming = tokio::spawn(reclaim::run(Arc::clone(&gateway), stopped.clone()));
     let servers = [
-        spawn_image(&gateway, image, stopped.clone()),
-        spawn_admin(&gateway, admin, stopped),
+        spawn(&gateway, image, Port::Image, stopped.clone()),
+        spawn(&gateway, file, Port::File, stopped.clone()),
+        spawn(&gateway, admin, Port::Admin, stopped),
     ];
-    announce(image_addr, admin_addr);
+    announce(image_addr, file_addr, admin_addr);
     wait_for_signal().await?;
     tracing::info!("shutting down: finishing requests in flight");
     gateway.stopping.store(true, Ordering::Relaxed);
@@ -58,6 +62,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     for server in servers {
         server.await?;
     }
+    reclaiming.await?;
     let store = Arc::clone(&gateway.store);
     tokio::task::spawn_blocking(move || store.close())
         .await?
@@ -71,20 +76,22 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 struct Ready {
     ready: bool,
     image: String,
+    file: String,
     admin: String,
     pid: u32,
 }
 
 #[allow(clippy::print_stdout)]
-fn announce(image: SocketAddr, admin: SocketAddr) {
+fn announce(image: SocketAddr, file: SocketAddr, admin: SocketAddr) {
     let ready = Ready {
         ready: true,
         image: image.to_string(),
+        file: file.to_string(),
         admin: admin.to_string(),
         pid: std::process::id(),
     };
     println!("{}", serde_json::to_string(&ready).unwrap_or_default());
-    tracing::info!(%image, %admin, "ready");
+    tracing::info!(%image, %file, %admin, "ready");
 }
 
 async fn bind(addr: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
@@ -121,6 +128,9 @@ fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
         volumes = store.volumes().len(),
         "volumes opened"
     );
+    let pinned_for = config.file.shards_pinned_for.duration();
+    let files = Files::open(&names_folder(&config)?, pinned_for, now_ns())
+        .context("opening the database of file names (file.names)")?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let concurrency = if config.image.transform_concurrency == 0 {
         cores
@@ -136,14 +146,32 @@ fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
         transforms: TransformPool::new(concurrency, config.image.transform_queue_max),
         metrics: Metrics::default(),
         image_connections: Arc::default(),
+        file_connections: Arc::default(),
         admin_connections: Arc::default(),
         public_url: OnceLock::new(),
         image_url: OnceLock::new(),
         stopping: AtomicBool::new(false),
         config,
         store,
+        files,
         engine,
     }))
+}
+
+/// Where the names are kept; made if it is not there.
+fn names_folder(config: &Config) -> anyhow::Result<PathBuf> {
+    let folder = match config.file.names.as_os_str().is_empty() {
+        false => config.file.names.clone(),
+        true => {
+            let first = config.haystack.data.first();
+            first
+                .context("haystack.data names no folder")?
+                .join("filer")
+        }
+    };
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("making the folder {}", folder.display()))?;
+    Ok(folder)
 }
 
 fn engine(config: &Config) -> anyhow::Result<ReadEngine> {
@@ -198,41 +226,47 @@ fn server_limits(config: &Config) -> ServerLimits {
     }
 }
 
-fn spawn_image(
-    gateway: &Arc<Gateway>,
-    listener: TcpListener,
-    stopped: watch::Receiver<bool>,
-) -> tokio::task::JoinHandle<()> {
-    let (limits, drain) = (
-        server_limits(&gateway.config),
-        gateway.config.limits.drain_timeout.duration(),
-    );
-    let stats = Arc::clone(&gateway.image_connections);
-    let gateway = Arc::clone(gateway);
-    let service = move |request: Request<Incoming>, peer: PeerInfo| {
-        image::serve(Arc::clone(&gateway), request, peer)
-    };
-    tokio::spawn(server::serve(
-        listener, limits, stats, service, stopped, drain,
-    ))
+/// What listens.
+#[derive(Clone, Copy, Debug)]
+enum Port {
+    Image,
+    File,
+    Admin,
 }
 
-fn spawn_admin(
+fn spawn(
     gateway: &Arc<Gateway>,
     listener: TcpListener,
+    port: Port,
     stopped: watch::Receiver<bool>,
 ) -> tokio::task::JoinHandle<()> {
-    let (limits, drain) = (
-        server_limits(&gateway.config),
-        gateway.config.limits.drain_timeout.duration(),
-    );
-    let stats = Arc::clone(&gateway.admin_connections);
+    let limits = server_limits(&gateway.config);
+    let drain = gateway.config.limits.drain_timeout.duration();
     let gateway = Arc::clone(gateway);
-    let service =
-        move |request: Request<Incoming>, _: PeerInfo| admin::serve(Arc::clone(&gateway), request);
-    tokio::spawn(server::serve(
-        listener, limits, stats, service, stopped, drain,
-    ))
+    // One arm a port: each service is a type of its own, and a request goes to it without a choice.
+    match port {
+        Port::Image => {
+            let stats = Arc::clone(&gateway.image_connections);
+            let service = move |request, peer| image::serve(Arc::clone(&gateway), request, peer);
+            tokio::spawn(server::serve(
+                listener, limits, stats, service, stopped, drain,
+            ))
+        }
+        Port::File => {
+            let stats = Arc::clone(&gateway.file_connections);
+            let service = move |request, peer| file::serve(Arc::clone(&gateway), request, peer);
+            tokio::spawn(server::serve(
+                listener, limits, stats, service, stopped, drain,
+            ))
+        }
+        Port::Admin => {
+            let stats = Arc::clone(&gateway.admin_connections);
+            let service = move |request, _: PeerInfo| admin::serve(Arc::clone(&gateway), request);
+            tokio::spawn(server::serve(
+                listener, limits, stats, service, stopped, drain,
+            ))
+        }
+    }
 }
 
 /// Every connection and two files a volume take a descriptor: use what the system allows.

@@ -8,6 +8,7 @@ use moongate_disk::ReadEngine;
 use moongate_haystack::store::Store;
 
 use crate::config::Config;
+use crate::files::Files;
 use crate::http::intake::{ByteBudget, IntakeLimits};
 use crate::http::server::ConnectionStats;
 use crate::metrics::Metrics;
@@ -19,6 +20,8 @@ pub struct Gateway {
     pub config: Config,
     /// Images.
     pub store: Arc<Store>,
+    /// Files by path.
+    pub files: Files,
     /// Reads that have to wait for a disk.
     pub engine: ReadEngine,
     /// Bounds all request and large response bodies in memory.
@@ -31,6 +34,8 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// Connections of the image port.
     pub image_connections: Arc<ConnectionStats>,
+    /// Connections of the file port.
+    pub file_connections: Arc<ConnectionStats>,
     /// Connections of the admin port.
     pub admin_connections: Arc<ConnectionStats>,
     /// Address that clients are given, known once the image port is bound.

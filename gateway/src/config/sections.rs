@@ -2,6 +2,7 @@
 //! read: `docs/config.md` is made from them.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -38,6 +39,9 @@ pub struct ImageConfig {
     pub public_url: String,
     /// Largest upload accepted; a larger one is refused with 400 before it is read.
     pub upload_bytes_max: ByteSize,
+    /// Longest list of images that one call downloads or deletes (`POST /batch/get`, `/batch/delete`): a file id takes about 20
+    /// bytes, with a name 60. A batch upload may have any length.
+    pub batch_list_bytes_max: ByteSize,
     /// Most pixels of an image that is resized or cropped on read, and of the result. Told from the image's header,
     /// so a decompression bomb costs nothing.
     pub transform_pixels_max: u64,
@@ -57,6 +61,7 @@ impl Default for ImageConfig {
             listen: loopback(9333),
             public_url: String::new(),
             upload_bytes_max: ByteSize::mib(256),
+            batch_list_bytes_max: ByteSize::mib(64),
             transform_pixels_max: 100_000_000,
             transform_memory_max: ByteSize::mib(512),
             transform_concurrency: 0,
@@ -66,22 +71,35 @@ impl Default for ImageConfig {
     }
 }
 
-/// The file port: directories of images by name. Accepted and checked already, but nothing listens there yet: it
-/// opens in a later version.
+/// The file port: directories of files by name. The names are kept in RocksDB, the contents in the volumes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a section of keys")]
 pub struct FileConfig {
-    /// Address to listen on, once it does.
+    /// Address to listen on. Port 0 takes a free one, and the log tells which.
     #[serde(deserialize_with = "address")]
     #[cfg_attr(test, schemars(schema_with = "address_schema"))]
     pub listen: SocketAddr,
+    /// Folder of the database of names. Empty: `filer` in the first folder of `haystack.data`.
+    pub names: PathBuf,
+    /// A file is stored in chunks of this length, each a needle; a shorter file is one needle. A request may ask for
+    /// shorter ones (`maxMB`).
+    pub chunk_bytes: ByteSize,
+    /// Collection of volumes that contents go to, unless a request names another.
+    pub collection: String,
+    /// How long a listing that training shards are read from stays as it is after it was last used (`at`): so long the
+    /// contents that it names are kept, even of files that are deleted.
+    pub shards_pinned_for: Span,
 }
 
 impl Default for FileConfig {
     fn default() -> Self {
         Self {
             listen: loopback(8888),
+            names: PathBuf::new(),
+            chunk_bytes: ByteSize::mib(4),
+            collection: String::new(),
+            shards_pinned_for: Span::from_secs(24 * 60 * 60),
         }
     }
 }

@@ -72,7 +72,7 @@ fn an_unknown_key_is_shown_with_the_nearest() {
         "m.toml:4:1: unknown key `lisen`\n \
          4 | lisen = \"127.0.0.1:1\"\n   \
            | ^^^^^\n  \
-         = help: did you mean `listen`? keys here: listen, public_url, upload_bytes_max, transform_pixels_max, \
+         = help: did you mean `listen`? keys here: listen, public_url, upload_bytes_max, batch_list_bytes_max, transform_pixels_max, \
          transform_memory_max, transform_concurrency, transform_queue_max, cors"
     );
     assert!(

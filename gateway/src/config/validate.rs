@@ -76,6 +76,11 @@ impl Checks<'_> {
             ByteSize::from_bytes(1)..=ByteSize::gib(2),
         );
         self.within(
+            "image.batch_list_bytes_max",
+            image.batch_list_bytes_max,
+            ByteSize::kib(1)..=ByteSize::gib(1),
+        );
+        self.within(
             "image.transform_pixels_max",
             image.transform_pixels_max,
             1..=10_000_000_000,

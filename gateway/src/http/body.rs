@@ -6,8 +6,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Frame, SizeHint};
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
 
 use super::watchdog::InFlight;
 
@@ -26,6 +27,9 @@ pub enum Body {
     Chunks(Chunks),
     /// Pieces that another task sends as they become available.
     Stream(BodyStream),
+    /// Pieces of unknown length together, from another task, and trailers behind them. An error cuts the connection, so that the
+    /// client knows the body to be incomplete. (hyper sends trailers to who sent `TE: trailers`, if a `Trailer` header names them.)
+    Frames(FrameStream),
 }
 
 /// The pieces of a [`Body::Chunks`], and how many bytes they still hold together.
@@ -41,6 +45,13 @@ pub struct BodyStream {
     receiver: Receiver<io::Result<Bytes>>,
     remaining_bytes: Option<u64>,
     /// Its request is in flight until the stream ends: the client waits for us, not we for the client.
+    in_flight: Option<InFlight>,
+}
+
+/// The receiving end of a [`Body::Frames`].
+#[derive(Debug)]
+pub struct FrameStream {
+    receiver: Receiver<io::Result<Frame<Bytes>>>,
     in_flight: Option<InFlight>,
 }
 
@@ -82,10 +93,27 @@ impl Body {
         })
     }
 
+    /// A body of unknown length, up to `waiting_max` pieces ahead of the client, and trailers; its length is chunked.
+    pub fn frames(waiting_max: usize) -> (FrameSender, Self) {
+        let (sender, receiver) = channel(waiting_max + 1);
+        let frames = FrameSender {
+            last: sender.clone().try_reserve_owned().ok(),
+            sender,
+            waiting_max,
+        };
+        let stream = FrameStream {
+            receiver,
+            in_flight: None,
+        };
+        (frames, Self::Frames(stream))
+    }
+
     /// Keeps the request in flight for as long as the body waits for whoever makes it.
     pub(super) fn hold(&mut self, in_flight: InFlight) {
-        if let Self::Stream(stream) = self {
-            stream.in_flight = Some(in_flight);
+        match self {
+            Self::Full(_) | Self::Chunks(_) => {}
+            Self::Stream(stream) => stream.in_flight = Some(in_flight),
+            Self::Frames(stream) => stream.in_flight = Some(in_flight),
         }
     }
 
@@ -95,6 +123,68 @@ impl Body {
             Self::Full(bytes) => Some(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Self::Chunks(chunks) => Some(chunks.remaining_bytes),
             Self::Stream(stream) => stream.remaining_bytes,
+            Self::Frames(_) => None,
+        }
+    }
+}
+
+/// The sending end of a [`Body::Frames`].
+///
+/// Dropped before it is [finished](Self::finish), whatever the reason, it cuts the connection: a body that lacks its end never looks
+/// whole.
+#[derive(Debug)]
+pub struct FrameSender {
+    sender: Sender<io::Result<Frame<Bytes>>>,
+    /// Room for the end, so that it can be told without waiting.
+    last: Option<OwnedPermit<io::Result<Frame<Bytes>>>>,
+    waiting_max: usize,
+}
+
+/// The client has left.
+#[derive(Debug)]
+pub struct ClientLeft;
+
+impl FrameSender {
+    /// Sends a piece; waits while too many wait for the client.
+    pub async fn send(&self, piece: Bytes) -> Result<(), ClientLeft> {
+        let frame = Ok(Frame::data(piece));
+        self.sender.send(frame).await.map_err(|_| ClientLeft)
+    }
+
+    /// As [`Self::send`], from a thread that may wait.
+    pub fn send_blocking(&self, piece: Bytes) -> Result<(), ClientLeft> {
+        let frame = Ok(Frame::data(piece));
+        self.sender.blocking_send(frame).map_err(|_| ClientLeft)
+    }
+
+    /// Pieces that may be sent without waiting.
+    pub fn free(&self) -> usize {
+        self.sender.capacity()
+    }
+
+    /// Whether the client has left.
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Waits until all that was sent is taken for writing.
+    pub async fn taken(&self) -> Result<(), ClientLeft> {
+        let all = self.sender.reserve_many(self.waiting_max).await;
+        all.map(drop).map_err(|_| ClientLeft)
+    }
+
+    /// Ends the body, which is whole, with trailers.
+    pub fn finish(mut self, trailers: HeaderMap) {
+        if let Some(last) = self.last.take() {
+            last.send(Ok(Frame::trailers(trailers)));
+        }
+    }
+}
+
+impl Drop for FrameSender {
+    fn drop(&mut self) {
+        if let Some(last) = self.last.take() {
+            last.send(Err(io::Error::other("the body broke off")));
         }
     }
 }
@@ -167,6 +257,7 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let next = match self.get_mut() {
+            Self::Frames(stream) => return stream.receiver.poll_recv(cx),
             Self::Full(bytes) => Poll::Ready(bytes.take().map(Ok)),
             Self::Chunks(chunks) => Poll::Ready(chunks.next().map(Ok)),
             Self::Stream(stream) => stream.poll_next(cx),
@@ -269,6 +360,33 @@ mod tests {
                 .await
                 .is_err()
         );
+    }
+
+    #[tokio::test]
+    async fn frames_end_with_trailers() {
+        let (sender, body) = Body::frames(2);
+        sender.send("ab".into()).await.unwrap();
+        sender.send("c".into()).await.unwrap();
+        assert_eq!(sender.free(), 0);
+        sender.finish(HeaderMap::from_iter([(
+            http::header::ETAG,
+            http::HeaderValue::from_static("x"),
+        )]));
+        let all = body.collect().await.unwrap();
+        assert_eq!(all.trailers().unwrap()["etag"], "x");
+        assert_eq!(all.to_bytes(), "abc");
+    }
+
+    #[tokio::test]
+    async fn frames_without_their_end_are_an_error_however_full() {
+        let (sender, body) = Body::frames(1);
+        sender.send("ab".into()).await.unwrap();
+        drop(sender);
+        let error = body.collect().await.unwrap_err();
+        assert!(error.to_string().contains("broke off"));
+        let (sender, body) = Body::frames(1);
+        drop(body);
+        assert!(sender.send("ab".into()).await.is_err() && sender.is_closed());
     }
 
     #[tokio::test]

@@ -5,16 +5,16 @@
 //! that a Content-Length which promises gigabytes costs nothing until they come.
 
 use std::error::Error as StdError;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
-use http_body_util::BodyExt;
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
+
+use super::arriving::{Pace, next_data};
 
 /// The unit in which the budget is counted: a permit is one KiB.
 const UNIT_BYTES: u64 = 1024;
@@ -199,52 +199,6 @@ where
     gathering.finish()
 }
 
-/// The next bytes of `body`; trailers are passed over.
-async fn next_data<B>(body: &mut B, pace: &mut Pace) -> Result<Option<Bytes>, IntakeError>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: Into<Box<dyn StdError + Send + Sync>>,
-{
-    loop {
-        let frame = timeout_at(pace.deadline(), body.frame())
-            .await
-            .map_err(|_| pace.stalled())?;
-        match frame.map(|frame| frame.map(http_body::Frame::into_data)) {
-            None => return Ok(None),
-            Some(Err(error)) => return Err(read_error(error.into().as_ref())),
-            Some(Ok(Err(_trailers))) => {}
-            Some(Ok(Ok(data))) => {
-                pace.arrived(data.len());
-                return Ok(Some(data));
-            }
-        }
-    }
-}
-
-/// A connection that ended early is told apart from a malformed body by what hyper says caused it.
-fn read_error(error: &(dyn StdError + 'static)) -> IntakeError {
-    let mut cause = Some(error);
-    while let Some(this) = cause {
-        let early = this.downcast_ref::<io::Error>().is_some_and(is_early_end)
-            || this
-                .downcast_ref::<hyper::Error>()
-                .is_some_and(hyper::Error::is_incomplete_message);
-        if early {
-            return IntakeError::Truncated;
-        }
-        cause = this.source();
-    }
-    IntakeError::Protocol(error.to_string())
-}
-
-fn is_early_end(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(
-        error.kind(),
-        UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe
-    )
-}
-
 fn check_len(len: u64, declared: Option<u64>, limits: &IntakeLimits) -> Result<(), IntakeError> {
     match declared {
         Some(declared) if len < declared => Err(IntakeError::Truncated),
@@ -255,59 +209,6 @@ fn check_len(len: u64, declared: Option<u64>, limits: &IntakeLimits) -> Result<(
             limit_bytes: limits.len_bytes_max,
         }),
         _ => Ok(()),
-    }
-}
-
-/// How fast a body has to come.
-struct Pace {
-    started: Instant,
-    last: Instant,
-    received_bytes: u64,
-    stall_timeout: Duration,
-    grace: Duration,
-    rate_bytes_per_sec_min: u64,
-}
-
-impl Pace {
-    fn start(limits: &IntakeLimits) -> Self {
-        let now = Instant::now();
-        Self {
-            started: now,
-            last: now,
-            received_bytes: 0,
-            stall_timeout: limits.stall_timeout,
-            grace: limits.rate_grace,
-            rate_bytes_per_sec_min: limits.rate_bytes_per_sec_min,
-        }
-    }
-
-    fn arrived(&mut self, len_bytes: usize) {
-        self.received_bytes += len_bytes as u64;
-        self.last = Instant::now();
-    }
-
-    /// Time that we kept the client waiting does not count against it.
-    fn forgive(&mut self, since: Instant) {
-        self.started += since.elapsed();
-        self.last = Instant::now();
-    }
-
-    /// When to give up unless more arrives: after a pause, or where the average falls below the least.
-    fn deadline(&self) -> Instant {
-        let pause_ends = self.last + self.stall_timeout;
-        match self.received_bytes.checked_div(self.rate_bytes_per_sec_min) {
-            Some(earned_secs) => {
-                let earned = Duration::from_secs(earned_secs.min(u64::from(u32::MAX)));
-                pause_ends.min(self.started + self.grace.max(earned))
-            }
-            None => pause_ends,
-        }
-    }
-
-    fn stalled(&self) -> IntakeError {
-        IntakeError::Stalled {
-            secs: self.started.elapsed().as_secs(),
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The gateway's HTTP/1.1 layer, directly on hyper.
 //!
 //! It owns what every HTTP protocol of the gateway needs and none should write twice: the listener and
-//! its limits ([`server`]), bodies in both directions ([`body`], [`intake`]), and the parts of the
+//! its limits ([`server`]), bodies in both directions ([`body`], [`intake`], [`arriving`]), and the parts of the
 //! standard that are easy to get nearly right ([`conditional`], [`range`], [`multipart`],
 //! [`disposition`]). It refuses to own routes, identities and storage: it knows nothing of needles or
 //! files, and nothing here reads a configuration file.
@@ -13,6 +13,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod arriving;
 pub mod body;
 pub mod conditional;
 pub mod disposition;

@@ -98,7 +98,8 @@ pub fn parse(
     }
 }
 
-fn boundary(content_type: Option<&str>) -> Result<String, MultipartError> {
+/// The boundary that a Content-Type announces.
+pub fn boundary(content_type: Option<&str>) -> Result<String, MultipartError> {
     let content_type = content_type.ok_or(MultipartError::NotMultipart)?;
     if !parameters::essence(content_type).eq_ignore_ascii_case("multipart/form-data") {
         return Err(MultipartError::NotMultipart);

@@ -69,6 +69,8 @@ pub struct Unpacker {
     more: bool,
     /// Between two members or frames: the input may end here.
     whole: bool,
+    /// What ended the last step, told once what came out before it is taken.
+    failed: Option<String>,
 }
 
 enum Engine {
@@ -101,11 +103,15 @@ impl Unpacker {
             used_bytes: 0,
             more: false,
             whole: packing == Packing::Plain,
+            failed: None,
         }
     }
 
     /// The next plain piece; `None` if that takes more input.
     pub fn unpack(&mut self, input: &mut Bytes) -> Result<Option<Bytes>, ArchiveError> {
+        if let Some(reason) = self.failed.take() {
+            return Err(self.error(Fault::Damaged, reason));
+        }
         if input.is_empty() && !self.more {
             return Ok(None);
         }
@@ -125,7 +131,14 @@ impl Unpacker {
                 zstd_step(decoder.as_mut(), &mut self.whole, input, &mut out)
             }
         };
-        let used = used.map_err(|reason| self.error(Fault::Damaged, reason))?;
+        let used = match used {
+            Ok(used) => used,
+            Err(reason) if out.is_empty() => return Err(self.error(Fault::Damaged, reason)),
+            Err(reason) => {
+                self.failed = Some(reason);
+                return Ok(Some(out.into()));
+            }
+        };
         if used == 0 && out.is_empty() && !input.is_empty() {
             return Err(self.error(Fault::Damaged, "it cannot be unpacked further".to_owned()));
         }

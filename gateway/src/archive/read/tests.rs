@@ -131,6 +131,17 @@ fn every_truncation_is_told_and_keeps_what_came_before() {
     }
 }
 
+/// gzip's checksum stands behind the data, which is out by then. (A small zstd frame is checked before any of it comes out.)
+#[test]
+fn a_wrong_checksum_at_the_end_keeps_what_came_before() {
+    let mut packed = gzip(&tar(&samples()));
+    let at = packed.len() - 8;
+    packed[at] ^= 1;
+    let ((got, _), outcome) = read(&packed, 64 << 10);
+    assert_eq!(outcome.expect_err("damaged").fault, Fault::Damaged);
+    assert!(got == samples());
+}
+
 #[test]
 fn a_flipped_header_is_told_with_its_place() {
     let files = samples();

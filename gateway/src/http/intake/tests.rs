@@ -5,6 +5,8 @@ use std::task::{Context, Poll};
 use http_body::Frame;
 use proptest::prelude::*;
 
+use std::io;
+
 use super::*;
 
 /// A body that sends what it is told, each item after a pause on tokio's clock.
@@ -202,22 +204,6 @@ async fn a_body_that_drips_is_cut_after_its_grace() {
         .unwrap_err();
     assert!(matches!(error, IntakeError::Stalled { .. }), "{error}");
     assert!(started.elapsed() >= limits.rate_grace);
-}
-
-#[test]
-fn the_deadline_follows_what_arrived() {
-    let mut pace = Pace::start(&limits(1 << 20));
-    let after = |pace: &Pace| pace.deadline().duration_since(pace.started).as_secs();
-    assert_eq!(after(&pace), 10, "the first pause");
-    pace.last = pace.started + Duration::from_secs(25);
-    assert_eq!(after(&pace), 30, "the grace is shorter than the pause");
-    pace.received_bytes = 32 * 1024;
-    assert_eq!(after(&pace), 32, "32 KiB earn 32 s");
-    pace.received_bytes = u64::MAX;
-    assert_eq!(after(&pace), 35, "a fast body is bound by its pauses alone");
-    pace.rate_bytes_per_sec_min = 0;
-    pace.received_bytes = 0;
-    assert_eq!(after(&pace), 35, "no least rate");
 }
 
 #[tokio::test]

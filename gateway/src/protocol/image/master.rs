@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use moongate_haystack::HaystackError;
 use moongate_haystack::id::FileId;
 use moongate_haystack::placement::ReplicaPlacement;
@@ -249,7 +249,3 @@ pub fn cluster_status(gateway: &Gateway, urls: Urls<'_>, query: &Query<'_>) -> R
 pub fn healthy() -> Response {
     Response::new(Body::empty())
 }
-
-/// What `Server` says.
-pub const SERVER: HeaderValue =
-    HeaderValue::from_static(concat!("Moongate/", env!("CARGO_PKG_VERSION")));

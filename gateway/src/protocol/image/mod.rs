@@ -1,16 +1,18 @@
 //! The image API: SeaweedFS's master and volume server on one port (docs/http-api.md).
 
-mod entity_tag;
+pub mod batch;
+pub mod entity_tag;
 pub mod error;
 mod manifest;
-mod master;
-mod path;
-mod read;
+pub mod master;
+pub mod path;
+mod prepare;
+pub mod read;
 mod status;
+mod uploads;
 mod write;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
@@ -20,11 +22,10 @@ use self::error::{ImageError, answer as error_answer};
 use self::path::ObjectPath;
 use self::read::ReadRequest;
 use self::write::WriteRequest;
-use crate::config::AccessLog;
+use super::exchange::{Exchange, declared_len};
 use crate::http::intake;
 use crate::http::json::{error_json, json};
 use crate::http::query::Query;
-use crate::http::request_id::{REQUEST_ID, RequestId};
 use crate::http::server::PeerInfo;
 use crate::http::{Body, Response};
 use crate::metrics::Operation;
@@ -36,40 +37,12 @@ const URLENCODED: &str = "application/x-www-form-urlencoded";
 
 /// Answers one request of the image port.
 pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: PeerInfo) -> Response {
-    let started = Instant::now();
+    let exchange = Exchange::begin(peer);
     let (parts, body) = request.into_parts();
-    let received_bytes = declared_len(&parts.headers);
     let operation = operation(&parts.method, parts.uri.path());
     let result = route(&gateway, operation, &parts, body).await;
-    let mut response = result.unwrap_or_else(|error| error_answer(operation, &error));
-    let request_id = RequestId::of(&parts.headers);
-    finish(&gateway, &parts, request_id.clone(), &mut response);
-    let sent_bytes = response.body().len_bytes().unwrap_or(0);
-    let status = response.status();
-    let took = started.elapsed();
-    gateway
-        .metrics
-        .answered(operation, status.as_u16(), took, received_bytes, sent_bytes);
-    let log = match gateway.config.log.access {
-        AccessLog::Off => false,
-        AccessLog::Errors => status.is_server_error(),
-        AccessLog::All => true,
-    };
-    if log {
-        tracing::info!(
-            target: "access", request_id = request_id.as_str(), peer = %peer.addr, method = %parts.method, path = parts.uri.path(),
-            status = status.as_u16(), received_bytes, sent_bytes, took_us = took.as_micros() as u64
-        );
-    }
-    response
-}
-
-fn declared_len(headers: &HeaderMap) -> u64 {
-    headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(0)
+    let response = result.unwrap_or_else(|error| error_answer(operation, &error));
+    exchange.end(&gateway, &parts, operation, response)
 }
 
 /// What a request is counted as.
@@ -80,35 +53,13 @@ fn operation(method: &Method, path: &str) -> Operation {
         (true, &Method::DELETE) => Operation::Delete,
         (false, _) if path == "/submit" => Operation::Write,
         (false, _) if path == "/dir/assign" => Operation::Assign,
+        (false, &Method::POST) => match path {
+            batch::UPLOAD_PATH => Operation::BatchPut,
+            batch::DOWNLOAD_PATH => Operation::BatchGet,
+            batch::DELETE_PATH => Operation::BatchDelete,
+            _ => Operation::Other,
+        },
         _ => Operation::Other,
-    }
-}
-
-/// Headers that every answer has.
-fn finish(
-    gateway: &Gateway,
-    request: &http::request::Parts,
-    request_id: RequestId,
-    response: &mut Response,
-) {
-    // hyper leaves out the length of an empty answer to HEAD; GET would have it.
-    let headless = request.method == Method::HEAD && response.status() != StatusCode::NOT_MODIFIED;
-    let len_bytes = response.body().len_bytes().filter(|_| headless);
-    let headers = response.headers_mut();
-    if let Some(len_bytes) = len_bytes {
-        headers.insert(header::CONTENT_LENGTH, len_bytes.into());
-    }
-    headers.insert(header::SERVER, master::SERVER);
-    headers.insert(REQUEST_ID, request_id.into_header_value());
-    if gateway.config.image.cors && request.headers.contains_key(header::ORIGIN) {
-        headers.insert(
-            header::ACCESS_CONTROL_ALLOW_ORIGIN,
-            HeaderValue::from_static("*"),
-        );
-        headers.insert(
-            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
-            HeaderValue::from_static("true"),
-        );
     }
 }
 
@@ -147,7 +98,21 @@ async fn route(
             let (request, object) = (write_request(parts, &query), object(path)?);
             Box::pin(write::delete(gateway, request, &object)).await
         }
-        Operation::Assign | Operation::Other => Box::pin(page(gateway, parts, query, body)).await,
+        Operation::BatchPut => {
+            let request = write_request(parts, &query);
+            Box::pin(batch::upload(gateway, request, body)).await
+        }
+        Operation::BatchGet => {
+            Box::pin(batch::download(gateway, &parts.headers, &query, body)).await
+        }
+        Operation::BatchDelete => Box::pin(batch::delete(gateway, &parts.headers, body)).await,
+        // Operations of the file port are never counted here.
+        Operation::Assign
+        | Operation::Other
+        | Operation::FileRead
+        | Operation::FileWrite
+        | Operation::FileDelete
+        | Operation::FileChange => Box::pin(page(gateway, parts, query, body)).await,
     }
 }
 
@@ -240,7 +205,7 @@ async fn form(
     const FORM_BYTES_MAX: u64 = 64 << 10;
     let mut limits = gateway.intake.clone();
     limits.len_bytes_max = FORM_BYTES_MAX;
-    let declared = Some(declared_len(&parts.headers)).filter(|len| *len > 0);
+    let declared = declared_len(&parts.headers);
     Ok(intake::collect(body, declared, &limits, &gateway.budget)
         .await?
         .bytes)

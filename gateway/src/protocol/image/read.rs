@@ -9,7 +9,7 @@ use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use moongate_haystack::HaystackError;
-use moongate_haystack::id::NeedleKey;
+use moongate_haystack::id::{FileId, NeedleKey};
 use moongate_haystack::index::Entry;
 use moongate_haystack::needle::Needle;
 use moongate_haystack::store::now_ns;
@@ -91,7 +91,15 @@ pub async fn load(
     object: &ObjectPath<'_>,
     with_deleted: bool,
 ) -> Result<Needle, HaystackError> {
-    let fid = &object.fid;
+    load_fid(gateway, &object.fid, with_deleted).await
+}
+
+/// Finds, reads and verifies a needle.
+pub async fn load_fid(
+    gateway: &Arc<Gateway>,
+    fid: &FileId,
+    with_deleted: bool,
+) -> Result<Needle, HaystackError> {
     let volume = gateway
         .store
         .volume(fid.volume)
@@ -162,7 +170,7 @@ async fn read_record(
 }
 
 /// Reads on this thread what is in memory, else where waiting does not hold up others.
-async fn read_bytes(
+pub async fn read_bytes(
     gateway: &Gateway,
     generation: &Arc<Generation>,
     offset: u64,

@@ -1,23 +1,13 @@
 //! PUT, POST and DELETE of objects, and `/submit`.
 
-use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
-use md5::{Digest as _, Md5};
 use moongate_haystack::HaystackError;
 use moongate_haystack::id::FileId;
-use moongate_haystack::needle::{Draft, NAME_BYTES_MAX, Needle, PAIRS_BYTES_MAX};
+use moongate_haystack::needle::Needle;
 use moongate_haystack::store::layout::{Layout, Wish};
-use moongate_haystack::store::now_ns;
-use moongate_haystack::ttl::Ttl;
 use moongate_haystack::volume::writer::{Done, Precondition};
 use serde::Serialize;
 
@@ -25,55 +15,14 @@ use super::entity_tag::EntityTag;
 use super::error::ImageError;
 use super::manifest::Manifest;
 use super::path::ObjectPath;
-use super::read::{load, unpack};
-use crate::http::Response;
+use super::prepare::{Stored, Terms, Upload, prepare};
+use super::read::load;
+use super::uploads::{collect, uploads};
 use crate::http::conditional::{self, Outcome, Validators};
-use crate::http::intake::{self, Collected};
 use crate::http::json::json;
-use crate::http::multipart::{self, Part};
 use crate::http::query::Query;
-use crate::http::{Body, disposition};
+use crate::http::{Body, Response};
 use crate::state::{Gateway, Urls};
-
-const FILES_PER_UPLOAD_MAX: usize = 10_000;
-/// Larger texts are packed off the request's thread.
-const INLINE_GZIP_BYTES_MAX: usize = 64 << 10;
-const PAIR_PREFIX: &str = "seaweed-";
-
-/// One file of an upload.
-pub struct Upload {
-    name: String,
-    mime: String,
-    data: Bytes,
-    gzip: bool,
-    md5: Option<String>,
-}
-
-/// What is said of a stored file. Zero fields are left out, as SeaweedFS does.
-#[derive(Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Stored {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    fid: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    name: String,
-    #[serde(skip_serializing_if = "is_zero")]
-    size: u64,
-    e_tag: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    mime: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content_md5: Option<String>,
-    /// Of an upload with several files: each of them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    files: Vec<Stored>,
-    #[serde(skip)]
-    unchanged: bool,
-}
-
-fn is_zero(n: &u64) -> bool {
-    *n == 0
-}
 
 /// A request with a body that is to be stored.
 pub struct WriteRequest<'a> {
@@ -83,16 +32,6 @@ pub struct WriteRequest<'a> {
     pub headers: &'a HeaderMap,
     /// Its parameters.
     pub query: &'a Query<'a>,
-}
-
-/// What holds for all files of a request.
-struct Terms {
-    last_modified_secs: u64,
-    ttl: Ttl,
-    pairs: Bytes,
-    chunk_manifest: bool,
-    /// Durable before the answer, whatever the collection promises.
-    fsync: bool,
 }
 
 /// Stores the body under the fid of an object URL; further files of a form get fids of their own.
@@ -108,47 +47,90 @@ pub async fn put(
     let terms = Terms::of(&request)?;
     let collected = collect(gateway, request.headers, body).await?;
     let name = object.file_name.as_deref().unwrap_or(object.last_segment);
-    let uploads = uploads(&request, &collected, name)?;
-    let several = uploads.len() > 1;
-    let mut stored: Vec<Stored> = Vec::with_capacity(uploads.len());
-    let mut fids = Vec::with_capacity(uploads.len());
+    let mut uploads = uploads(&request, &collected, name)?;
+    let precondition = precondition(&request);
+    let stored = match (uploads.pop(), uploads.is_empty()) {
+        (Some(only), true) => vec![store(gateway, object.fid, only, &terms, precondition).await?],
+        (last, _) => {
+            uploads.extend(last);
+            let stored = store_form(
+                gateway,
+                Fids::After(object.fid),
+                uploads,
+                terms,
+                precondition,
+            )
+            .await?;
+            stored
+                .into_iter()
+                .map(|(fid, stored)| stored.under(&fid))
+                .collect()
+        }
+    };
+    drop(collected);
+    Ok(created(stored, request.query))
+}
+
+/// Where the fids of a form's files come from.
+enum Fids {
+    /// The first is given, the others are of its kind.
+    After(FileId),
+    /// All are handed out.
+    Wish(Wish),
+}
+
+impl Fids {
+    async fn get(&self, gateway: &Arc<Gateway>, n: usize) -> Result<FileId, ImageError> {
+        match self {
+            Self::After(first) if n == 0 => Ok(*first),
+            Self::After(first) => another_fid(gateway, first).await,
+            Self::Wish(wish) => Ok(super::master::assign(gateway, wish.clone()).await?.fid),
+        }
+    }
+}
+
+/// Stores the files of a form, all or none, in a task of its own: a client that leaves in the middle leaves nothing behind.
+async fn store_form(
+    gateway: &Arc<Gateway>,
+    fids: Fids,
+    uploads: Vec<Upload>,
+    terms: Terms,
+    precondition: Option<Precondition>,
+) -> Result<Vec<(FileId, Stored)>, ImageError> {
+    let gateway = Arc::clone(gateway);
+    let task = async move { all_or_none(&gateway, &fids, uploads, &terms, precondition).await };
+    let stored = tokio::spawn(task).await;
+    stored.map_err(|error| HaystackError::Storage(error.to_string().into()))?
+}
+
+async fn all_or_none(
+    gateway: &Arc<Gateway>,
+    fids: &Fids,
+    uploads: Vec<Upload>,
+    terms: &Terms,
+    mut precondition: Option<Precondition>,
+) -> Result<Vec<(FileId, Stored)>, ImageError> {
+    let mut all: Vec<(FileId, Stored)> = Vec::with_capacity(uploads.len());
     for (n, upload) in uploads.into_iter().enumerate() {
-        let fid = if n == 0 {
-            Ok(object.fid)
-        } else {
-            another_fid(gateway, &object.fid).await
+        let one = async {
+            let fid = fids.get(gateway, n).await?;
+            let stored = store(gateway, fid, upload, terms, precondition.take()).await?;
+            Ok((fid, stored))
         };
-        let precondition = if n == 0 { precondition(&request) } else { None };
-        let one = match fid {
-            Ok(fid) => store(gateway, fid, upload, &terms, precondition)
-                .await
-                .map(|s| (fid, s)),
-            Err(error) => Err(error),
-        };
-        match one {
-            Ok((fid, one)) => {
-                fids.push(fid);
-                stored.push(Stored {
-                    fid: if several {
-                        fid.to_string()
-                    } else {
-                        String::new()
-                    },
-                    ..one
-                });
-            }
+        match one.await {
+            Ok(one) => all.push(one),
             Err(error) => {
+                let fids: Vec<FileId> = all.iter().map(|(fid, _)| *fid).collect();
                 take_back(gateway, &fids).await;
                 return Err(error);
             }
         }
     }
-    drop(collected);
-    Ok(created(stored, request.query))
+    Ok(all)
 }
 
 /// All files of a form or none: what was stored of one that failed is deleted again.
-async fn take_back(gateway: &Arc<Gateway>, fids: &[FileId]) {
+pub async fn take_back(gateway: &Arc<Gateway>, fids: &[FileId]) {
     for fid in fids {
         if let Err(error) = gateway.store.delete(*fid, None).await {
             tracing::warn!(%fid, %error, "a file of a failed upload stays behind");
@@ -244,26 +226,12 @@ pub async fn submit(
     let terms = Terms::of(&request)?;
     let collected = collect(gateway, request.headers, body).await?;
     let urls = gateway.urls(super::asked_host(request.headers));
-    let mut answers = Vec::new();
-    let mut fids = Vec::new();
-    for upload in uploads(&request, &collected, "submit")? {
-        let one = async {
-            let fid = super::master::assign(gateway, wish.clone()).await?.fid;
-            store(gateway, fid, upload, &terms, None)
-                .await
-                .map(|stored| (fid, stored))
-        };
-        match one.await {
-            Ok((fid, stored)) => {
-                fids.push(fid);
-                answers.push(Submitted::new(urls, fid, stored));
-            }
-            Err(error) => {
-                take_back(gateway, &fids).await;
-                return Err(error);
-            }
-        }
-    }
+    let uploads = uploads(&request, &collected, "submit")?;
+    let stored = store_form(gateway, Fids::Wish(wish), uploads, terms, None).await?;
+    let answers: Vec<Submitted> = stored
+        .into_iter()
+        .map(|(fid, stored)| Submitted::new(urls, fid, stored))
+        .collect();
     let pretty = request.query.get_set("pretty").is_some();
     let Some(mut first) = answers.first().cloned() else {
         return Err(ImageError::BadRequest("the form has no file".into()));
@@ -301,156 +269,6 @@ impl Submitted {
     }
 }
 
-async fn collect(
-    gateway: &Gateway,
-    headers: &HeaderMap,
-    body: Incoming,
-) -> Result<Collected, ImageError> {
-    let declared = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.parse().ok());
-    Ok(intake::collect(body, declared, &gateway.intake, &gateway.budget).await?)
-}
-
-impl Terms {
-    fn of(request: &WriteRequest<'_>) -> Result<Self, ImageError> {
-        let now_secs = now_ns() / 1_000_000_000;
-        let last_modified_secs = request
-            .query
-            .get_set("ts")
-            .and_then(|ts| ts.parse().ok())
-            .unwrap_or(now_secs);
-        let ttl = Ttl::parse(request.query.get("ttl").unwrap_or_default())
-            .map_err(|e| ImageError::BadRequest(e.to_string()))?;
-        Ok(Self {
-            last_modified_secs,
-            ttl,
-            pairs: pairs(request.headers)?,
-            chunk_manifest: request.query.is_true("cm"),
-            fsync: request.query.is_true("fsync"),
-        })
-    }
-}
-
-/// `Seaweed-*` headers as JSON, without the prefix and spelled as Go spells headers.
-fn pairs(headers: &HeaderMap) -> Result<Bytes, ImageError> {
-    let mut pairs = BTreeMap::new();
-    for (name, value) in headers {
-        if let (Some(name), Ok(value)) = (name.as_str().strip_prefix(PAIR_PREFIX), value.to_str()) {
-            pairs.insert(title_case(name), value);
-        }
-    }
-    if pairs.is_empty() {
-        return Ok(Bytes::new());
-    }
-    let json = serde_json::to_vec(&pairs).map_err(|e| ImageError::BadRequest(e.to_string()))?;
-    if json.len() > PAIRS_BYTES_MAX {
-        return Err(ImageError::BadRequest(format!(
-            "the Seaweed-* headers take {} bytes, at most {PAIRS_BYTES_MAX} can be stored",
-            json.len()
-        )));
-    }
-    Ok(json.into())
-}
-
-fn title_case(name: &str) -> String {
-    let mut start = true;
-    name.chars()
-        .map(|c| {
-            let c = if start { c.to_ascii_uppercase() } else { c };
-            start = c == '-';
-            c
-        })
-        .collect()
-}
-
-/// The files of a request: of a form all with a file name (or its first part), else the body.
-fn uploads(
-    request: &WriteRequest<'_>,
-    collected: &Collected,
-    url_name: &str,
-) -> Result<Vec<Upload>, ImageError> {
-    let content_type = request
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|v| v.to_str().ok());
-    let is_form = content_type.is_none_or(|t| t.contains("form-data"));
-    if *request.method != Method::POST || !is_form {
-        return raw(request, collected, content_type, url_name).map(|upload| vec![upload]);
-    }
-    let parts = multipart::parse(content_type, collected.bytes.clone(), FILES_PER_UPLOAD_MAX)?;
-    let mut files: Vec<Part> = parts;
-    if files.iter().any(|part| part.file_name.is_some()) {
-        files.retain(|part| part.file_name.is_some());
-    } else {
-        files.truncate(1);
-    }
-    if files.is_empty() {
-        Err(ImageError::BadRequest("the form has no part".into()))
-    } else {
-        files.into_iter().map(of_part).collect()
-    }
-}
-
-fn of_part(part: Part) -> Result<Upload, ImageError> {
-    let name = part.file_name.unwrap_or_default();
-    let declared = part
-        .content_type
-        .filter(|t| t != "application/octet-stream");
-    let mime = declared.unwrap_or_else(|| mime_by_name(&name));
-    Ok(Upload {
-        name,
-        mime,
-        data: part.data,
-        gzip: part.gzip,
-        md5: part.content_md5,
-    })
-}
-
-fn mime_by_name(name: &str) -> String {
-    mime_guess::from_path(name)
-        .first_raw()
-        .unwrap_or_default()
-        .to_owned()
-}
-
-const URLENCODED: &str = "application/x-www-form-urlencoded";
-
-fn raw(
-    request: &WriteRequest<'_>,
-    collected: &Collected,
-    content_type: Option<&str>,
-    url_name: &str,
-) -> Result<Upload, ImageError> {
-    if *request.method == Method::POST && content_type.is_some_and(|t| t.starts_with(URLENCODED)) {
-        return Err(ImageError::BadRequest(format!(
-            "a body of type {URLENCODED} is not stored: send the file with its own Content-Type, or as a form (curl -F file=@name)"
-        )));
-    }
-    let named = request
-        .headers
-        .get(header::CONTENT_DISPOSITION)
-        .and_then(|v| disposition::file_name(v.as_bytes()));
-    let name = named.unwrap_or_else(|| url_name.to_owned());
-    let header_text = |name: &str| {
-        request
-            .headers
-            .get(name)
-            .and_then(|v| v.to_str().ok())
-            .map(str::to_owned)
-    };
-    let gzip = header_text("content-encoding").is_some_and(|v| v == "gzip");
-    let mime = content_type.map_or_else(|| mime_by_name(&name), str::to_owned);
-    Ok(Upload {
-        name,
-        mime,
-        data: collected.bytes.clone(),
-        gzip,
-        md5: header_text("content-md5"),
-    })
-}
-
 /// Stores one file.
 async fn store(
     gateway: &Arc<Gateway>,
@@ -459,140 +277,15 @@ async fn store(
     terms: &Terms,
     precondition: Option<Precondition>,
 ) -> Result<Stored, ImageError> {
-    let Upload {
-        name,
-        mime,
-        data,
-        gzip,
-        md5,
-    } = upload;
-    let (data, size, gzip) = if gzip {
-        check_gzip(data).await?
-    } else {
-        pack(data, &mime, terms.chunk_manifest).await?
-    };
-    let content_md5 = md5
-        .map(|declared| check_md5(&declared, &data, gzip, size))
-        .transpose()?;
-    if terms.chunk_manifest {
-        Manifest::parse(&data)?;
-    }
-    let draft = Draft {
-        data,
-        name: clip_name(&name),
-        mime: Bytes::from(mime.clone()),
-        pairs: terms.pairs.clone(),
-        last_modified_secs: Some(terms.last_modified_secs),
-        ttl: terms.ttl,
-        gzip,
-        chunk_manifest: terms.chunk_manifest,
-        checksum: 0,
-    }
-    .with_checksum();
-    let e_tag = format!("{:08x}", draft.checksum);
+    let (draft, stored) = prepare(upload, terms, None).await?;
     let done = gateway
         .store
         .put(fid, draft, precondition, terms.fsync)
         .await?;
     Ok(Stored {
-        name,
-        size,
-        e_tag,
-        mime,
-        content_md5,
         unchanged: done == Done::Unchanged,
-        ..Stored::default()
+        ..stored
     })
-}
-
-/// A name that fits; longer ones are not stored, as SeaweedFS does it.
-fn clip_name(name: &str) -> Bytes {
-    if name.len() <= NAME_BYTES_MAX {
-        Bytes::copy_from_slice(name.as_bytes())
-    } else {
-        Bytes::new()
-    }
-}
-
-/// Length of what a gzip upload unpacks to; an upload that is no gzip is refused, or nobody could read it.
-async fn check_gzip(data: Bytes) -> Result<(Bytes, u64, bool), ImageError> {
-    let packed = data.clone();
-    let unpacked =
-        tokio::task::spawn_blocking(move || unpack(&packed).map(|u| u.len() as u64)).await;
-    let bad = |e: &dyn std::fmt::Display| {
-        ImageError::BadRequest(format!(
-            "Content-Encoding is gzip but the data cannot be unpacked: {e}"
-        ))
-    };
-    let size = unpacked.map_err(|e| bad(&e))?.map_err(|e| bad(&e))?;
-    Ok((data, size, true))
-}
-
-/// Packs texts where that saves more than a tenth.
-async fn pack(
-    data: Bytes,
-    mime: &str,
-    chunk_manifest: bool,
-) -> Result<(Bytes, u64, bool), ImageError> {
-    let size = data.len() as u64;
-    if chunk_manifest || !is_packable(mime, &data) {
-        return Ok((data, size, false));
-    }
-    let packed = if data.len() <= INLINE_GZIP_BYTES_MAX {
-        gzip(&data)
-    } else {
-        let data = data.clone();
-        tokio::task::spawn_blocking(move || gzip(&data))
-            .await
-            .unwrap_or_default()
-    };
-    let saves = !packed.is_empty() && packed.len() as u64 * 10 < size * 9;
-    Ok(if saves {
-        (packed.into(), size, true)
-    } else {
-        (data, size, false)
-    })
-}
-
-fn gzip(data: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(data.len() / 2), Compression::default());
-    let packed = encoder.write_all(data).and_then(|()| encoder.finish());
-    packed.unwrap_or_default()
-}
-
-/// Text, markup, scripts and WAV, by their media type or, without one, by their first bytes.
-fn is_packable(mime: &str, data: &[u8]) -> bool {
-    if mime.is_empty() {
-        let head = &data[..data.len().min(512)];
-        let text =
-            |b: &u8| !b.is_ascii_control() || matches!(b, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b);
-        return !head.is_empty()
-            && head.iter().all(text)
-            && std::str::from_utf8(head).map_or_else(|e| e.error_len().is_none(), |_| true);
-    }
-    let mime = mime.split(';').next().unwrap_or_default().trim();
-    mime.starts_with("text/")
-        || mime.ends_with("xml")
-        || mime.ends_with("script")
-        || matches!(mime, "audio/wav" | "audio/wave" | "audio/x-wav")
-}
-
-fn check_md5(declared: &str, data: &Bytes, gzip: bool, size: u64) -> Result<String, ImageError> {
-    let actual = if gzip {
-        unpack(data)
-            .map(|plain| Md5::digest(&plain))
-            .unwrap_or_default()
-    } else {
-        Md5::digest(data)
-    };
-    let actual = BASE64.encode(actual);
-    if actual == declared {
-        return Ok(actual);
-    }
-    let declared: String = declared.chars().take(64).collect();
-    Err(ImageError::BadRequest(format!(
-        "Content-MD5 did not match md5 of file data expected [{declared}] received [{actual}] size {size}"
-    )))
 }
 
 /// `If-Match` and the like of a request, to be checked when it is its turn to write.
@@ -657,39 +350,4 @@ pub async fn delete(
         &Deleted { size },
         request.query.get_set("pretty").is_some(),
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_packed() {
-        assert!(
-            is_packable("text/plain; charset=utf-8", b"")
-                && is_packable("image/svg+xml", b"")
-                && is_packable("application/javascript", b"")
-        );
-        assert!(!is_packable("image/jpeg", b"plain") && !is_packable("application/json", b"{}"));
-        assert!(
-            is_packable("", b"plain text\n")
-                && !is_packable("", &[0xff, 0xd8])
-                && !is_packable("", b"")
-        );
-    }
-
-    #[test]
-    fn pairs_are_spelled_as_go_spells_headers() {
-        let headers = HeaderMap::from_iter([
-            (
-                header::HeaderName::from_static("seaweed-my-label"),
-                HeaderValue::from_static("cat"),
-            ),
-            (
-                header::HeaderName::from_static("x-other"),
-                HeaderValue::from_static("dog"),
-            ),
-        ]);
-        assert_eq!(pairs(&headers).unwrap(), r#"{"My-Label":"cat"}"#);
-    }
 }

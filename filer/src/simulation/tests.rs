@@ -1,0 +1,77 @@
+//! Thousands of seeds, and the mistakes that they must notice.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::world::Home;
+use super::{run, run_on_log};
+use crate::mutant::Mutant;
+
+const SEEDS_DEFAULT: u64 = 2000;
+const SEEDS_ON_ROCKSDB: u64 = 12;
+const THREADS: u64 = 2;
+/// Seeds within which each mistake must be noticed.
+const SEEDS_PER_MUTANT: u64 = 1500;
+
+fn number_from_env(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap())
+}
+
+/// Runs seeds from 0 on several threads; the smallest that fails, with what failed.
+fn first_failure(seeds: u64, mutant: Option<Mutant>) -> Option<(u64, String)> {
+    let (next, stop) = (AtomicU64::new(0), AtomicU64::new(seeds));
+    let work = || loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        if let Err(what) = run_on_log(seed, mutant, false) {
+            stop.fetch_min(seed, Ordering::Relaxed);
+            return Some((seed, what));
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
+        let failures = threads.into_iter().filter_map(|t| t.join().unwrap());
+        failures.min_by_key(|(seed, _)| *seed)
+    })
+}
+
+#[test]
+fn what_was_answered_survives() {
+    if let Some(seed) = number_from_env("MOONGATE_SIM_SEED") {
+        run_on_log(seed, None, true).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
+        return;
+    }
+    let seeds = number_from_env("MOONGATE_SIM_SEEDS").unwrap_or(SEEDS_DEFAULT);
+    if let Some((seed, what)) = first_failure(seeds, None) {
+        panic!(
+            "seed {seed}: {what}\nreplay: MOONGATE_SIM_SEED={seed} cargo test -p moongate-filer simulation"
+        );
+    }
+}
+
+#[test]
+fn rocksdb_does_the_same() {
+    for seed in 0..SEEDS_ON_ROCKSDB {
+        let home = Home::Rocks(tempfile::tempdir().unwrap());
+        run(seed, home, None, true).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
+    }
+}
+
+#[test]
+fn a_seed_replays_exactly() {
+    for seed in 0..40 {
+        let first = run_on_log(seed, None, false).unwrap();
+        assert_eq!(run_on_log(seed, None, false).unwrap(), first, "seed {seed}");
+    }
+    assert_ne!(run_on_log(0, None, false), run_on_log(1, None, false));
+}
+
+#[test]
+fn every_mutant_is_caught() {
+    let survivors: Vec<Mutant> = Mutant::ALL
+        .into_iter()
+        .filter(|mutant| first_failure(SEEDS_PER_MUTANT, Some(*mutant)).is_none())
+        .collect();
+    assert_eq!(survivors, [], "the simulation is too weak for these");
+}

@@ -1,0 +1,119 @@
+//! Files by path: names in the filer, contents in the haystack. No HTTP in here but the bodies that content streams through.
+//!
+//! **Owns:** how a content becomes needles ([`store`]) and bytes again ([`content`]), and that what no name refers to any more is deleted
+//! ([`reclaim`]). **Refuses to own:** protocols, and what a path may be (the filer's).
+//!
+//! Content is written before its name and deleted after it: a crash between the two leaves bytes that nobody refers to, never a name
+//! without its bytes.
+
+pub mod content;
+pub mod copy;
+mod error;
+pub mod etag;
+pub mod reclaim;
+pub mod shards;
+pub mod store;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use moongate_filer::{Filer, FilerError, RocksRows};
+use moongate_haystack::id::{Cookie, FileId, NeedleKey, VolumeId};
+use tokio::sync::Notify;
+
+use self::shards::Shards;
+
+pub use error::FileError;
+
+/// The names, and who waits for something to be deleted.
+#[derive(Debug)]
+pub struct Files {
+    filer: Arc<Filer>,
+    shards: Arc<Shards>,
+    /// Woken when content has been released.
+    released: Notify,
+}
+
+impl Files {
+    /// Opens the database of names in this folder, or makes it; listings pinned for training shards are kept in it as well, for this long.
+    ///
+    /// # Errors
+    /// The folder cannot be read or written, or what is in it is damaged.
+    pub fn open(dir: &Path, shards_pinned_for: Duration, now_ns: u64) -> anyhow::Result<Self> {
+        let rows = RocksRows::open(&dir.join("names")).map_err(FilerError::from)?;
+        let filer = Arc::new(Filer::open(Box::new(rows), now_ns)?);
+        let shards = Shards::open(dir.join("pins"), Arc::clone(&filer), shards_pinned_for)?;
+        Ok(Self {
+            filer,
+            shards: Arc::new(shards),
+            released: Notify::new(),
+        })
+    }
+
+    /// The listings that training shards are read from.
+    pub const fn shards(&self) -> &Arc<Shards> {
+        &self.shards
+    }
+
+    /// The filer itself, for threads that may wait.
+    pub const fn filer(&self) -> &Arc<Filer> {
+        &self.filer
+    }
+
+    /// Runs something on the filer where waiting for a disk holds up nobody.
+    ///
+    /// # Errors
+    /// What the work says; [`FilerError::Storage`] if it panicked.
+    pub async fn run<T, E>(
+        &self,
+        work: impl FnOnce(&Filer) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, FileError>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        FileError: From<E>,
+    {
+        let filer = Arc::clone(&self.filer);
+        match tokio::task::spawn_blocking(move || work(&filer)).await {
+            Ok(done) => Ok(done?),
+            Err(error) => Err(FilerError::Storage(error.to_string().into()).into()),
+        }
+    }
+
+    /// As [`Self::run`], for changes that may have released content.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn change<T, E>(
+        &self,
+        work: impl FnOnce(&Filer) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, FileError>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        FileError: From<E>,
+    {
+        let done = self.run(work).await;
+        self.released.notify_one();
+        done
+    }
+}
+
+/// A needle as the haystack names it.
+pub const fn fid_of(needle: &moongate_filer::Needle) -> FileId {
+    FileId {
+        volume: VolumeId(needle.volume),
+        key: NeedleKey(needle.key),
+        cookie: Cookie(needle.cookie),
+    }
+}
+
+/// A needle as the filer names it.
+pub const fn needle_of(fid: &FileId) -> moongate_filer::Needle {
+    moongate_filer::Needle {
+        volume: fid.volume.0,
+        key: fid.key.0,
+        cookie: fid.cookie.0,
+    }
+}

@@ -1,0 +1,273 @@
+//! Contents written: bytes become needles, a chunk at a time, durable before anything refers to them.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use hyper::body::Incoming;
+use md5::{Digest as _, Md5};
+use moongate_filer::{Chunk, Content};
+use moongate_haystack::needle::Draft;
+use moongate_haystack::store::layout::Wish;
+use moongate_haystack::store::now_ns;
+use moongate_haystack::ttl::Ttl;
+
+use super::{FileError, fid_of, needle_of};
+use crate::http::arriving::Arriving;
+use crate::http::intake::{BudgetPermit, IntakeError};
+use crate::protocol::batch::BUDGET_WAIT;
+use crate::protocol::image::master;
+use crate::state::Gateway;
+
+/// Chunks from this length on are hashed off the request's thread.
+const HASH_INLINE_BYTES_MAX: usize = 256 << 10;
+
+/// Where and how content is stored.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// Which volumes.
+    pub wish: Wish,
+    /// Longest chunk, bytes.
+    pub chunk_bytes: usize,
+    /// Media type, kept in each needle so that a file's first chunk tells it to SeaweedFS's tools.
+    pub mime: Bytes,
+}
+
+/// Content that is stored but has no name yet. Unless it is [`Stored::keep`]t, its needles are deleted again.
+pub struct Stored {
+    gateway: Arc<Gateway>,
+    chunks: Vec<Chunk>,
+    /// MD5 of all of it, where this module stored it.
+    pub md5: [u8; 16],
+}
+
+impl Stored {
+    /// Content whose chunks are stored already; its MD5 is not known.
+    pub fn of(gateway: &Arc<Gateway>, chunks: Vec<Chunk>) -> Self {
+        Self {
+            gateway: Arc::clone(gateway),
+            chunks,
+            md5: [0; 16],
+        }
+    }
+
+    /// Its length.
+    pub fn size(&self) -> u64 {
+        self.chunks.iter().map(|chunk| chunk.bytes).sum()
+    }
+
+    /// A copy of the chunks, for a name that is being tried.
+    pub fn chunks(&self) -> Vec<Chunk> {
+        self.chunks.clone()
+    }
+
+    /// The content it makes.
+    pub fn content(&self) -> Content {
+        Content::chunks(self.chunks())
+    }
+
+    /// A name refers to it now.
+    pub fn keep(mut self) {
+        self.chunks.clear();
+    }
+}
+
+impl Drop for Stored {
+    fn drop(&mut self) {
+        let needles: Vec<_> = self.chunks.drain(..).map(|chunk| chunk.needle).collect();
+        if needles.is_empty() {
+            return;
+        }
+        let gateway = Arc::clone(&self.gateway);
+        tokio::spawn(async move {
+            for needle in needles {
+                let fid = fid_of(&needle);
+                if let Err(error) = gateway.store.delete(fid, None).await {
+                    tracing::warn!(%fid, %error, "content of a failed upload stays behind");
+                }
+            }
+        });
+    }
+}
+
+/// Stores a body of any length, holding one chunk of it at a time.
+///
+/// # Errors
+/// The client stalls or leaves, the disk is full, too much is in flight.
+pub async fn body(
+    gateway: &Arc<Gateway>,
+    terms: &Terms,
+    body: Incoming,
+    declared: Option<u64>,
+) -> Result<Stored, FileError> {
+    let mut arriving = Arriving::new(body, &gateway.intake);
+    let mut storing = Storing::new(gateway, terms);
+    let mut chunk = Filling::default();
+    while let Some(mut piece) = arriving.next().await? {
+        while !piece.is_empty() {
+            let room = terms.chunk_bytes - chunk.len();
+            let taken = piece.split_to(piece.len().min(room));
+            let asked = tokio::time::Instant::now();
+            chunk.push(gateway, terms, taken, declared).await?;
+            if chunk.len() == terms.chunk_bytes {
+                storing.chunk(chunk.take()).await?;
+                arriving.forgive(asked);
+            }
+        }
+    }
+    if declared.is_some_and(|declared| declared != arriving.received_bytes()) {
+        return Err(IntakeError::Truncated.into());
+    }
+    if chunk.len() > 0 {
+        storing.chunk(chunk.take()).await?;
+    }
+    Ok(storing.finish())
+}
+
+/// Stores bytes that are in memory.
+///
+/// # Errors
+/// The disk is full, too much waits for it.
+pub async fn bytes(
+    gateway: &Arc<Gateway>,
+    terms: &Terms,
+    mut bytes: Bytes,
+) -> Result<Stored, FileError> {
+    let mut storing = Storing::new(gateway, terms);
+    while !bytes.is_empty() {
+        let chunk = bytes.split_to(bytes.len().min(terms.chunk_bytes));
+        storing.chunk(chunk).await?;
+    }
+    Ok(storing.finish())
+}
+
+/// A chunk that is filling up, and its share of the byte budget.
+#[derive(Default)]
+struct Filling {
+    /// The first piece as it came: mostly the only one.
+    first: Option<Bytes>,
+    buffer: BytesMut,
+    permit: Option<BudgetPermit>,
+}
+
+impl Filling {
+    fn len(&self) -> usize {
+        self.first.as_ref().map_or(self.buffer.len(), Bytes::len)
+    }
+
+    async fn push(
+        &mut self,
+        gateway: &Gateway,
+        terms: &Terms,
+        piece: Bytes,
+        declared: Option<u64>,
+    ) -> Result<(), FileError> {
+        if self.permit.is_none() {
+            let most = declared.unwrap_or(u64::MAX).min(terms.chunk_bytes as u64);
+            let permit = gateway
+                .budget
+                .take(most.max(piece.len() as u64), BUDGET_WAIT)
+                .await;
+            self.permit = Some(permit.ok_or(IntakeError::Busy)?);
+        }
+        match self.first.take() {
+            None if self.buffer.is_empty() => self.first = Some(piece),
+            first => {
+                self.buffer.extend_from_slice(&first.unwrap_or_default());
+                self.buffer.extend_from_slice(&piece);
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self) -> Bytes {
+        match self.first.take() {
+            Some(first) => first,
+            None => self.buffer.split().freeze(),
+        }
+    }
+}
+
+/// A content on its way into needles.
+struct Storing<'a> {
+    terms: &'a Terms,
+    stored: Stored,
+    md5: Md5,
+    at: u64,
+}
+
+impl<'a> Storing<'a> {
+    fn new(gateway: &Arc<Gateway>, terms: &'a Terms) -> Self {
+        Self {
+            terms,
+            stored: Stored {
+                gateway: Arc::clone(gateway),
+                chunks: Vec::new(),
+                md5: [0; 16],
+            },
+            md5: Md5::new(),
+            at: 0,
+        }
+    }
+
+    async fn chunk(&mut self, data: Bytes) -> Result<(), FileError> {
+        let len = data.len() as u64;
+        let hashed = self.hash(data.clone()).await?;
+        let gateway = &self.stored.gateway;
+        let fid = master::assign(gateway, self.terms.wish.clone()).await?.fid;
+        let now_ns = now_ns();
+        let draft = Draft {
+            data,
+            name: Bytes::new(),
+            mime: self.terms.mime.clone(),
+            pairs: Bytes::new(),
+            last_modified_secs: Some(now_ns / 1_000_000_000),
+            ttl: Ttl::NONE,
+            gzip: false,
+            chunk_manifest: false,
+            checksum: hashed.crc32c,
+        };
+        gateway.store.put(fid, draft, None, false).await?;
+        self.stored.chunks.push(Chunk {
+            needle: needle_of(&fid),
+            offset: self.at,
+            bytes: len,
+            modified_ns: now_ns,
+            md5: Some(hashed.md5),
+            crc32c: Some(hashed.crc32c),
+        });
+        self.at += len;
+        Ok(())
+    }
+
+    async fn hash(&mut self, data: Bytes) -> Result<Hashed, FileError> {
+        let mut whole = std::mem::take(&mut self.md5);
+        let work = move || {
+            whole.update(&data);
+            let hashed = Hashed {
+                md5: Md5::digest(&data).into(),
+                crc32c: crc32c::crc32c(&data),
+            };
+            (whole, hashed)
+        };
+        let (whole, hashed) = if self.at == 0 && self.terms.chunk_bytes <= HASH_INLINE_BYTES_MAX {
+            work()
+        } else {
+            let done = tokio::task::spawn_blocking(work).await;
+            done.map_err(|error| {
+                FileError::BadRequest(format!("the body could not be hashed: {error}"))
+            })?
+        };
+        self.md5 = whole;
+        Ok(hashed)
+    }
+
+    fn finish(mut self) -> Stored {
+        self.stored.md5 = self.md5.finalize().into();
+        self.stored
+    }
+}
+
+struct Hashed {
+    md5: [u8; 16],
+    crc32c: u32,
+}

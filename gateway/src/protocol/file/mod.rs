@@ -1,0 +1,162 @@
+//! Files by path: SeaweedFS's filer API on the file port (docs/http-api.md), done right where the original is not.
+
+mod archive;
+mod batch;
+mod change;
+mod entry_json;
+pub mod error;
+mod export;
+mod list;
+mod page;
+mod paths;
+mod read;
+mod shards;
+mod target;
+mod upload;
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use hyper::body::Incoming;
+
+use self::error::answer as error_answer;
+use self::target::Target;
+use super::exchange::Exchange;
+use crate::files::FileError;
+use crate::http::query::Query;
+use crate::http::server::PeerInfo;
+use crate::http::{Body, Response};
+use crate::metrics::Operation;
+use crate::protocol::image::batch::{DELETE_PATH, DOWNLOAD_PATH};
+use crate::state::Gateway;
+
+/// A request, as far as handlers look at it.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Method.
+    pub method: &'a Method,
+    /// Headers.
+    pub headers: &'a HeaderMap,
+    /// Parameters.
+    pub query: &'a Query<'a>,
+    /// What it names.
+    pub target: &'a Target,
+}
+
+/// Answers one request of the file port.
+pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: PeerInfo) -> Response {
+    let exchange = Exchange::begin(peer);
+    let (parts, body) = request.into_parts();
+    let query = Query::parse(parts.uri.query());
+    let operation = operation(&parts, &query);
+    let answer = Box::pin(route(&gateway, operation, &parts, &query, body)).await;
+    let mut response = answer.unwrap_or_else(|error| error_answer(operation, &error));
+    drop(query);
+    no_body_for_head(&parts, &mut response);
+    exchange.end(&gateway, &parts, operation, response)
+}
+
+/// What a request is counted as.
+fn operation(parts: &Parts, query: &Query<'_>) -> Operation {
+    if let Some(operation) = lists(parts) {
+        return operation;
+    }
+    let changes = ["mv.from", "cp.from", "tagging"]
+        .iter()
+        .any(|name| query.get(name).is_some());
+    match parts.method {
+        Method::GET | Method::HEAD => Operation::FileRead,
+        Method::PUT | Method::POST if changes => Operation::FileChange,
+        Method::POST if query.get("batch").is_some() => Operation::BatchPut,
+        Method::PUT | Method::POST => Operation::FileWrite,
+        Method::DELETE if changes => Operation::FileChange,
+        Method::DELETE => Operation::FileDelete,
+        _ => Operation::Other,
+    }
+}
+
+/// Lists of paths. A form or a file that is posted to such a path is stored there, as SeaweedFS does it.
+fn lists(parts: &Parts) -> Option<Operation> {
+    let operation = match parts.uri.path() {
+        DOWNLOAD_PATH => Operation::BatchGet,
+        DELETE_PATH => Operation::BatchDelete,
+        _ => return None,
+    };
+    let content_type = parts.headers.get(header::CONTENT_TYPE);
+    let is_form = content_type.is_some_and(|value| value.as_bytes().starts_with(b"multipart/"));
+    (parts.method == Method::POST && !is_form).then_some(operation)
+}
+
+async fn route(
+    gateway: &Arc<Gateway>,
+    operation: Operation,
+    parts: &Parts,
+    query: &Query<'_>,
+    body: Incoming,
+) -> Result<Response, FileError> {
+    let path = parts.uri.path();
+    if parts.method == Method::OPTIONS {
+        return Ok(options());
+    }
+    if matches!(path, "/healthz" | "/readyz") && operation == Operation::FileRead {
+        return Ok(Response::new(Body::empty()));
+    }
+    let target = Target::parse(path)?;
+    let ask = Ask {
+        method: &parts.method,
+        headers: &parts.headers,
+        query,
+        target: &target,
+    };
+    match operation {
+        Operation::FileRead => read::get(gateway, ask).await,
+        Operation::FileWrite => upload::put(gateway, ask, body).await,
+        Operation::FileDelete => change::delete(gateway, ask).await,
+        Operation::FileChange => change::change(gateway, ask).await,
+        Operation::BatchPut => batch::upload(gateway, ask, body).await,
+        Operation::BatchGet => paths::get(gateway, ask, body).await,
+        Operation::BatchDelete => paths::delete(gateway, ask, body).await,
+        _ => Ok(empty(StatusCode::METHOD_NOT_ALLOWED)),
+    }
+}
+
+/// The answer to a browser that asks what it may do.
+fn options() -> Response {
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("PUT, POST, GET, HEAD, DELETE, OPTIONS"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("*"),
+    );
+    response
+}
+
+fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// An answer to HEAD says how long the body would be, and has none: nothing is read for it.
+fn no_body_for_head(parts: &Parts, response: &mut Response) {
+    if parts.method != Method::HEAD {
+        return;
+    }
+    let len_bytes = response.body().len_bytes();
+    *response.body_mut() = Body::empty();
+    let has_body = !matches!(
+        response.status(),
+        StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT
+    );
+    if let Some(len_bytes) = len_bytes.filter(|_| has_body) {
+        let headers = response.headers_mut();
+        if !headers.contains_key(header::CONTENT_LENGTH) {
+            headers.insert(header::CONTENT_LENGTH, len_bytes.into());
+        }
+    }
+}
