@@ -12,7 +12,7 @@ from typing import BinaryIO
 from . import tarstream
 from .batches import BATCH_FILES, Item, Loaded, Result, batches
 from .errors import Missing, Refused, Unreachable
-from .http import CHUNK_BYTES, Answer, Pool
+from .http import CHUNK_BYTES, PASSING, Answer, Pool
 from .shards import Shards
 
 NDJSON = "application/x-ndjson"
@@ -241,8 +241,9 @@ class Client:
             try:
                 self._try_upload(left, folder, query, results, waits)
                 break
-            except Unreachable as error:
-                if not self.pool.pause(waits, error):
+            except (Refused, Unreachable) as error:
+                passing = isinstance(error, Unreachable) or error.status in PASSING
+                if not passing or not self.pool.pause(waits, error):
                     raise
         unsaid = "the server did not say what became of it"
         return [results.get(item.name) or Result(item.name, len(item.data), error=unsaid) for item in batch]
@@ -257,6 +258,8 @@ class Client:
                     if "error" in line:
                         raise Refused(answer.status, line["error"])
                     return
+                if "skipped" in line:
+                    continue
                 results[line["name"]] = Result(line["name"], line.get("size", 0), line.get("crc32c"), line.get("error"))
         raise Unreachable("the answer has no last line")
 

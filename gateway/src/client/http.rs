@@ -237,6 +237,11 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// When the server wants to be asked again.
+    pub fn retry_after(&self) -> Option<Duration> {
+        retry::retry_after(self.headers.get(header::RETRY_AFTER))
+    }
+
     /// Itself if it has lines of JSON, whatever its status: they say what was done before it failed. Else as [`Http::send`].
     ///
     /// # Errors
@@ -252,7 +257,7 @@ impl Answer {
     }
 
     async fn refusal(mut self) -> ClientError {
-        let retry_after = retry::retry_after(self.headers.get(header::RETRY_AFTER));
+        let retry_after = self.retry_after();
         let text = self.whole(ANSWER_BYTES_MAX).await.unwrap_or_default();
         ClientError::Refused {
             status: self.status,

@@ -22,6 +22,8 @@ mod fetch;
 mod get;
 mod http;
 mod lines;
+#[cfg(test)]
+mod manual;
 mod meter;
 mod part;
 mod put;
