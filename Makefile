@@ -22,10 +22,10 @@ test-images: ## The end-to-end tests of the image service alone
 	@$(cargo) build --release -p moongate
 	@$(cargo) test --release -p moongate-tests --test images --test layout $(ARGS)
 
-test-batch: ## The end-to-end tests of batches alone: archives of Python, GNU tar, bsdtar and unzip, in and out
-	@scripts/install.sh python3 tar unzip libarchive-tools
+test-batch: ## The end-to-end tests of batches, of the command line's clients and of the Python client
+	@scripts/install.sh python3-venv tar unzip libarchive-tools
 	@$(cargo) build --release -p moongate
-	@$(cargo) test --release -p moongate-tests --test batch $(ARGS)
+	@$(cargo) test --release -p moongate-tests --test batch --test client $(ARGS)
 
 test-simulation: ## The simulation alone; MOONGATE_SIM_SEEDS=100000 runs longer, MOONGATE_SIM_SEED=7 replays one
 	@scripts/install.sh

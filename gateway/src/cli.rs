@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::client::args as client;
+
 /// Exit code: done, and nothing wrong was found.
 pub const EXIT_OK: u8 = 0;
 /// Exit code: it failed, or it found problems (a wrong configuration, damaged volumes).
@@ -27,13 +29,17 @@ Examples:
         curl http://127.0.0.1:9333/dir/assign
         curl -F file=@cat.jpg http://127.0.0.1:9333/FID     (FID: the \"fid\" of that answer)
         curl 'http://127.0.0.1:9333/FID?width=200' -o small.jpg
+  moongate put photos /archive/
+  moongate ls -lh /archive/photos
+  moongate get /archive/photos .
   moongate check-config /etc/moongate.toml
   moongate fsck /var/lib/moongate
 
 Exit codes:
   0  done; nothing wrong was found
   1  failed, or found problems; they are on standard error
-  2  the command line is wrong";
+  2  the command line is wrong
+  3  the server cannot be reached (put, get, ls, stat, rm, cp, mv, du)";
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -93,6 +99,49 @@ pub enum Command {
     /// authentication yet.
     #[command(after_long_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
+    /// Send files and folders to a server.
+    ///
+    /// Sends files, folders with all that is in them, globs, or standard input (-) to the file port of a server. Small
+    /// files go together in batches over several streams, large ones alone. What was stored is compared with what was
+    /// sent (CRC-32C).
+    #[command(after_long_help = client::PUT_EXAMPLES)]
+    Put(client::PutArgs),
+    /// Fetch files and folders from a server.
+    ///
+    /// Fetches files, folders with all that is in them, or what globs match from the file port of a server, to a folder,
+    /// a file, or standard output (-). Small files come together in batches over several streams, large ones alone.
+    #[command(after_long_help = client::GET_EXAMPLES)]
+    Get(client::GetArgs),
+    /// List folders on a server.
+    ///
+    /// Lists folders on the file port of a server, or what globs match, in order of their names. Folders end in a slash.
+    #[command(after_long_help = client::LS_EXAMPLES, disable_help_flag = true)]
+    Ls(client::LsArgs),
+    /// Tell what is known of files and folders on a server.
+    ///
+    /// Tells size, media type, checksum, time and mode.
+    #[command(after_long_help = client::STAT_EXAMPLES)]
+    Stat(client::StatArgs),
+    /// Remove files and folders on a server.
+    ///
+    /// Removes files, what globs match, and with -r folders.
+    #[command(after_long_help = client::RM_EXAMPLES)]
+    Rm(client::RmArgs),
+    /// Copy files and folders on a server.
+    ///
+    /// Copies files and folders with all that is in them to another name or folder of the same server.
+    #[command(after_long_help = client::COPY_EXAMPLES)]
+    Cp(client::CopyArgs),
+    /// Move or rename files and folders on a server.
+    ///
+    /// Moves files and folders with all that is in them, at once, to another name or folder of the same server.
+    #[command(after_long_help = client::COPY_EXAMPLES)]
+    Mv(client::CopyArgs),
+    /// Add up the sizes of folders on a server.
+    ///
+    /// Adds up the files below a folder and their bytes; the server counts.
+    #[command(after_long_help = client::DU_EXAMPLES, disable_help_flag = true)]
+    Du(client::DuArgs),
     /// Check a configuration file, and explain its mistakes.
     ///
     /// Reads a configuration file as `serve --config` would, checks every key, unit and range, and opens nothing.
@@ -228,6 +277,36 @@ mod tests {
             ("check-config", &["<FILE>", "MOONGATE_CONFIG"]),
             ("fsck", &["<DIR>", "--repair", "--json"]),
             ("version", &["--json"]),
+            (
+                "put",
+                &[
+                    "--jobs",
+                    "--unpack",
+                    "--fast",
+                    "--json",
+                    "MOONGATE_URL",
+                    "moongate://HOST:PORT/path",
+                    "  3  the server",
+                ],
+            ),
+            (
+                "get",
+                &[
+                    "--jobs",
+                    "--tar <FILE>",
+                    "--again",
+                    "--retries",
+                    "MOONGATE_URL",
+                    "mg:/path",
+                    "130",
+                ],
+            ),
+            ("ls", &["-l", "-R", "-h", "--json", "--help"]),
+            ("stat", &["--json"]),
+            ("rm", &["--recursive", "--force"]),
+            ("cp", &["--force"]),
+            ("mv", &["--force"]),
+            ("du", &["-h", "--json"]),
         ] {
             let mut root = Cli::command();
             root.build();
@@ -245,6 +324,22 @@ mod tests {
                     "{name} --help does not mention {text}:\n{help}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_server_is_an_address_or_a_mistake() {
+        assert!(parse("moongate ls --server moongate://h:1 /a").is_ok());
+        for line in [
+            "moongate ls --server https://h",
+            "moongate put a",
+            "moongate put -j 0 a /b",
+        ] {
+            assert_eq!(
+                parse(line).unwrap_err().exit_code(),
+                i32::from(EXIT_USAGE),
+                "{line}"
+            );
         }
     }
 

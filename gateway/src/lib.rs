@@ -1,6 +1,7 @@
 //! The gateway: every way in to the haystack, in one program.
 //!
-//! **Owns:** the protocols ([`protocol`]), HTTP and its limits ([`http`]), files by path ([`files`]), the configuration ([`config`]), the command line ([`cli`]), archives
+//! **Owns:** the protocols ([`protocol`]), HTTP and its limits ([`http`]), files by path ([`files`]), the configuration ([`config`]), the
+//! command line ([`cli`]) and its clients ([`client`]), archives
 //! as they stream ([`archive`]), pictures made on read ([`transform`]) and metrics ([`metrics`]). **Refuses to own:** how images are stored ([`moongate_haystack`]).
 //!
 //! **Life of a request:** [`http::server`] takes the connection and its limits; [`protocol::image::serve`] routes, counts and logs it; a
@@ -10,6 +11,7 @@
 
 pub mod archive;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod files;
 pub mod fsck;

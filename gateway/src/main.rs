@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use moongate::cli::{CheckConfigArgs, Cli, Command, EXIT_PROBLEMS, ServeArgs, VersionArgs};
 use moongate::config::Config;
-use moongate::{fsck, log, serve};
+use moongate::{client, fsck, log, serve};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -16,6 +16,9 @@ fn main() -> ExitCode {
         Command::CheckConfig(args) => check_config(&args),
         Command::Fsck(args) => fsck::run(&args).map(ExitCode::from),
         Command::Version(args) => version(&args),
+        command => client::run(&command)
+            .map_err(Into::into)
+            .map(|code| code.unwrap_or(ExitCode::SUCCESS)),
     };
     done.unwrap_or_else(|error| {
         eprintln!("moongate: {error:#}");
