@@ -13,7 +13,7 @@ stop() {
     fi
 }
 trap 'stop; rm -rf "$work"' EXIT
-ln -s "$repo/docs" "$work/docs"
+cp -r "$repo/docs" "$work/docs"
 cd "$work"
 
 # The shell blocks of a section of the README.
@@ -28,7 +28,7 @@ exec 3< <(exec "$moongate" serve --image-listen 127.0.0.1:0 --file-listen 127.0.
 gateway=$!
 IFS= read -r ready <&3 || die "the gateway did not start: $(cat "$work/log")"
 field() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" <<<"$ready"; }
-here=(sed -e "s/127\.0\.0\.1:9333/$(field image)/g" -e "s/127\.0\.0\.1:9320/$(field admin)/g")
+here=(sed -e "s/127\.0\.0\.1:9333/$(field image)/g" -e "s/127\.0\.0\.1:8888/$(field file)/g" -e "s/127\.0\.0\.1:9320/$(field admin)/g")
 
 cat >prelude <<'PRELUDE'
 set -euo pipefail
@@ -47,7 +47,7 @@ $(cat answers output 2>/dev/null)"
 }
 
 : >answers
-run "A first minute" 12
+run "A first minute" 16
 if grep -vE '^2[0-9][0-9] ' answers; then die "README.md: answers that are not 2xx"; fi
 cmp -s docs/moon.jpg moon.jpg || die "README.md: the image that was read is not the image that was stored"
 stop
