@@ -97,8 +97,11 @@ pub enum OneBit {
 /// The one flipped bit that explains a seal that does not hold. `None` if there is none, or none can be told: with one byte of seal
 /// some bit would explain anything.
 pub fn one_flipped_bit(before: &[u8], after: &[u8], offset: u64, stored: &[u8]) -> Option<OneBit> {
-    let stored = u32::from_be_bytes(stored.get(..CRC32C_BYTES)?.try_into().ok()?);
-    let difference = padding(before, after, offset).crc32c ^ stored;
+    let Seal::Crc32c(wanted) = seal(before, after, offset, stored.len()) else {
+        return None;
+    };
+    let found = u32::from_be_bytes(stored.get(..CRC32C_BYTES)?.try_into().ok()?);
+    let difference = wanted ^ found;
     if difference.is_power_of_two() {
         return Some(OneBit::OfTheSeal);
     }
@@ -141,7 +144,7 @@ mod tests {
     #[test]
     fn one_flipped_bit_is_told() {
         let mut stored = Vec::new();
-        write(&padding(b"head", b"tail", 64), 6, &mut stored);
+        write(&seal(b"head", b"tail", 64, 6), 6, &mut stored);
         let told =
             |head: &[u8], tail: &[u8], stored: &[u8]| one_flipped_bit(head, tail, 64, stored);
         let bit = Bit {
