@@ -25,4 +25,4 @@ if [ "${1:-}" != test ]; then
 fi
 shift
 cd "$repo/clients/python"
-MOONGATE_BIN="${MOONGATE_BIN:-$moongate}" "$venv/bin/python" -m pytest -q -p no:cacheprovider "$@"
+PYTHONDONTWRITEBYTECODE=1 MOONGATE_BIN="${MOONGATE_BIN:-$moongate}" "$venv/bin/python" -m pytest -q -p no:cacheprovider "$@"

@@ -104,13 +104,13 @@ pub enum Command {
     /// Sends files, folders with all that is in them, globs, or standard input (-) to the file port of a server. Small
     /// files go together in batches over several streams, large ones alone. What was stored is compared with what was
     /// sent (CRC-32C).
-    #[command(after_long_help = client::PUT_EXAMPLES)]
+    #[command(after_long_help = client::PUT_EXAMPLES, override_usage = "moongate put [OPTIONS] SRC... URL")]
     Put(client::PutArgs),
     /// Fetch files and folders from a server.
     ///
     /// Fetches files, folders with all that is in them, or what globs match from the file port of a server, to a folder,
     /// a file, or standard output (-). Small files come together in batches over several streams, large ones alone.
-    #[command(after_long_help = client::GET_EXAMPLES)]
+    #[command(after_long_help = client::GET_EXAMPLES, override_usage = "moongate get [OPTIONS] URL... DEST\n       moongate get [OPTIONS] --tar FILE URL")]
     Get(client::GetArgs),
     /// List folders on a server.
     ///
@@ -130,12 +130,12 @@ pub enum Command {
     /// Copy files and folders on a server.
     ///
     /// Copies files and folders with all that is in them to another name or folder of the same server.
-    #[command(after_long_help = client::COPY_EXAMPLES)]
+    #[command(after_long_help = client::COPY_EXAMPLES, override_usage = "moongate cp [OPTIONS] URL... URL")]
     Cp(client::CopyArgs),
     /// Move or rename files and folders on a server.
     ///
     /// Moves files and folders with all that is in them, at once, to another name or folder of the same server.
-    #[command(after_long_help = client::COPY_EXAMPLES)]
+    #[command(after_long_help = client::COPY_EXAMPLES, override_usage = "moongate mv [OPTIONS] URL... URL")]
     Mv(client::CopyArgs),
     /// Add up the sizes of folders on a server.
     ///

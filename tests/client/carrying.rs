@@ -139,6 +139,10 @@ fn globs_match_there_and_here() {
     shell.expect(0, &["get", "/g/**/0001?.jpg", "flat/"]);
     assert_eq!(read_tree(&shell.path("flat")).len(), 10);
     shell.expect(1, &["get", "/g/nothing*", "flat/"]);
+    // Two of one name cannot both be there, or here.
+    shell.expect(0, &["put", "g/s1/00001.jpg", "/g/s2/"]);
+    shell.expect(1, &["get", "/g/s*/00001.jpg", "flat/"]);
+    shell.expect(2, &["put", "g/s1/00001.jpg", "./g/s1/00001.jpg", "/g/s2/"]);
     shell.expect(0, &["rm", "/g/s1/*"]);
     assert_eq!(shell.expect(0, &["ls", "/g/s1"]), "");
 }

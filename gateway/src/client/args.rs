@@ -42,11 +42,12 @@ Examples:
   moongate put photos/ /archive/2026       what is in it: /archive/2026/...
   moongate put 'raw/*.png' raw/*.json moongate://10.0.0.5:8888/train/
   mysqldump db | moongate put - /backup/db.sql
-  moongate put --unpack train.tar.gz /train/    (its entries become files; - reads a tar from standard input)
+  moongate put --unpack train.tar.gz /train/       its entries become files; - reads standard input
 
-What is there already with the same size and CRC-32C is not sent again: to resume, run the same command.
-Where it goes: URL with a slash at its end, or several SRC: into that folder, under SRC's name (SRC with a slash at its
-end: only what is in it). URL without: that is its new name."
+What is there already with the same size and CRC-32C is not sent again: to go on after an
+interruption, run the same command.
+Where it goes: URL with a slash at its end, or several SRC: into that folder, under SRC's name (of
+SRC with a slash at its end only what is in it). URL without a slash: that is its new name."
 );
 
 /// Help of `get`.
@@ -60,8 +61,10 @@ Examples:
   moongate get /backup/db.sql - | mysql db
   moongate get --tar - /train/ | tar tv
 
-What is here already with the same size and CRC-32C is not fetched again: to resume, run the same command.
-Files are written under another name first and renamed when they are whole and their checksum is right.
+What is here already with the same size and CRC-32C is not fetched again: to go on after an
+interruption, run the same command.
+Files are written under another name first, and renamed when they are whole and their checksum is
+right.
 In a URL, * and ? and [abc] match within a name, ** any folders; quote them from the shell."
 );
 
@@ -152,7 +155,7 @@ pub struct Carrying {
 #[derive(Clone, Debug, Args)]
 pub struct PutArgs {
     /// Files, folders, globs or - (standard input), and last the address
-    #[arg(value_names = ["SRC", "URL"], num_args = 2.., required = true)]
+    #[arg(value_name = "SRC... URL", num_args = 2.., required = true)]
     pub paths: Vec<String>,
     /// What `get` takes too.
     #[command(flatten)]
@@ -182,7 +185,7 @@ pub struct PutArgs {
 #[derive(Clone, Debug, Args)]
 pub struct GetArgs {
     /// Addresses with globs, and last the folder or file here, or - (standard output)
-    #[arg(value_names = ["URL", "DEST"], num_args = 1.., required = true)]
+    #[arg(value_name = "URL... DEST", num_args = 1.., required = true)]
     pub paths: Vec<String>,
     /// What `put` takes too.
     #[command(flatten)]
@@ -253,7 +256,7 @@ pub struct RmArgs {
 #[derive(Clone, Debug, Args)]
 pub struct CopyArgs {
     /// Addresses with globs, and last where it goes: into it where it ends in a slash, else to this name
-    #[arg(value_names = ["URL", "URL"], num_args = 2.., required = true)]
+    #[arg(value_name = "URL... URL", num_args = 2.., required = true)]
     pub urls: Vec<String>,
     /// Server, and retries.
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! `moongate get`: what comes where, and the streams that carry it.
 
+use std::collections::HashSet;
 use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -115,8 +116,10 @@ async fn find(
     dest: &str,
     files: &mpsc::Sender<Wanted>,
 ) -> Result<(), ClientError> {
+    let mut taken = HashSet::new();
     for address in &from {
-        match find_from(download, address, from.len(), dest, files).await {
+        let goes = |entry: &Entry| goes_into(dest, from.len(), address, entry);
+        match find_from(download, address, dest, goes, &mut taken, files).await {
             Err(error) if error.is_unreachable() => return Err(error),
             Err(error) => download
                 .report
@@ -131,19 +134,29 @@ async fn find(
 async fn find_from(
     download: &Download,
     address: &Address,
-    sources: usize,
     dest: &str,
+    goes_into: impl Fn(&Entry) -> bool,
+    taken: &mut HashSet<PathBuf>,
     files: &mpsc::Sender<Wanted>,
 ) -> Result<(), ClientError> {
     for entry in expand::there(&download.remote, address).await? {
-        let into = goes_into(dest, sources, address, &entry);
         let contents = entry.is_folder() && (address.folder_form || entry.name().is_empty());
-        let target = match into && !contents {
+        let target = match goes_into(&entry) && !contents {
             true => {
                 part::below(Path::new(dest), entry.name()).ok_or_else(|| unsafe_name(&entry))?
             }
             false => PathBuf::from(dest),
         };
+        if !contents && !taken.insert(target.clone()) {
+            let text = format!(
+                "{} is what another of this name is fetched to: use two folders",
+                target.display()
+            );
+            download
+                .report
+                .item(&entry.full_path, &Outcome::Failed(text));
+            continue;
+        }
         match entry.is_folder() {
             true => find_below(download, &entry.full_path, &target, files).await?,
             false => want(download, &entry, target, files).await,

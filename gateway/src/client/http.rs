@@ -274,7 +274,10 @@ fn reason(text: &[u8], status: StatusCode) -> String {
     let text = error.map_or_else(|| String::from_utf8_lossy(text), Into::into);
     let text = text.trim();
     if text.is_empty() || text.starts_with('<') {
-        return status.canonical_reason().unwrap_or("refused").to_owned();
+        return match status {
+            StatusCode::NOT_FOUND => "nothing is there".to_owned(),
+            status => status.canonical_reason().unwrap_or("refused").to_owned(),
+        };
     }
     let text = text.get(..text.floor_char_boundary(REASON_BYTES_MAX));
     text.unwrap_or_default().replace('\n', " ")
@@ -329,6 +332,7 @@ mod tests {
         assert_eq!(reason(br#"{"error":"is a folder"}"#, status), "is a folder");
         assert_eq!(reason(b"plain\ntext\n", status), "plain text");
         assert_eq!(reason(b"", status), "Conflict");
+        assert_eq!(reason(b"", StatusCode::NOT_FOUND), "nothing is there");
         assert_eq!(reason(b"<html>", status), "Conflict");
     }
 

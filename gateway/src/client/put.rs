@@ -125,13 +125,16 @@ fn plan(sources: &[String], to: &Address, report: &Report) -> Result<Plan, Clien
     }
     let named = paths.iter().map(|path| path.to_string_lossy().into_owned());
     if into {
-        let sources = named.map(|path| Source {
-            name: name_in(&path),
-            path,
-        });
+        let sources: Vec<_> = named
+            .map(|path| Source {
+                name: name_in(&path),
+                path,
+            })
+            .collect();
+        check_names(&sources)?;
         return Ok(Plan {
             base: to.path.clone(),
-            sources: sources.collect(),
+            sources,
         });
     }
     let is_folder = paths.iter().any(|path| path.is_dir());
@@ -147,6 +150,21 @@ fn plan(sources: &[String], to: &Address, report: &Report) -> Result<Plan, Clien
         base,
         sources: sources.collect(),
     })
+}
+
+/// Two files of one name would be one there, and which of them is left to chance.
+fn check_names(sources: &[Source]) -> Result<(), ClientError> {
+    let mut seen = HashMap::new();
+    for source in sources.iter().filter(|source| !source.name.is_empty()) {
+        if let Some(other) = seen.insert(&source.name, &source.path) {
+            let text = format!(
+                "{other} and {} would both be {}: send them to two folders",
+                source.path, source.name
+            );
+            return Err(ClientError::Usage(text));
+        }
+    }
+    Ok(())
 }
 
 /// The name that a path has in the folder it goes into; none for what is in a folder (`photos/`, `.`).
@@ -315,6 +333,16 @@ mod tests {
             plan.base,
             plan.sources.into_iter().map(|source| source.name).collect(),
         )
+    }
+
+    #[test]
+    fn two_sources_of_one_name_are_refused() {
+        let source = |path: &str| Source {
+            name: name_in(path),
+            path: path.to_owned(),
+        };
+        assert!(check_names(&["a/x", "b/x"].map(source)).is_err());
+        assert!(check_names(&["a/x", "b/y", "a/", "b/"].map(source)).is_ok());
     }
 
     #[test]

@@ -172,10 +172,17 @@ impl Upload {
 
     /// Sends small files in one request, and those that were not answered for again.
     async fn batch(&self, loaded: Vec<Loaded>) -> Result<(), ClientError> {
-        let mut left: HashMap<String, Loaded> = loaded
-            .into_iter()
-            .map(|loaded| (loaded.file.name.clone(), loaded))
-            .collect();
+        let mut left: HashMap<String, Loaded> = HashMap::new();
+        for loaded in loaded {
+            if let Some(other) = left.insert(loaded.file.name.clone(), loaded) {
+                let text =
+                    "is to be stored under the same name as another file: send them to two folders";
+                self.report.item(
+                    &other.file.path.to_string_lossy(),
+                    &Outcome::Failed(text.to_owned()),
+                );
+            }
+        }
         let mut patience = self.remote.patience();
         while !left.is_empty() {
             let before = left.len();
