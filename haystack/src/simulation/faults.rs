@@ -139,6 +139,7 @@ impl World {
             _ => record.offset as u64 + self.rng.below((record.end - record.offset) as u64),
         };
         let kind = self.rng.below(6);
+        let hits_length = (12..16).contains(&(offset - record.offset as u64));
         let mut places = vec![offset];
         match kind {
             0..=2 => places.extend(offset + 1..(offset + WIDE_BYTES).min(record.end as u64)),
@@ -153,7 +154,8 @@ impl World {
         self.slots[at].flip = Some(Flip {
             key: record.key,
             unindexed: self.power_was_lost,
-            wide: kind <= 2,
+            // Without its length, and with a commit record that decayed as well, the commit is known only by what stands behind it.
+            wide: kind <= 2 || (kind == 3 && hits_length),
         });
         for offset in places {
             let bit = self.rng.below(8) as u8;
