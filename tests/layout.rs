@@ -31,7 +31,7 @@ const ARROWS: [(&str, &[&str]); 4] = [
     ("disk", &[]),
     ("filer", &[]),
     ("haystack", &["moongate-disk"]),
-    ("gateway", &["moongate-disk", "moongate-haystack"]),
+    ("gateway", &["moongate-disk", "moongate-filer", "moongate-haystack"]),
 ];
 
 fn root() -> PathBuf {
