@@ -26,6 +26,8 @@ const LOG_LINES_SHOWN: usize = 60;
 const DEFAULTS: &str = "\
 [image]
 listen = '127.0.0.1:0'
+[file]
+listen = '127.0.0.1:0'
 [admin]
 listen = '127.0.0.1:0'
 [haystack]
@@ -130,6 +132,11 @@ impl Gateway {
     /// Address of the image port.
     pub fn image(&self) -> SocketAddr {
         self.process().image
+    }
+
+    /// Address of the file port.
+    pub fn file(&self) -> SocketAddr {
+        self.process().file
     }
 
     /// Address of the admin port.
