@@ -5,8 +5,11 @@
 //! are meant to be.
 #![allow(clippy::unwrap_used)]
 
+mod batches;
+mod crash;
 mod names;
 mod rfc9110;
 mod rows_change;
 mod rows_list;
 mod rows_write;
+mod space;
