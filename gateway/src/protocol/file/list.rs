@@ -216,8 +216,13 @@ impl Lister {
         out.push("\",\"Path\":");
         out.json(&json!(self.path.as_str()));
         out.push(",\"Entries\":");
-        for item in self.filer.list(&self.path, self.wish.clone(), now_ns())? {
+        let mut more = false;
+        for item in self.filer.list(&self.path, self.one_more(), now_ns())? {
             let (name, entry) = item?;
+            if self.wish.limit == Some(count) {
+                more = true;
+                break;
+            }
             out.push(if count == 0 { "[" } else { "," });
             let path = self.full_path(name.as_str(), &mut path);
             out.entry(&Described {
@@ -233,12 +238,18 @@ impl Lister {
         let limit = self.wish.limit.unwrap_or(LIMIT);
         let last = last.as_ref().map_or("", |name| name.as_str());
         out.push(&format!(
-            ",\"Limit\":{limit},\"LastFileName\":{},\"ShouldDisplayLoadMore\":{},\"EmptyFolder\":{}}}",
+            ",\"Limit\":{limit},\"LastFileName\":{},\"ShouldDisplayLoadMore\":{more},\"EmptyFolder\":{}}}",
             json!(last),
-            count > 0 && count >= limit,
-            count == 0 && self.wish.after.is_none()
+            count == 0 && !more && self.wish.after.is_none()
         ));
         Ok(())
+    }
+
+    /// The wish, for one entry beyond the limit: it tells whether there are more.
+    fn one_more(&self) -> ListOptions {
+        let mut wish = self.wish.clone();
+        wish.limit = wish.limit.map(|limit| limit.saturating_add(1));
+        wish
     }
 
     fn as_lines(&self, out: &mut Out) -> Result<(), FilerError> {
@@ -280,16 +291,20 @@ impl Lister {
     fn as_page(&self, out: &mut Out) -> Result<(), FilerError> {
         page::head(&self.path, &mut out.bytes);
         let link = page::link(&self.path);
-        let (mut count, mut last) = (0, None);
-        for item in self.filer.list(&self.path, self.wish.clone(), now_ns())? {
+        let (mut count, mut last, mut more) = (0, None, false);
+        for item in self.filer.list(&self.path, self.one_more(), now_ns())? {
             let (name, entry) = item?;
+            if self.wish.limit == Some(count) {
+                more = true;
+                break;
+            }
             page::row(&link, &name, &entry, &mut out.bytes);
             out.pace()?;
             count += 1;
             last = Some(name);
         }
-        let more = last.filter(|_| self.wish.limit.is_some_and(|limit| count >= limit));
-        page::foot(count, more.as_ref(), &mut out.bytes);
+        let last = last.filter(|_| more);
+        page::foot(count, last.as_ref(), &mut out.bytes);
         Ok(())
     }
 }
