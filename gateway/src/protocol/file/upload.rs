@@ -36,6 +36,8 @@ const KEPT: [(&str, header::HeaderName); 3] = [
     ("Content-Disposition", header::CONTENT_DISPOSITION),
 ];
 const MODE: u32 = 0o660;
+/// The longest file, holes counted: lengths stay exact in JSON, and sums of offsets cannot overflow.
+const FILE_BYTES_MAX: u64 = 1 << 50;
 
 /// What is said of a stored file.
 #[derive(Debug, Serialize)]
@@ -180,10 +182,10 @@ fn how(op: Option<&str>, offset: Option<&str>) -> Result<How, FileError> {
         (Some(other), _) => Err(FileError::BadRequest(format!(
             "op={other:?} is not known: only append is"
         ))),
-        (None, Some(offset)) => match offset.parse() {
-            Ok(offset) => Ok(How::At(offset)),
-            Err(_) => Err(FileError::BadRequest(format!(
-                "offset={offset:?} is not a number"
+        (None, Some(given)) => match given.parse() {
+            Ok(offset) if offset < FILE_BYTES_MAX => Ok(How::At(offset)),
+            _ => Err(FileError::BadRequest(format!(
+                "offset={given:?} is not a number below {FILE_BYTES_MAX}"
             ))),
         },
         (None, None) => Ok(How::Replace),
@@ -318,6 +320,12 @@ async fn form(
             (Some(name), true) => ask.target.path.join(&Name::parse(name)?)?,
             _ => place(gateway, &ask, name.as_deref()).await?,
         };
+        if name.is_none() && path != ask.target.path {
+            return Err(FileError::BadRequest(
+                "a file for a folder needs a name: filename=\"a.jpg\" in its part of the form"
+                    .into(),
+            ));
+        }
         let mime = part
             .content_type
             .filter(|mime| mime != "application/octet-stream")
