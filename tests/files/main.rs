@@ -5,11 +5,15 @@
 //! are meant to be.
 #![allow(clippy::unwrap_used)]
 
+mod archives;
 mod batches;
 mod crash;
+mod hostile;
 mod names;
 mod rfc9110;
 mod rows_change;
 mod rows_list;
 mod rows_write;
+mod scale;
+mod shards;
 mod space;

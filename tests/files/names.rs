@@ -121,6 +121,19 @@ fn slashes_that_repeat_count_as_one() {
 }
 
 #[test]
+fn names_of_health_checks_are_names_like_others() {
+    let gateway = Gateway::fresh("");
+    let files = gateway.files();
+    for path in ["/healthz", "/readyz"] {
+        files.get(path).status(200).empty();
+        files.put(path, b"mine");
+        files.assert_has(path, b"mine");
+        files.delete(path).status(204);
+        files.get(path).status(200).empty();
+    }
+}
+
+#[test]
 fn lists_refuse_what_paths_refuse() {
     let gateway = Gateway::fresh("");
     let files = gateway.files();
