@@ -6,11 +6,13 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use moongate_filer::{FilePath, Filer, FilerError, ListOptions, Name, Pattern};
 use moongate_haystack::store::now_ns;
 use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::entry_json::{self, Described};
 use super::{Ask, page};
 use crate::files::FileError;
 use crate::http::body::FrameSender;
+use crate::http::intake::IntakeError;
 use crate::http::{Body, Response};
 use crate::state::Gateway;
 
@@ -57,7 +59,9 @@ pub async fn folder(gateway: &Arc<Gateway>, ask: Ask<'_>) -> Result<Response, Fi
         Form::Lines => JSON_LINES,
         Form::Page => HTML,
     };
-    let body = streamed(move |out| match (form, recursive) {
+    let turn = gateway.files.listing_turn().await;
+    let turn = turn.ok_or(IntakeError::Busy)?;
+    let body = streamed(turn, move |out| match (form, recursive) {
         (Form::Json, _) => lister.as_json(out),
         (Form::Lines, false) => lister.as_lines(out),
         (Form::Lines, true) => lister.tree_as_lines(out),
@@ -135,9 +139,13 @@ fn wish(ask: &Ask<'_>, form: Form) -> Result<ListOptions, FileError> {
 }
 
 /// Runs `write` on a thread of its own and streams what it writes. What breaks off cuts the connection: no listing is short unseen.
-fn streamed(write: impl FnOnce(&mut Out) -> Result<(), FilerError> + Send + 'static) -> Body {
+fn streamed(
+    turn: OwnedSemaphorePermit,
+    write: impl FnOnce(&mut Out) -> Result<(), FilerError> + Send + 'static,
+) -> Body {
     let (sender, body) = Body::frames(PIECES_WAITING);
     tokio::task::spawn_blocking(move || {
+        let _turn = turn;
         let mut out = Out {
             bytes: Vec::with_capacity(PIECE_BYTES * 2),
             sender,
