@@ -36,6 +36,8 @@ const KEPT: [(&str, header::HeaderName); 3] = [
     ("Content-Disposition", header::CONTENT_DISPOSITION),
 ];
 const MODE: u32 = 0o660;
+/// `Seaweed-*` and other headers that are kept with a file, together.
+const EXTENDED_BYTES_MAX: usize = 64 << 10;
 /// The longest file, holes counted: lengths stay exact in JSON, and sums of offsets cannot overflow.
 const FILE_BYTES_MAX: u64 = 1 << 50;
 
@@ -119,12 +121,14 @@ impl Wish {
                 .clone_from(&gateway.config.file.collection);
         }
         let (now_ns, mode) = (now_ns(), mode(query.get_set("mode"))?);
+        let extended = extended(ask.headers);
+        check_extended(&extended)?;
         let attributes = Attributes {
             mode,
             mtime_ns: now_ns,
             crtime_ns: now_ns,
             ttl_secs: u32::try_from(ttl.secs()).unwrap_or(u32::MAX),
-            extended: extended(ask.headers),
+            extended,
             ..Attributes::default()
         };
         Ok(Self {
@@ -206,6 +210,23 @@ pub fn extended(headers: &HeaderMap) -> BTreeMap<String, Vec<u8>> {
         ))
     });
     kept.chain(tags).collect()
+}
+
+/// They come back as headers with each read, and clients take only so much of those.
+///
+/// # Errors
+/// They are too long together.
+pub fn check_extended(extended: &BTreeMap<String, Vec<u8>>) -> Result<(), FileError> {
+    let bytes: usize = extended
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    if bytes > EXTENDED_BYTES_MAX {
+        return Err(FileError::BadRequest(format!(
+            "the Seaweed-* headers of a file are at most {EXTENDED_BYTES_MAX} bytes together: take some away with DELETE ?tagging=Name"
+        )));
+    }
+    Ok(())
 }
 
 /// As Go spells headers.
