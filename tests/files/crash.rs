@@ -179,16 +179,16 @@ fn acknowledged_changes_survive_kills() {
     }
     assert!(changes > 0);
     // The changes that were cut short are taken up again, and nothing that is named goes.
-    for n in 0..WRITERS {
-        assert_eq!(found(&gateway, &format!("/w{n}")), all[n].tree);
+    for (n, known) in all.iter().enumerate() {
+        assert_eq!(found(&gateway, &format!("/w{n}")), known.tree);
     }
     gateway
         .get("/vol/vacuum?garbageThreshold=0.0001")
         .status(200);
     gateway.terminate();
     gateway.restart();
-    for n in 0..WRITERS {
-        assert_eq!(found(&gateway, &format!("/w{n}")), all[n].tree);
+    for (n, known) in all.iter().enumerate() {
+        assert_eq!(found(&gateway, &format!("/w{n}")), known.tree);
     }
     gateway.assert_serving();
 }
