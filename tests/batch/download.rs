@@ -235,7 +235,7 @@ fn names_are_safe_and_each_comes_once() {
 fn what_is_stored_as_gzip_comes_unpacked() {
     let gateway = Gateway::fresh("");
     let text = payload::text(200_000);
-    let list = stored(&gateway, &vec![("a.txt".into(), text.clone())]);
+    let list = stored(&gateway, &[("a.txt".into(), text.clone())]);
     assert!(untar(&archive(&gateway, "", &list).body) == [("a.txt".to_owned(), text)]);
 }
 
