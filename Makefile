@@ -6,7 +6,7 @@ in_env = . scripts/environment.sh && cd "$$repo" &&
 cargo = $(in_env) cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-images test-batch test-simulation bench fmt lint docs
+.PHONY: help run test test-images test-batch test-files test-simulation bench fmt lint docs
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @
@@ -26,6 +26,11 @@ test-batch: ## The end-to-end tests of batches, of the command line's clients an
 	@scripts/install.sh python3-venv tar unzip libarchive-tools
 	@$(cargo) build --release -p moongate
 	@$(cargo) test --release -p moongate-tests --test batch --test client $(ARGS)
+
+test-files: ## The end-to-end tests of the file port alone; MOONGATE_TEST_SCALE=full is what CI runs
+	@scripts/install.sh python3 tar unzip libarchive-tools
+	@$(cargo) build --release -p moongate
+	@$(cargo) test --release -p moongate-tests --test files $(ARGS)
 
 test-simulation: ## The simulation alone; MOONGATE_SIM_SEEDS=100000 runs longer, MOONGATE_SIM_SEED=7 replays one
 	@scripts/install.sh

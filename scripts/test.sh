@@ -20,6 +20,8 @@ fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 tests() {
+    # The large folders as large as they are meant to be: about a minute and a half.
+    MOONGATE_TEST_SCALE=${MOONGATE_TEST_SCALE:-full} \
     "${as_root[@]}" cargo test --release "${locked[@]}" --workspace --no-fail-fast 2>&1 | tee "$log"
 }
 examples() {

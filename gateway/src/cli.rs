@@ -188,7 +188,7 @@ pub struct ServeArgs {
     pub image_listen: Option<SocketAddr>,
     /// Address of the file port, IP:PORT [default: 127.0.0.1:8888]
     ///
-    /// Accepted and checked, but nothing listens there yet: it opens in a later version.
+    /// Port 0 takes a free one, and the log tells which. Anything but loopback needs --allow-anonymous.
     #[arg(long, value_name = "ADDR")]
     pub file_listen: Option<SocketAddr>,
     /// Address of the operator's port (health, metrics, status), IP:PORT [default: 127.0.0.1:9320]

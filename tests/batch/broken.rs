@@ -4,7 +4,7 @@ use moongate_tests::http::{Connection, Part, Request, multipart_body};
 use moongate_tests::{Gateway, payload};
 use rand::Rng;
 
-use crate::archives::{
+use moongate_tests::archives::{
     self, Files, Lines, assert_stored, dechunk, gzip, many, samples, split_head, tar, zstd_of,
 };
 

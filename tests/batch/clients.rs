@@ -5,7 +5,7 @@ use std::time::Duration;
 use moongate_tests::http::{Connection, Request};
 use moongate_tests::{Gateway, payload, wait};
 
-use crate::archives::{Files, Lines, many, stored, tar, upload, zstd_of};
+use moongate_tests::archives::{Files, Lines, many, stored, tar, upload, zstd_of};
 
 /// Above what an idle gateway takes.
 const GROWTH_BYTES_MAX: u64 = 160 << 20;

@@ -6,7 +6,7 @@ use moongate_tests::{Gateway, payload};
 use rand::Rng;
 use serde_json::Value;
 
-use crate::archives::{dechunk, many, split_head, tar, upload};
+use moongate_tests::archives::{dechunk, many, split_head, tar, upload};
 
 #[test]
 fn every_line_that_was_received_is_durable() {

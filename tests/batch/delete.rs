@@ -4,7 +4,7 @@ use moongate_tests::Gateway;
 use moongate_tests::http::Request;
 use serde_json::Value;
 
-use crate::archives::{Lines, many, stored};
+use moongate_tests::archives::{Lines, many, stored};
 
 fn delete(list: &[String]) -> Request {
     Request::new("POST", "/batch/delete").body(list.join("\n").as_bytes())

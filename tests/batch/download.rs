@@ -6,8 +6,8 @@ use moongate_tests::http::{Request, Response};
 use moongate_tests::{Gateway, payload, volume};
 use serde_json::Value;
 
-use crate::archives::{Files, Lines, many, samples, stored, upload};
-use crate::tools;
+use moongate_tests::archives::{Files, Lines, many, samples, stored, upload};
+use moongate_tests::tools;
 
 fn get(query: &str, list: &[String]) -> Request {
     Request::new("POST", &format!("/batch/get{query}")).body(list.join("\n").as_bytes())
@@ -160,7 +160,8 @@ fn what_is_missing_is_named_at_the_end_and_counted_in_a_trailer() {
         .header("Connection", "close, TE");
     connection.write(&request.to_bytes()).unwrap();
     let answer = connection.receive_rest();
-    let (_, end) = crate::archives::dechunk(crate::archives::split_head(&answer).1);
+    let (_, end) =
+        moongate_tests::archives::dechunk(moongate_tests::archives::split_head(&answer).1);
     assert!(end.unwrap().to_lowercase().contains("moongate-errors: 3"));
 }
 
@@ -260,7 +261,7 @@ fn a_zip_of_more_entries_than_16_bits_can_count() {
     let gateway = Gateway::fresh("");
     let files = many(66_000);
     let response = gateway
-        .send(&upload("", &crate::archives::tar(&files)))
+        .send(&upload("", &moongate_tests::archives::tar(&files)))
         .status(200);
     let lines = Lines::of(&response);
     assert_eq!(lines.last["stored"], 66_000);

@@ -4,7 +4,7 @@ use moongate_tests::http::{Part, Request, multipart_body};
 use moongate_tests::{Gateway, payload};
 use rand::Rng;
 
-use crate::archives::{Lines, gzip, samples, tar, upload, zstd_of};
+use moongate_tests::archives::{Lines, gzip, samples, tar, upload, zstd_of};
 
 #[test]
 fn damaged_archives_are_answered_and_nothing_wrong_is_stored() {

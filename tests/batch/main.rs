@@ -3,12 +3,10 @@
 //! Each file is one area; each test's name is the fact that it holds.
 #![allow(clippy::unwrap_used)]
 
-mod archives;
 mod broken;
 mod clients;
 mod crash;
 mod delete;
 mod download;
 mod fuzz;
-mod tools;
 mod upload;

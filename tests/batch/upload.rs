@@ -3,8 +3,8 @@
 use moongate_tests::http::{Part, Request};
 use moongate_tests::{Gateway, payload};
 
-use crate::archives::{self, Lines, assert_stored, gzip, samples, tar, zstd_of};
-use crate::tools;
+use moongate_tests::archives::{self, Lines, assert_stored, gzip, samples, tar, zstd_of};
+use moongate_tests::tools;
 
 #[test]
 fn every_entry_is_told_in_order_and_is_there() {

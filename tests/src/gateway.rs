@@ -134,6 +134,11 @@ impl Gateway {
         self.process().image
     }
 
+    /// Address of the file port.
+    pub fn file(&self) -> SocketAddr {
+        self.process().file
+    }
+
     /// Address of the admin port.
     pub fn admin(&self) -> SocketAddr {
         self.process().admin

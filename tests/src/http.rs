@@ -180,6 +180,8 @@ pub struct Response {
     pub headers: Vec<(String, String)>,
     /// The body, with its transfer coding removed and nothing else.
     pub body: Vec<u8>,
+    /// Fields behind a chunked body.
+    pub trailers: Vec<(String, String)>,
 }
 
 impl Response {
@@ -190,6 +192,13 @@ impl Response {
             .iter()
             .filter(|(known, _)| known.eq_ignore_ascii_case(name));
         found.next().map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a trailer, whatever its case.
+    pub fn trailer(&self, name: &str) -> Option<&str> {
+        let mut found = self.trailers.iter();
+        let found = found.find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
     }
 
     /// The value of a header that must be there.

@@ -6,10 +6,13 @@
 //! and volume format, RFC 9110, RFC 9112).
 
 pub mod api;
+pub mod archives;
+pub mod files;
 pub mod gateway;
 pub mod http;
 pub mod payload;
 pub mod small_disk;
+pub mod tools;
 pub mod volume;
 pub mod wait;
 

@@ -21,11 +21,16 @@ use std::time::Duration;
 use anyhow::Context as _;
 use moongate_filer::{Filer, FilerError, RocksRows};
 use moongate_haystack::id::{Cookie, FileId, NeedleKey, VolumeId};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use self::shards::Shards;
 
 pub use error::FileError;
+
+/// Listings that are made at once: each takes a thread until its client has read it, and the others need threads too.
+const LISTINGS_MAX: usize = 64;
+/// How long a listing waits for its turn.
+const LISTING_WAIT: Duration = Duration::from_secs(5);
 
 /// The names, and who waits for something to be deleted.
 #[derive(Debug)]
@@ -34,6 +39,7 @@ pub struct Files {
     shards: Arc<Shards>,
     /// Woken when content has been released.
     released: Notify,
+    listings: Arc<Semaphore>,
 }
 
 impl Files {
@@ -53,6 +59,7 @@ impl Files {
             filer,
             shards: Arc::new(shards),
             released: Notify::new(),
+            listings: Arc::new(Semaphore::new(LISTINGS_MAX)),
         })
     }
 
@@ -64,6 +71,12 @@ impl Files {
     /// The filer itself, for threads that may wait.
     pub const fn filer(&self) -> &Arc<Filer> {
         &self.filer
+    }
+
+    /// Waits for the turn of a listing; it lasts until the permit is dropped. `None`: too many clients read theirs too slowly.
+    pub async fn listing_turn(&self) -> Option<OwnedSemaphorePermit> {
+        let turn = Arc::clone(&self.listings).acquire_owned();
+        tokio::time::timeout(LISTING_WAIT, turn).await.ok()?.ok()
     }
 
     /// Runs something on the filer where waiting for a disk holds up nobody.

@@ -29,6 +29,7 @@ pub struct Refusal {
 pub(super) struct Process {
     pub(super) child: Child,
     pub(super) image: SocketAddr,
+    pub(super) file: SocketAddr,
     pub(super) admin: SocketAddr,
     pub(super) ready_line: Value,
     pub(super) stderr: Captured,
@@ -77,6 +78,7 @@ impl Process {
         };
         Process {
             image: address("image"),
+            file: address("file"),
             admin: address("admin"),
             child,
             ready_line,

@@ -62,9 +62,10 @@ impl Connection {
             status,
             headers,
             body: Vec::new(),
+            trailers: Vec::new(),
         };
         if method != "HEAD" && status >= 200 && status != 204 && status != 304 {
-            response.body = self.receive_body(&response)?;
+            self.receive_body(&mut response)?;
         }
         Ok(response)
     }
@@ -109,39 +110,51 @@ impl Connection {
         Ok((status, lines.map(split_header).collect::<io::Result<_>>()?))
     }
 
-    fn receive_body(&mut self, response: &Response) -> io::Result<Vec<u8>> {
+    fn receive_body(&mut self, response: &mut Response) -> io::Result<()> {
         if response
             .header("Transfer-Encoding")
             .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
         {
-            return self.receive_chunks();
+            return self.receive_chunks(response);
         }
-        match response.header("Content-Length") {
+        response.body = match response.header("Content-Length") {
             Some(text) => {
                 let len_bytes = text
                     .parse()
                     .map_err(|_| broken(&format!("Content-Length {text:?}")))?;
-                self.take(len_bytes)
+                self.take(len_bytes)?
             }
-            None => Ok(self.receive_rest()),
-        }
+            None => self.receive_rest(),
+        };
+        Ok(())
     }
 
-    fn receive_chunks(&mut self) -> io::Result<Vec<u8>> {
-        let mut body = Vec::new();
+    fn receive_chunks(&mut self, response: &mut Response) -> io::Result<()> {
         loop {
-            let end = self.find(b"\r\n")?;
-            let line = String::from_utf8_lossy(&self.received[..end]).into_owned();
-            self.received.drain(..end + 2);
+            let line = self.line()?;
             let size = line.split(';').next().unwrap_or("");
             let size = usize::from_str_radix(size, 16)
                 .map_err(|_| broken(&format!("chunk size {line:?}")))?;
-            body.extend(self.take(size)?);
-            self.take(2)?;
             if size == 0 {
-                return Ok(body);
+                break;
             }
+            response.body.extend(self.take(size)?);
+            self.take(2)?;
         }
+        loop {
+            let line = self.line()?;
+            if line.is_empty() {
+                return Ok(());
+            }
+            response.trailers.push(split_header(&line)?);
+        }
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        let end = self.find(b"\r\n")?;
+        let line = String::from_utf8_lossy(&self.received[..end]).into_owned();
+        self.received.drain(..end + 2);
+        Ok(line)
     }
 
     fn take(&mut self, len_bytes: usize) -> io::Result<Vec<u8>> {

@@ -8,7 +8,7 @@ use moongate_haystack::store::now_ns;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
-use super::upload::{Wish, extended, title_case};
+use super::upload::{Wish, check_extended, extended, title_case};
 use super::{Ask, empty};
 use crate::files::{FileError, copy};
 use crate::http::Response;
@@ -244,7 +244,7 @@ async fn tag(gateway: &Arc<Gateway>, ask: Ask<'_>) -> Result<Response, FileError
     let tagged = gateway.files.change(move |filer| {
         filer.update(&path, now_ns(), |entry| {
             entry.attributes.extended.append(&mut tags);
-            Ok::<_, FilerError>(())
+            check_extended(&entry.attributes.extended)
         })
     });
     tagged.await?;

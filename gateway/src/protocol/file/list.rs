@@ -6,11 +6,13 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use moongate_filer::{FilePath, Filer, FilerError, ListOptions, Name, Pattern};
 use moongate_haystack::store::now_ns;
 use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::entry_json::{self, Described};
 use super::{Ask, page};
 use crate::files::FileError;
 use crate::http::body::FrameSender;
+use crate::http::intake::IntakeError;
 use crate::http::{Body, Response};
 use crate::state::Gateway;
 
@@ -57,7 +59,9 @@ pub async fn folder(gateway: &Arc<Gateway>, ask: Ask<'_>) -> Result<Response, Fi
         Form::Lines => JSON_LINES,
         Form::Page => HTML,
     };
-    let body = streamed(move |out| match (form, recursive) {
+    let turn = gateway.files.listing_turn().await;
+    let turn = turn.ok_or(IntakeError::Busy)?;
+    let body = streamed(turn, move |out| match (form, recursive) {
         (Form::Json, _) => lister.as_json(out),
         (Form::Lines, false) => lister.as_lines(out),
         (Form::Lines, true) => lister.tree_as_lines(out),
@@ -135,9 +139,13 @@ fn wish(ask: &Ask<'_>, form: Form) -> Result<ListOptions, FileError> {
 }
 
 /// Runs `write` on a thread of its own and streams what it writes. What breaks off cuts the connection: no listing is short unseen.
-fn streamed(write: impl FnOnce(&mut Out) -> Result<(), FilerError> + Send + 'static) -> Body {
+fn streamed(
+    turn: OwnedSemaphorePermit,
+    write: impl FnOnce(&mut Out) -> Result<(), FilerError> + Send + 'static,
+) -> Body {
     let (sender, body) = Body::frames(PIECES_WAITING);
     tokio::task::spawn_blocking(move || {
+        let _turn = turn;
         let mut out = Out {
             bytes: Vec::with_capacity(PIECE_BYTES * 2),
             sender,
@@ -216,8 +224,13 @@ impl Lister {
         out.push("\",\"Path\":");
         out.json(&json!(self.path.as_str()));
         out.push(",\"Entries\":");
-        for item in self.filer.list(&self.path, self.wish.clone(), now_ns())? {
+        let mut more = false;
+        for item in self.filer.list(&self.path, self.one_more(), now_ns())? {
             let (name, entry) = item?;
+            if self.wish.limit == Some(count) {
+                more = true;
+                break;
+            }
             out.push(if count == 0 { "[" } else { "," });
             let path = self.full_path(name.as_str(), &mut path);
             out.entry(&Described {
@@ -233,12 +246,18 @@ impl Lister {
         let limit = self.wish.limit.unwrap_or(LIMIT);
         let last = last.as_ref().map_or("", |name| name.as_str());
         out.push(&format!(
-            ",\"Limit\":{limit},\"LastFileName\":{},\"ShouldDisplayLoadMore\":{},\"EmptyFolder\":{}}}",
+            ",\"Limit\":{limit},\"LastFileName\":{},\"ShouldDisplayLoadMore\":{more},\"EmptyFolder\":{}}}",
             json!(last),
-            count > 0 && count >= limit,
-            count == 0 && self.wish.after.is_none()
+            count == 0 && !more && self.wish.after.is_none()
         ));
         Ok(())
+    }
+
+    /// The wish, for one entry beyond the limit: it tells whether there are more.
+    fn one_more(&self) -> ListOptions {
+        let mut wish = self.wish.clone();
+        wish.limit = wish.limit.map(|limit| limit.saturating_add(1));
+        wish
     }
 
     fn as_lines(&self, out: &mut Out) -> Result<(), FilerError> {
@@ -280,16 +299,20 @@ impl Lister {
     fn as_page(&self, out: &mut Out) -> Result<(), FilerError> {
         page::head(&self.path, &mut out.bytes);
         let link = page::link(&self.path);
-        let (mut count, mut last) = (0, None);
-        for item in self.filer.list(&self.path, self.wish.clone(), now_ns())? {
+        let (mut count, mut last, mut more) = (0, None, false);
+        for item in self.filer.list(&self.path, self.one_more(), now_ns())? {
             let (name, entry) = item?;
+            if self.wish.limit == Some(count) {
+                more = true;
+                break;
+            }
             page::row(&link, &name, &entry, &mut out.bytes);
             out.pace()?;
             count += 1;
             last = Some(name);
         }
-        let more = last.filter(|_| self.wish.limit.is_some_and(|limit| count >= limit));
-        page::foot(count, more.as_ref(), &mut out.bytes);
+        let last = last.filter(|_| more);
+        page::foot(count, last.as_ref(), &mut out.bytes);
         Ok(())
     }
 }

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::Incoming;
+use moongate_filer::FilerError;
 
 use self::error::answer as error_answer;
 use self::target::Target;
@@ -99,9 +100,6 @@ async fn route(
     if parts.method == Method::OPTIONS {
         return Ok(options());
     }
-    if matches!(path, "/healthz" | "/readyz") && operation == Operation::FileRead {
-        return Ok(Response::new(Body::empty()));
-    }
     let target = Target::parse(path)?;
     let ask = Ask {
         method: &parts.method,
@@ -110,6 +108,9 @@ async fn route(
         target: &target,
     };
     match operation {
+        Operation::FileRead if matches!(path, "/healthz" | "/readyz") => {
+            healthy(gateway, ask).await
+        }
         Operation::FileRead => read::get(gateway, ask).await,
         Operation::FileWrite => upload::put(gateway, ask, body).await,
         Operation::FileDelete => change::delete(gateway, ask).await,
@@ -118,6 +119,14 @@ async fn route(
         Operation::BatchGet => paths::get(gateway, ask, body).await,
         Operation::BatchDelete => paths::delete(gateway, ask, body).await,
         _ => Ok(empty(StatusCode::METHOD_NOT_ALLOWED)),
+    }
+}
+
+/// Says that the names can be read. Who has stored a file of that name gets the file: it would be lost to them.
+async fn healthy(gateway: &Arc<Gateway>, ask: Ask<'_>) -> Result<Response, FileError> {
+    match read::get(gateway, ask).await {
+        Err(FileError::Filer(FilerError::NotFound(_))) => Ok(Response::new(Body::empty())),
+        answer => answer,
     }
 }
 

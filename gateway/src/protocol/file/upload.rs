@@ -36,6 +36,10 @@ const KEPT: [(&str, header::HeaderName); 3] = [
     ("Content-Disposition", header::CONTENT_DISPOSITION),
 ];
 const MODE: u32 = 0o660;
+/// `Seaweed-*` and other headers that are kept with a file, together.
+const EXTENDED_BYTES_MAX: usize = 64 << 10;
+/// The longest file, holes counted: lengths stay exact in JSON, and sums of offsets cannot overflow.
+const FILE_BYTES_MAX: u64 = 1 << 50;
 
 /// What is said of a stored file.
 #[derive(Debug, Serialize)]
@@ -117,12 +121,14 @@ impl Wish {
                 .clone_from(&gateway.config.file.collection);
         }
         let (now_ns, mode) = (now_ns(), mode(query.get_set("mode"))?);
+        let extended = extended(ask.headers);
+        check_extended(&extended)?;
         let attributes = Attributes {
             mode,
             mtime_ns: now_ns,
             crtime_ns: now_ns,
             ttl_secs: u32::try_from(ttl.secs()).unwrap_or(u32::MAX),
-            extended: extended(ask.headers),
+            extended,
             ..Attributes::default()
         };
         Ok(Self {
@@ -180,10 +186,10 @@ fn how(op: Option<&str>, offset: Option<&str>) -> Result<How, FileError> {
         (Some(other), _) => Err(FileError::BadRequest(format!(
             "op={other:?} is not known: only append is"
         ))),
-        (None, Some(offset)) => match offset.parse() {
-            Ok(offset) => Ok(How::At(offset)),
-            Err(_) => Err(FileError::BadRequest(format!(
-                "offset={offset:?} is not a number"
+        (None, Some(given)) => match given.parse() {
+            Ok(offset) if offset < FILE_BYTES_MAX => Ok(How::At(offset)),
+            _ => Err(FileError::BadRequest(format!(
+                "offset={given:?} is not a number below {FILE_BYTES_MAX}"
             ))),
         },
         (None, None) => Ok(How::Replace),
@@ -204,6 +210,23 @@ pub fn extended(headers: &HeaderMap) -> BTreeMap<String, Vec<u8>> {
         ))
     });
     kept.chain(tags).collect()
+}
+
+/// They come back as headers with each read, and clients take only so much of those.
+///
+/// # Errors
+/// They are too long together.
+pub fn check_extended(extended: &BTreeMap<String, Vec<u8>>) -> Result<(), FileError> {
+    let bytes: usize = extended
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    if bytes > EXTENDED_BYTES_MAX {
+        return Err(FileError::BadRequest(format!(
+            "the Seaweed-* headers of a file are at most {EXTENDED_BYTES_MAX} bytes together: take some away with DELETE ?tagging=Name"
+        )));
+    }
+    Ok(())
 }
 
 /// As Go spells headers.
@@ -318,6 +341,12 @@ async fn form(
             (Some(name), true) => ask.target.path.join(&Name::parse(name)?)?,
             _ => place(gateway, &ask, name.as_deref()).await?,
         };
+        if name.is_none() && path != ask.target.path {
+            return Err(FileError::BadRequest(
+                "a file for a folder needs a name: filename=\"a.jpg\" in its part of the form"
+                    .into(),
+            ));
+        }
         let mime = part
             .content_type
             .filter(|mime| mime != "application/octet-stream")

@@ -1,11 +1,13 @@
 //! Archives to send, and answers to batches.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use moongate_tests::http::{Request, Response};
-use moongate_tests::{Gateway, payload};
 use serde_json::Value;
+
+use crate::http::{Request, Response};
+use crate::{Gateway, payload};
 
 /// Name and content.
 pub type Files = Vec<(String, Vec<u8>)>;
@@ -47,12 +49,14 @@ pub fn tar(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
+/// Packed with gzip.
 pub fn gzip(data: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(data).unwrap();
     encoder.finish().unwrap()
 }
 
+/// Packed with zstd.
 pub fn zstd_of(data: &[u8]) -> Vec<u8> {
     zstd::bulk::compress(data, 1).unwrap()
 }
@@ -64,11 +68,14 @@ pub fn upload(query: &str, archive: &[u8]) -> Request {
 
 /// The lines of an answer; the last has the totals.
 pub struct Lines {
+    /// One an entry, in order.
     pub entries: Vec<Value>,
+    /// The totals.
     pub last: Value,
 }
 
 impl Lines {
+    /// Of an answer that says that it is JSON lines.
     #[track_caller]
     pub fn of(response: &Response) -> Lines {
         assert_eq!(
@@ -80,6 +87,7 @@ impl Lines {
         Lines::parse(&response.body)
     }
 
+    /// Of a text.
     #[track_caller]
     pub fn parse(text: &[u8]) -> Lines {
         let text = std::str::from_utf8(text).unwrap();
@@ -92,6 +100,7 @@ impl Lines {
         Lines { entries, last }
     }
 
+    /// What each entry is called.
     pub fn names(&self) -> Vec<&str> {
         self.entries
             .iter()

@@ -1,4 +1,5 @@
 //! Other people's programs: what they make is taken, and what we make they read.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::Path;
