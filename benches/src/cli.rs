@@ -55,6 +55,10 @@ pub enum Name {
     Get,
     /// Durable PUTs of 5 KB images.
     Put,
+    /// Many images in one call, up and down, on the image port.
+    Batch,
+    /// Folders on the file port: training shards, and a listing.
+    Files,
     /// Memory and speed with ten million needles.
     Index,
     /// Time to ready with ten million needles.
@@ -66,7 +70,7 @@ pub enum Name {
 /// The floors, each a process of its own so that its CPU time can be told apart.
 #[derive(Subcommand)]
 pub enum Floor {
-    /// A bare hyper server: GET answers 5 KB from memory, PUT reads its body and answers 201.
+    /// A bare hyper server: GET answers 5 KB from memory, or /stream/BYTES as many; PUT reads its body and answers 201.
     #[command(hide = true)]
     FloorHttp {
         /// Address to listen on.

@@ -1,5 +1,6 @@
 //! What a benchmark hands to the report: figures, and verdicts on them.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::rounds::Medians;
@@ -15,10 +16,28 @@ pub struct Verdict {
     pub floor: String,
     /// What the target is about: a ratio, or the figure itself.
     pub compared: f64,
-    /// The most that `compared` may be.
-    pub limit: f64,
+    /// What `compared` must be.
+    pub limit: Limit,
     /// Unit of the two: `x` for a ratio.
     pub unit: &'static str,
+}
+
+/// What a figure must be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Limit {
+    /// No more than this.
+    AtMost(f64),
+    /// No less than this.
+    AtLeast(f64),
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtMost(limit) => write!(out, "at most {limit}"),
+            Self::AtLeast(limit) => write!(out, "at least {limit}"),
+        }
+    }
 }
 
 impl Verdict {
@@ -34,7 +53,26 @@ impl Verdict {
             } else {
                 f64::NAN
             },
-            limit,
+            limit: Limit::AtMost(limit),
+            unit: "x",
+        }
+    }
+
+    /// On a rate, as a ratio to another; both in `unit` a second.
+    pub fn rate(
+        work: impl Into<String>,
+        per_sec: f64,
+        floor_per_sec: f64,
+        unit: &str,
+        at_least: f64,
+    ) -> Self {
+        let text = |per_sec: f64| format!("{} {unit}/s", rounded(per_sec));
+        Self {
+            work: work.into(),
+            measured: text(per_sec),
+            floor: text(floor_per_sec),
+            compared: per_sec / floor_per_sec,
+            limit: Limit::AtLeast(at_least),
             unit: "x",
         }
     }
@@ -52,14 +90,17 @@ impl Verdict {
             measured: measured_text,
             floor: "-".to_owned(),
             compared: measured,
-            limit,
+            limit: Limit::AtMost(limit),
             unit,
         }
     }
 
     /// Whether the target was reached; what could not be measured was not.
     pub fn is_reached(&self) -> bool {
-        self.compared <= self.limit
+        match self.limit {
+            Limit::AtMost(limit) => self.compared <= limit,
+            Limit::AtLeast(limit) => self.compared >= limit,
+        }
     }
 }
 
@@ -151,6 +192,9 @@ mod tests {
         assert!(!Verdict::cpu("get", 12.1, 8.0, 1.5).is_reached());
         assert!(!Verdict::cpu("get", 12.0, 0.0, 1.5).is_reached());
         assert!(!Verdict::cpu("get", 0.0, 8.0, 1.5).is_reached());
+        assert!(Verdict::rate("up", 20.0, 2.0, "images", 10.0).is_reached());
+        assert!(!Verdict::rate("up", 19.9, 2.0, "images", 10.0).is_reached());
+        assert!(!Verdict::rate("up", 0.0, 0.0, "images", 10.0).is_reached());
         assert!(!Verdict::absolute("p99", f64::NAN, 10.0, "ms").is_reached());
     }
 }

@@ -3,11 +3,13 @@
 use std::convert::Infallible;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use anyhow::Result;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Either, Full};
+use hyper::body::{Body, Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -23,6 +25,34 @@ pub const BODY_BYTES: usize = 5 * 1024;
 const PUT_REPLY: &[u8] = br#"{"name":"3,0163037d6a","size":5120,"eTag":"1bcfbdf3"}"#;
 
 static BODY: [u8; BODY_BYTES] = [b'x'; BODY_BYTES];
+
+/// Streamed at once.
+const PIECE_BYTES: usize = 512 << 10;
+
+static PIECE: [u8; PIECE_BYTES] = [b'x'; PIECE_BYTES];
+
+/// GET of this and a number streams so many bytes from memory, chunked.
+pub const STREAM_PATH: &str = "/stream/";
+
+/// Bytes from memory that are still to be sent.
+struct Stream {
+    left: u64,
+}
+
+impl Body for Stream {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = usize::try_from(self.left).map_or(PIECE_BYTES, |left| left.min(PIECE_BYTES));
+        self.left -= piece as u64;
+        let frame = || Ok(Frame::data(Bytes::from_static(&PIECE[..piece])));
+        Poll::Ready((piece > 0).then(frame))
+    }
+}
 
 /// Serves until killed, on tokio's default runtime as the gateway does; prints a ready line.
 ///
@@ -56,12 +86,19 @@ async fn connection(stream: TcpStream) {
         .await;
 }
 
-async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(
+    request: Request<Incoming>,
+) -> Result<Response<Either<Full<Bytes>, Stream>>, Infallible> {
     if request.method() == Method::GET {
-        return Ok(Response::new(Full::new(Bytes::from_static(&BODY))));
+        let stream = request.uri().path().strip_prefix(STREAM_PATH);
+        let body = match stream.and_then(|bytes| bytes.parse().ok()) {
+            Some(left) => Either::Right(Stream { left }),
+            None => Either::Left(Full::new(Bytes::from_static(&BODY))),
+        };
+        return Ok(Response::new(body));
     }
     let taken = drain(request.into_body()).await;
-    let mut response = Response::new(Full::new(Bytes::from_static(PUT_REPLY)));
+    let mut response = Response::new(Either::Left(Full::new(Bytes::from_static(PUT_REPLY))));
     *response.status_mut() = if taken == BODY_BYTES {
         StatusCode::CREATED
     } else {

@@ -27,6 +27,14 @@ pub struct Image {
     stamp: [u8; 8],
 }
 
+impl Image {
+    /// An image under this path (without the leading slash) that starts with `stamp`.
+    pub fn new(path: impl Into<Vec<u8>>, stamp: [u8; 8]) -> Self {
+        let path = path.into();
+        Self { path, stamp }
+    }
+}
+
 /// Ids that one connection stores images under, in order, each a body of its own.
 pub struct Range {
     assigned: Assigned,

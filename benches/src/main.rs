@@ -10,6 +10,8 @@
 //! [`figures`], and [`report`] prints them with what must be reached.
 
 mod bench;
+mod bulk;
+mod chunked;
 mod cli;
 mod client;
 mod connection;
@@ -26,6 +28,7 @@ mod procfs;
 mod report;
 mod response;
 mod rounds;
+mod tar;
 mod volume_file;
 
 use clap::Parser;

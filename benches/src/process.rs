@@ -28,6 +28,7 @@ pub struct Target {
 pub struct Server {
     child: Child,
     target: Target,
+    file_addr: Option<SocketAddr>,
     started_in: Duration,
     log: PathBuf,
 }
@@ -42,6 +43,8 @@ impl Server {
         command.arg("serve").arg("--data").arg(data);
         command.args([
             "--image-listen",
+            "127.0.0.1:0",
+            "--file-listen",
             "127.0.0.1:0",
             "--admin-listen",
             "127.0.0.1:0",
@@ -72,14 +75,15 @@ impl Server {
         let ready = read_ready(&mut child, patience);
         let started_in = begun.elapsed();
         match ready {
-            Ok(addr) => {
+            Ok(ready) => {
                 let target = Target {
-                    addr,
+                    addr: ready.image,
                     pid: child.id(),
                 };
                 Ok(Self {
                     child,
                     target,
+                    file_addr: ready.file,
                     started_in,
                     log: log.to_owned(),
                 })
@@ -99,6 +103,18 @@ impl Server {
     /// Where it listens and which process it is.
     pub fn target(&self) -> Target {
         self.target
+    }
+
+    /// The file port of the same process.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn file_target(&self) -> Result<Target> {
+        let addr = self.file_addr.context("the server has no file port")?;
+        Ok(Target {
+            addr,
+            ..self.target
+        })
     }
 
     /// From the start of the process to its ready line.
@@ -143,7 +159,7 @@ impl Drop for Server {
 }
 
 /// Reads the ready line on a thread of its own, which then empties the pipe so that the server never blocks on it.
-fn read_ready(child: &mut Child, patience: Duration) -> Result<SocketAddr> {
+fn read_ready(child: &mut Child, patience: Duration) -> Result<Ready> {
     let stdout = child.stdout.take().context("stdout is not a pipe")?;
     let (line_out, line_in) = mpsc::channel();
     thread::spawn(move || forward_first_line(stdout, &line_out));
@@ -164,8 +180,16 @@ fn forward_first_line(stdout: ChildStdout, line_out: &mpsc::Sender<String>) {
     let _ = std::io::copy(&mut stdout, &mut std::io::sink());
 }
 
-/// `{"ready":true,"image":"127.0.0.1:9333",...}` gives the image port's address.
-fn parse_ready(line: &str) -> Result<SocketAddr> {
+/// What the ready line says.
+#[derive(Debug, PartialEq)]
+struct Ready {
+    image: SocketAddr,
+    /// The floors have none.
+    file: Option<SocketAddr>,
+}
+
+/// `{"ready":true,"image":"127.0.0.1:9333","file":"127.0.0.1:8888",...}` gives the ports' addresses.
+fn parse_ready(line: &str) -> Result<Ready> {
     let ready: serde_json::Value =
         serde_json::from_str(line).with_context(|| format!("ready line {line:?}"))?;
     if ready["ready"] != true {
@@ -174,8 +198,11 @@ fn parse_ready(line: &str) -> Result<SocketAddr> {
     let addr = ready["image"]
         .as_str()
         .with_context(|| format!("no image address in {line:?}"))?;
-    addr.parse()
-        .with_context(|| format!("image address {addr:?}"))
+    let image = addr
+        .parse()
+        .with_context(|| format!("image address {addr:?}"))?;
+    let file = ready["file"].as_str().and_then(|addr| addr.parse().ok());
+    Ok(Ready { image, file })
 }
 
 fn wait_until(child: &mut Child, deadline: Instant) -> Result<ExitStatus> {
@@ -207,11 +234,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ready_line_names_the_image_port() {
-        let addr = parse_ready(
-            "{\"ready\":true,\"image\":\"127.0.0.1:9333\",\"admin\":\"127.0.0.1:9320\"}\n",
-        );
-        assert_eq!(addr.unwrap(), "127.0.0.1:9333".parse().unwrap());
+    fn the_ready_line_names_the_ports() {
+        let line = "{\"ready\":true,\"image\":\"127.0.0.1:9333\",\"file\":\"127.0.0.1:8888\"}\n";
+        let ready = parse_ready(line).unwrap();
+        assert_eq!(ready.image, "127.0.0.1:9333".parse().unwrap());
+        assert_eq!(ready.file, "127.0.0.1:8888".parse().ok());
+        let floor = parse_ready("{\"ready\":true,\"image\":\"127.0.0.1:9333\"}").unwrap();
+        assert_eq!(floor.file, None);
     }
 
     #[test]

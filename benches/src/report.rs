@@ -82,7 +82,7 @@ fn write_verdicts(out: &mut String, outcomes: &[Outcome]) -> std::fmt::Result {
     writeln!(out, "## Targets\n")?;
     writeln!(
         out,
-        "| work | measured | floor | compared | at most | reached |"
+        "| work | measured | floor | compared | limit | reached |"
     )?;
     writeln!(out, "| --- | ---: | ---: | ---: | ---: | --- |")?;
     for outcome in outcomes {
@@ -186,11 +186,11 @@ mod tests {
             },
         ]);
         assert!(
-            text.contains("| GET | 12.0 us CPU | 10.0 us CPU | 1.20 x | 1.5 x | yes |"),
+            text.contains("| GET | 12.0 us CPU | 10.0 us CPU | 1.20 x | at most 1.5 x | yes |"),
             "{text}"
         );
         assert!(
-            text.contains("| PUT | 31.0 us CPU | 10.0 us CPU | 3.10 x | 2 x | **no** |"),
+            text.contains("| PUT | 31.0 us CPU | 10.0 us CPU | 3.10 x | at most 2 x | **no** |"),
             "{text}"
         );
         assert!(

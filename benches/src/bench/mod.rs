@@ -1,5 +1,7 @@
 //! The benchmarks, one file each, and the run of those that are wanted.
 
+mod batch;
+mod files;
 mod get;
 mod index;
 mod put;
@@ -88,9 +90,11 @@ impl Bench {
 
     fn run_wanted(&self, options: &Options) -> Vec<Outcome> {
         type Run = fn(&Bench) -> Result<Section>;
-        let all: [(Name, &'static str, Run); 5] = [
+        let all: [(Name, &'static str, Run); 7] = [
             (Name::Get, "get", get::run),
             (Name::Put, "put", put::run),
+            (Name::Batch, "batch", batch::run),
+            (Name::Files, "files", files::run),
             (Name::Index, "index", index::run),
             (Name::Start, "start", start::run),
             (Name::Resize, "resize", resize::run),

@@ -37,7 +37,7 @@ const P99_LIMIT_MS: f64 = 10.0;
 pub fn run(bench: &Bench) -> Result<Section> {
     let data = bench.folder("put")?;
     let (server, http) = (bench.serve(&data)?, bench.floor()?);
-    let mut puts = Putter::new(server.target(), bench.window);
+    let mut puts = Putter::new(server.target(), bench.window, CONNECTIONS);
     let extent = rounds::timed(bench.window);
     let [append_64, append_128, http, put] = rounds::alternate(
         bench.rounds,
@@ -70,22 +70,29 @@ fn append(bench: &Bench, depth: usize) -> Measure<'_> {
 }
 
 /// Stores images round by round, each connection under ids of its own.
-struct Putter {
+pub struct Putter {
     server: Target,
     window: Duration,
+    connections: usize,
     ranges: Vec<SharedRange>,
 }
 
 impl Putter {
-    fn new(server: Target, window: Duration) -> Self {
+    /// Nothing is stored yet.
+    pub fn new(server: Target, window: Duration, connections: usize) -> Self {
         Self {
             server,
             window,
+            connections,
             ranges: Vec::new(),
         }
     }
 
-    fn round(&mut self) -> Result<Round> {
+    /// Stores for one window.
+    ///
+    /// # Errors
+    /// When an image is not acknowledged.
+    pub fn round(&mut self) -> Result<Round> {
         let ranges = self.fresh_ranges()?;
         let round = load::run(
             self.server,
@@ -102,7 +109,8 @@ impl Putter {
 
     /// One range with enough left for each connection; those with too little are kept for reading back.
     fn fresh_ranges(&mut self) -> Result<Vec<SharedRange>> {
-        let need = (PER_SEC_MAX * (self.window.as_secs_f64() + 1.0) / CONNECTIONS as f64) as u32;
+        let need =
+            (PER_SEC_MAX * (self.window.as_secs_f64() + 1.0) / self.connections as f64) as u32;
         let mut client = Client::connect(self.server.addr)?;
         let mut ranges: Vec<SharedRange> = self
             .ranges
@@ -110,7 +118,7 @@ impl Putter {
             .filter(|range| range.borrow().left() >= need)
             .cloned()
             .collect();
-        while ranges.len() < CONNECTIONS {
+        while ranges.len() < self.connections {
             let range = Range::assign(&mut client, ASSIGN.max(need), self.ranges.len() as u64)?;
             self.ranges.push(Rc::clone(&range));
             ranges.push(range);

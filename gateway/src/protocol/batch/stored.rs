@@ -1,5 +1,6 @@
 //! Reading many needles at once: neighbours on the disk by one read, and what is not in memory by several reads side by side.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -83,40 +84,105 @@ pub async fn read_all(
 ) -> Vec<Result<Needle, HaystackError>> {
     let mut order: Vec<usize> = (0..places.len()).filter(|at| places[*at].is_ok()).collect();
     order.sort_unstable_by_key(|at| sort_key(&places[*at]));
-    let runs = runs(places, &order);
-    let read = read_runs(gateway, &runs).await;
-    let mut needles: Vec<Result<Needle, HaystackError>> = places
-        .iter()
-        .map(|place| {
-            Err(place
-                .as_ref()
-                .err()
-                .cloned()
-                .unwrap_or(HaystackError::NotFound))
-        })
-        .collect();
-    let now_secs = now_ns() / 1_000_000_000;
-    for (run, bytes) in runs.iter().zip(read) {
-        for at in &order[run.members.clone()] {
-            let Ok((generation, entry)) = &places[*at] else {
+    let unread = |place: &Place| {
+        Err(place
+            .as_ref()
+            .err()
+            .cloned()
+            .unwrap_or(HaystackError::NotFound))
+    };
+    let reading = Reading {
+        gateway,
+        fids,
+        places,
+        order: &order,
+        needles: places.iter().map(unread).collect(),
+        now_secs: now_ns() / 1_000_000_000,
+    };
+    reading.read(&runs(places, &order)).await
+}
+
+/// Needles that are being read.
+struct Reading<'a> {
+    gateway: &'a Arc<Gateway>,
+    fids: &'a [FileId],
+    places: &'a [Place],
+    /// The images by their places on the disks.
+    order: &'a [usize],
+    needles: Vec<Result<Needle, HaystackError>>,
+    now_secs: u64,
+}
+
+/// A read that had to wait for a disk, and its number.
+type Cold = (usize, io::Result<Vec<u8>>);
+
+impl Reading<'_> {
+    async fn read(mut self, runs: &[Run]) -> Vec<Result<Needle, HaystackError>> {
+        let mut waiting: BTreeSet<usize> = BTreeSet::new();
+        let mut cold: JoinSet<Cold> = JoinSet::new();
+        for (n, run) in runs.iter().enumerate() {
+            match run.generation.dat.try_read_now(run.offset, run.len()) {
+                // Verified at once, while the processor has it at hand.
+                Ok(Some(bytes)) => self.verify_run(run, Ok(bytes.into())).await,
+                Err(error) => self.verify_run(run, Err(error)).await,
+                Ok(None) => {
+                    if cold.len() >= READS_AT_ONCE {
+                        self.take_cold(&mut cold, runs, &mut waiting).await;
+                    }
+                    waiting.insert(n);
+                    let (gateway, dat) =
+                        (Arc::clone(self.gateway), Arc::clone(&run.generation.dat));
+                    let (offset, len) = (run.offset, run.len());
+                    cold.spawn(async move { (n, gateway.engine.read(dat, offset, len).await) });
+                }
+            }
+        }
+        while !cold.is_empty() {
+            self.take_cold(&mut cold, runs, &mut waiting).await;
+        }
+        // Of a read that panicked, each record is read by itself.
+        for run in waiting.into_iter().filter_map(|n| runs.get(n)) {
+            let interrupted = Err(io::ErrorKind::Interrupted.into());
+            self.verify_run(run, interrupted).await;
+        }
+        self.needles
+    }
+
+    async fn take_cold(
+        &mut self,
+        cold: &mut JoinSet<Cold>,
+        runs: &[Run],
+        waiting: &mut BTreeSet<usize>,
+    ) {
+        if let Some(Ok((n, bytes))) = cold.join_next().await
+            && let Some(run) = runs.get(n)
+        {
+            waiting.remove(&n);
+            self.verify_run(run, bytes.map(Bytes::from)).await;
+        }
+    }
+
+    /// Takes the needles out of what was read.
+    async fn verify_run(&mut self, run: &Run, bytes: io::Result<Bytes>) {
+        for at in &self.order[run.members.clone()] {
+            let Ok((generation, entry)) = &self.places[*at] else {
                 continue;
             };
             let record = match &bytes {
                 Ok(bytes) => Ok(run.record(bytes, generation, entry)),
                 // One bad sector must not take the neighbours with it.
-                Err(_) => read_one(gateway, generation, entry).await,
+                Err(_) => read_one(self.gateway, generation, entry).await,
             };
-            needles[*at] = verify(
-                &gateway.store,
-                &fids[*at],
+            self.needles[*at] = verify(
+                &self.gateway.store,
+                &self.fids[*at],
                 generation,
                 entry,
                 record,
-                now_secs,
+                self.now_secs,
             );
         }
     }
-    needles
 }
 
 fn sort_key(place: &Place) -> (u32, usize, u64) {
@@ -176,40 +242,6 @@ fn runs(places: &[Place], order: &[usize]) -> Vec<Run> {
         });
     }
     runs
-}
-
-async fn read_runs(gateway: &Arc<Gateway>, runs: &[Run]) -> Vec<io::Result<Bytes>> {
-    let mut read: Vec<io::Result<Bytes>> = Vec::with_capacity(runs.len());
-    let mut cold = JoinSet::new();
-    for (n, run) in runs.iter().enumerate() {
-        match run.generation.dat.try_read_now(run.offset, run.len()) {
-            Ok(Some(bytes)) => read.push(Ok(bytes.into())),
-            Err(error) => read.push(Err(error)),
-            Ok(None) => {
-                if cold.len() >= READS_AT_ONCE {
-                    take_cold(&mut cold, &mut read).await;
-                }
-                read.push(Err(io::ErrorKind::Interrupted.into()));
-                let (gateway, dat) = (Arc::clone(gateway), Arc::clone(&run.generation.dat));
-                let (offset, len) = (run.offset, run.len());
-                cold.spawn(async move { (n, gateway.engine.read(dat, offset, len).await) });
-            }
-        }
-    }
-    while !cold.is_empty() {
-        take_cold(&mut cold, &mut read).await;
-    }
-    read
-}
-
-async fn take_cold(
-    cold: &mut JoinSet<(usize, io::Result<Vec<u8>>)>,
-    read: &mut [io::Result<Bytes>],
-) {
-    // A read that panicked leaves its place as it is: each of its records is then read by itself.
-    if let Some(Ok((n, bytes))) = cold.join_next().await {
-        read[n] = bytes.map(Bytes::from);
-    }
 }
 
 async fn read_one(
