@@ -187,7 +187,8 @@ impl World {
             ));
         }
         let state = plan.state(now_secs);
-        let changes = matches!(expected, Expected::Stored | Expected::Deleted);
+        // What is damaged is written anew, even if it is the same.
+        let changes = damaged || matches!(expected, Expected::Stored | Expected::Deleted);
         match got {
             Some(Expected::Stored | Expected::Deleted) => {
                 staged.insert(plan.key, state.clone());

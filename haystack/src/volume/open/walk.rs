@@ -165,8 +165,14 @@ impl Walk {
     fn may_be_torn(&self, found: &Found) -> bool {
         let behind_torn = self.torn || self.holds_ours;
         let is_later = found.appended_at_ns > self.replay.progress.appended_at_ns;
-        let has_time = self.replay.version == Version::V3 || found.header.size == 0;
-        behind_torn || (self.loose.commits_seen() && has_time && !is_later)
+        let has_time = self.replay.version == Version::V3;
+        // Where we wrote nothing times need not rise: a vacuum of SeaweedFS's goes by key.
+        let is_timely = if self.loose.commits_seen() {
+            is_later || (!has_time && found.header.size > 0)
+        } else {
+            found.appended_at_ns > 0 || !has_time
+        };
+        behind_torn || !is_timely
     }
 
     /// Enters what an `.idx` knows to be where nothing can be read: a deleted needle stays deleted, a damaged one is answered with
