@@ -45,16 +45,15 @@ impl Opening<'_> {
     }
 
     /// Whether the record of the last `.idx` entry is in the `.dat`, and nothing looks like ours: neither it nor the first, nor what
-    /// stands behind it. One of them may be damaged.
+    /// stands behind it. One of them may be damaged. Where a seal holds by chance, reading it all only takes longer.
     fn is_all_as_indexed(&self, entries: &[IdxEntry], covered: u64) -> Result<bool, HaystackError> {
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
             return Ok(false);
         };
         let (version, tail) = (self.block.version, self.record_of(last)?);
         let as_indexed = Header::decode(&tail).is_some_and(|h| h.key == last.key());
-        let is_ours = |record: Bytes, entry: &IdxEntry| {
-            Needle::is_surely_sealed(record, version, entry.offset())
-        };
+        let is_ours =
+            |record: Bytes, entry: &IdxEntry| Needle::header_holds(record, version, entry.offset());
         let ours = is_ours(tail, last)
             || is_ours(self.record_of(first)?, first)
             || self.is_commit_record(covered)?;
