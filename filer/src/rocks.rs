@@ -17,7 +17,8 @@ const BLOCK_CACHE_BYTES: usize = 64 << 20;
 const WRITE_BUFFERS_BYTES: usize = 64 << 20;
 const WRITE_BUFFER_BYTES: usize = 16 << 20;
 const BLOCK_BYTES: usize = 16 << 10;
-const LOG_BYTES_MAX: u64 = 64 << 20;
+/// RocksDB reserves as much on the disk for its log as soon as it is open: little, so that a small disk has room for images.
+const LOG_BYTES_MAX: u64 = 16 << 20;
 const FILES_OPEN_MAX: i32 = 512;
 const BLOOM_BITS: f64 = 10.0;
 /// Queues are emptied from the front: a table file in which half of this many rows in a row are deleted is compacted.
