@@ -45,6 +45,9 @@ impl ReadNow {
         if way == UNSUPPORTED {
             return Ok(None);
         }
+        if len == 0 {
+            return Ok(Some(Vec::new()));
+        }
         let mut bytes = buffer_for(len)?;
         let outcome = match way {
             IN_MEMORY => pread(file, spare_capacity(&mut bytes), offset).map(drop),

@@ -42,7 +42,12 @@ mod disk;
 mod file;
 mod names;
 mod rng;
+pub mod seeds;
 mod state;
+mod trace;
+
+pub use rng::Rng;
+pub use trace::Trace;
 
 use parking_lot::Mutex;
 use state::State;

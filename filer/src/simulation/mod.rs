@@ -12,10 +12,8 @@ mod check;
 mod log_rows;
 mod model;
 mod ops;
-mod rng;
 mod tests;
 mod threads;
-mod trace;
 mod upkeep;
 mod world;
 

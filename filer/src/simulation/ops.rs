@@ -299,7 +299,8 @@ impl World {
         } else {
             folder
         };
-        let name = |rng: &mut super::rng::Rng| Name::parse(rng.pick::<&str>(&NAMES)).unwrap();
+        let name =
+            |rng: &mut moongate_disk::sim::Rng| Name::parse(rng.pick::<&str>(&NAMES)).unwrap();
         let after = self.rng.one_in(2).then(|| name(&mut self.rng));
         let limit = self.rng.one_in(2).then(|| self.rng.below(3) as usize);
         let patterns = ["*", "b*", "?", "b?", "a", "*."];

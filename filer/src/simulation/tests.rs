@@ -1,6 +1,6 @@
 //! Thousands of seeds, and the mistakes that they must notice.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use moongate_disk::sim::seeds::{self, number_from_env};
 
 use super::world::Home;
 use super::{run, run_on_log};
@@ -8,32 +8,12 @@ use crate::mutant::Mutant;
 
 const SEEDS_DEFAULT: u64 = 2000;
 const SEEDS_ON_ROCKSDB: u64 = 12;
-const THREADS: u64 = 2;
 /// Seeds within which each mistake must be noticed.
 const SEEDS_PER_MUTANT: u64 = 1500;
 
-fn number_from_env(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap())
-}
-
-/// Runs seeds from 0 on several threads; the smallest that fails, with what failed.
+/// The smallest seed that fails, with what failed.
 fn first_failure(seeds: u64, mutant: Option<Mutant>) -> Option<(u64, String)> {
-    let (next, stop) = (AtomicU64::new(0), AtomicU64::new(seeds));
-    let work = || loop {
-        let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= stop.load(Ordering::Relaxed) {
-            return None;
-        }
-        if let Err(what) = run_on_log(seed, mutant, false) {
-            stop.fetch_min(seed, Ordering::Relaxed);
-            return Some((seed, what));
-        }
-    };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
-        let failures = threads.into_iter().filter_map(|t| t.join().unwrap());
-        failures.min_by_key(|(seed, _)| *seed)
-    })
+    seeds::first_failure(seeds, |seed| run_on_log(seed, mutant, false))
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Many threads on one filer over RocksDB: no lost update, no orphan, no needle lost or released twice.
 
+use moongate_disk::sim::Rng;
+
 use super::check;
-use super::rng::Rng;
 use crate::entry::{Attributes, Chunk, Content, Entry, Needle};
 use crate::{FilePath, Filer, FilerError, PutOptions, RenameOptions, RocksRows};
 

@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use moongate_disk::sim::{Rng, Trace};
 use moongate_disk::{Crash, SimDisk};
 
 use super::check;
 use super::log_rows::LogRows;
 use super::model::Model;
-use super::rng::Rng;
-use super::trace::Trace;
 use crate::entry::Needle;
 use crate::rows::{Rows, Table};
 use crate::{Filer, FilerError, RocksRows};

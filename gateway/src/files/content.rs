@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::fid_of;
 use crate::http::Body;
-use crate::protocol::image::read::{load_fid, unpack};
+use crate::protocol::image::read::{load_fid, unpacked};
 use crate::state::Gateway;
 
 /// Ranges up to this length are put together in memory; what is longer is streamed.
@@ -58,26 +58,14 @@ pub async fn body(
     range: Range<u64>,
 ) -> Result<Body, HaystackError> {
     let len = range.end - range.start;
-    let mut pieces = pieces(content, range);
-    if pieces.len() == 1
-        && let Some(Piece::Needle {
-            needle,
-            from,
-            bytes,
-        }) = pieces.first()
-        && *bytes <= WHOLE_BYTES_MAX
-    {
-        return Ok(Body::full(
-            read_needle(gateway, needle, *from, *bytes).await?,
-        ));
-    }
+    let pieces = pieces(content, range);
     if len <= WHOLE_BYTES_MAX {
         return Ok(Body::full(gather(gateway, pieces, len).await?));
     }
     let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
     let gateway = Arc::clone(gateway);
     tokio::spawn(async move {
-        for piece in pieces.drain(..) {
+        for piece in pieces {
             if let Err(error) = send(&gateway, piece, &sender).await {
                 tracing::warn!(%error, "a chunk of a file cannot be read");
                 let _ = sender
@@ -184,18 +172,7 @@ pub async fn read_needle(
     bytes: u64,
 ) -> Result<Bytes, HaystackError> {
     let stored = load_fid(gateway, &fid_of(needle), false).await?;
-    let data = if stored.is_gzip() {
-        let packed = stored.data();
-        let unpacked = tokio::task::spawn_blocking(move || unpack(&packed)).await;
-        let failed = |error: &dyn std::fmt::Display| {
-            HaystackError::Storage(format!("the stored gzip cannot be unpacked: {error}").into())
-        };
-        unpacked
-            .map_err(|error| failed(&error))?
-            .map_err(|error| failed(&error))?
-    } else {
-        stored.data()
-    };
+    let data = unpacked(&stored).await?;
     let short = || {
         let fid = fid_of(needle);
         HaystackError::Storage(

@@ -18,7 +18,7 @@ use crate::protocol::batch::BUDGET_WAIT;
 use crate::protocol::image::master;
 use crate::state::Gateway;
 
-/// Chunks from this length on are hashed off the request's thread.
+/// Longer chunks are hashed off the request's thread.
 const HASH_INLINE_BYTES_MAX: usize = 256 << 10;
 
 /// Where and how content is stored.
@@ -240,16 +240,23 @@ impl<'a> Storing<'a> {
     }
 
     async fn hash(&mut self, data: Bytes) -> Result<Hashed, FileError> {
-        let mut whole = std::mem::take(&mut self.md5);
+        let (mut whole, is_first) = (std::mem::take(&mut self.md5), self.at == 0);
+        let short = data.len() <= HASH_INLINE_BYTES_MAX;
         let work = move || {
             whole.update(&data);
+            // The MD5 of a first chunk is that of the whole so far: most files are one chunk.
+            let md5 = if is_first {
+                whole.clone().finalize()
+            } else {
+                Md5::digest(&data)
+            };
             let hashed = Hashed {
-                md5: Md5::digest(&data).into(),
+                md5: md5.into(),
                 crc32c: crc32c::crc32c(&data),
             };
             (whole, hashed)
         };
-        let (whole, hashed) = if self.at == 0 && self.terms.chunk_bytes <= HASH_INLINE_BYTES_MAX {
+        let (whole, hashed) = if short {
             work()
         } else {
             let done = tokio::task::spawn_blocking(work).await;

@@ -14,10 +14,8 @@ mod faults;
 mod model;
 mod ops;
 mod payload;
-mod rng;
 mod stranger;
 mod tests;
-mod trace;
 mod walk;
 mod world;
 

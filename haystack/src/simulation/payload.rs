@@ -1,8 +1,8 @@
 //! What is stored: few sizes, around the borders of sectors and pages, and payloads that look like the volume itself.
 
 use bytes::Bytes;
+use moongate_disk::sim::Rng;
 
-use super::rng::Rng;
 use crate::commit;
 use crate::id::{Cookie, NeedleKey};
 use crate::needle::{Draft, HEADER_BYTES, Stamp, Version, encode_marker};

@@ -1,39 +1,15 @@
 //! Thousands of seeds, and the mistakes that they must notice.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use moongate_disk::sim::seeds::{self, number_from_env};
 
 use super::run;
 use crate::mutant::Mutant;
 
 const SEEDS_DEFAULT: u64 = 2000;
-const THREADS: u64 = 2;
 
-fn number_from_env(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap())
-}
-
-/// Runs seeds from 0 on several threads; the smallest that fails, with what failed.
+/// The smallest seed that fails, with what failed.
 fn first_failure(seeds: u64, mutant: Option<Mutant>) -> Option<(u64, String)> {
-    let (next, stop) = (AtomicU64::new(0), AtomicU64::new(seeds));
-    let work = || {
-        let mut failure = None;
-        while failure.is_none() {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= stop.load(Ordering::Relaxed) {
-                break;
-            }
-            if let Err(what) = run(seed, mutant, false) {
-                stop.fetch_min(seed, Ordering::Relaxed);
-                failure = Some((seed, what));
-            }
-        }
-        failure
-    };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
-        let failures = threads.into_iter().filter_map(|t| t.join().unwrap());
-        failures.min_by_key(|(seed, _)| *seed)
-    })
+    seeds::first_failure(seeds, |seed| run(seed, mutant, false))
 }
 
 #[test]

@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use moongate_disk::sim::{Rng, Trace};
 use moongate_disk::{Crash, Disk, SimDisk};
 
 use super::faults::Flip;
 use super::model::Model;
-use super::rng::Rng;
-use super::trace::Trace;
 use crate::id::VolumeId;
 use crate::index::hot::HotIndex;
 use crate::index::mem::MemIndex;
@@ -182,7 +181,7 @@ impl World {
         for (path, bytes) in self.disk.visible_files() {
             self.trace
                 .note(format_args!("{} {}", path.display(), bytes.len()));
-            self.trace.bytes(&bytes);
+            self.trace.take(&crc32fast::hash(&bytes).to_be_bytes());
         }
         Ok(())
     }

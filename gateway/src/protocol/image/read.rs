@@ -293,10 +293,22 @@ async fn content(
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         return Ok(data);
     }
+    Ok(unpacked(needle).await?)
+}
+
+/// A needle's bytes as they were uploaded: what is stored as gzip is unpacked, off the request's thread.
+///
+/// # Errors
+/// The stored gzip is damaged, or unpacks to more than 1 GiB.
+pub async fn unpacked(needle: &Needle) -> Result<Bytes, HaystackError> {
+    let data = needle.data();
+    if !needle.is_gzip() {
+        return Ok(data);
+    }
     let unpacked = tokio::task::spawn_blocking(move || unpack(&data)).await;
     let unpacked = unpacked.map_err(|e| HaystackError::Storage(e.to_string().into()))?;
     unpacked.map_err(|e| {
-        HaystackError::Storage(format!("the stored gzip cannot be unpacked: {e}").into()).into()
+        HaystackError::Storage(format!("the stored gzip cannot be unpacked: {e}").into())
     })
 }
 

@@ -14,8 +14,8 @@ use serde::Serialize;
 use super::super::error::ImageError;
 use super::super::manifest::Manifest;
 use super::super::path::ObjectPath;
-use super::super::read::load;
-use super::image::{by_fid, entry, plain};
+use super::super::read::{load, unpacked};
+use super::image::{by_fid, entry};
 use super::list::{self, List, Wanted};
 use crate::archive::{Format, names};
 use crate::http::Response;
@@ -181,9 +181,9 @@ impl Run {
         if needle.is_chunk_manifest() {
             return self.chunked(wanted, needle).await;
         }
-        let data = match plain(needle).await {
+        let data = match unpacked(needle).await {
             Ok(data) => data,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(Err(error.into())),
         };
         let name = self.name(wanted, needle);
         let entry = entry(&name, needle, data.len() as u64);
@@ -244,7 +244,7 @@ impl Run {
             file_name: None,
             last_segment: "",
         };
-        plain(&load(&self.gateway, &object, false).await?).await
+        Ok(unpacked(&load(&self.gateway, &object, false).await?).await?)
     }
 
     fn name(&mut self, wanted: &Wanted, needle: &Needle) -> String {

@@ -1,14 +1,8 @@
-//! An image as an entry of an archive: its head, its bytes, its name.
+//! An image as an entry of an archive: its head, its name.
 
-use std::io;
-
-use bytes::Bytes;
-use moongate_haystack::HaystackError;
 use moongate_haystack::id::FileId;
 use moongate_haystack::needle::Needle;
 
-use super::super::error::ImageError;
-use super::super::read::unpack;
 use crate::archive::Entry;
 
 /// Permissions of every entry.
@@ -25,20 +19,6 @@ pub fn entry<'a>(name: &'a str, needle: &'a Needle, size_bytes: u64) -> Entry<'a
         mime: std::str::from_utf8(needle.mime()).unwrap_or_default(),
         crc32: None,
     }
-}
-
-/// An image's bytes as they were uploaded.
-pub async fn plain(needle: &Needle) -> Result<Bytes, ImageError> {
-    let data = needle.data();
-    if !needle.is_gzip() {
-        return Ok(data);
-    }
-    let unpacked = tokio::task::spawn_blocking(move || unpack(&data)).await;
-    let unpacked = unpacked.map_err(|e| HaystackError::Storage(e.to_string().into()))?;
-    let bad = |e: io::Error| {
-        HaystackError::Storage(format!("the stored gzip cannot be unpacked: {e}").into())
-    };
-    Ok(unpacked.map_err(bad)?)
 }
 
 /// The name of an image that was stored without one.

@@ -3,12 +3,14 @@
 use std::fmt::{self, Write};
 
 /// See the module.
+#[derive(Debug)]
 pub struct Trace {
     hash: Fnv,
     words: Option<String>,
 }
 
 /// FNV-1a (Fowler, Noll, Vo; draft-eastlake-fnv).
+#[derive(Debug)]
 struct Fnv(u64);
 
 impl Write for Fnv {
@@ -27,6 +29,7 @@ impl Fnv {
 }
 
 impl Trace {
+    /// An empty one; `aloud` keeps the words as well.
     pub fn new(aloud: bool) -> Self {
         Self {
             hash: Fnv(0xcbf2_9ce4_8422_2325),
@@ -34,6 +37,7 @@ impl Trace {
         }
     }
 
+    /// Takes note of something that happened.
     pub fn note(&mut self, what: fmt::Arguments<'_>) {
         let _ = self.hash.write_fmt(what);
         if let Some(words) = &mut self.words {
@@ -41,6 +45,12 @@ impl Trace {
         }
     }
 
+    /// Takes bytes into the hash alone.
+    pub fn take(&mut self, bytes: &[u8]) {
+        self.hash.take(bytes);
+    }
+
+    /// Equal for equal runs.
     pub const fn hash(&self) -> u64 {
         self.hash.0
     }
