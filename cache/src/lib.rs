@@ -1,0 +1,17 @@
+//! Under stores, and the read cache in front of them.
+//!
+//! **Owns:** the one trait through which every tree of files is used ([`backend`]), its implementations for remote stores ([`under`]: HDFS,
+//! S3, a local folder), and the cache, which is itself a backend over another one. **Refuses to own:** HTTP and any other protocol, who a
+//! caller is, what a caller may do, and where a store is mounted: those are the gateway's.
+//!
+//! The life of a read: a protocol asks a mount's [`Backend`] for the status of a path and opens it; the cache answers from pages that belong
+//! to exactly that version of the file, in memory or on its disk, and fetches what is missing from the under store, once for all who wait.
+
+pub mod backend;
+pub mod under;
+
+pub use backend::{
+    AclEntry, AclStatus, Backend, BackendError, BackendFile, BackendWriter, Caller, Change,
+    Checksum, CreateOptions, ErrorKind, FileKind, Freshness, Listing, Location, RenameMode, Status,
+    Summary, Version,
+};

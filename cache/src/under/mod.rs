@@ -1,0 +1,1 @@
+//! Under stores: what lies behind a mount.
