@@ -169,7 +169,7 @@ fn save(path: &Path, settings: impl IntoIterator<Item = (String, String)>) {
 }
 
 /// The user who runs the tests, who is the superuser of the cluster.
-fn whoami() -> String {
+pub fn whoami() -> String {
     let output = std::process::Command::new("id").arg("-un").output();
     let name = output.expect("id can be run").stdout;
     String::from_utf8_lossy(&name).trim().to_owned()

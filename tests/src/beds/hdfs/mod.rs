@@ -91,6 +91,11 @@ impl Hdfs {
         self.nodes.url()
     }
 
+    /// The user who runs the tests, who may do everything.
+    pub fn superuser() -> String {
+        config::whoami()
+    }
+
     /// `host:port` of the HTTP server of a NameNode: its WebHDFS, its pages.
     pub fn http(&self, namenode: usize) -> String {
         format!("localhost:{}", self.nodes.namenodes[namenode].http)
