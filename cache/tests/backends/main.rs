@@ -5,3 +5,4 @@
 
 mod hdfs;
 mod on_hdfs;
+mod s3;
