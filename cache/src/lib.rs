@@ -7,7 +7,27 @@
 //! The life of a read: a protocol asks a mount's [`Backend`] for the status of a path and opens it; the cache answers from pages that belong
 //! to exactly that version of the file, in memory or on its disk, and fetches what is missing from the under store, once for all who wait.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod backend;
+mod budget;
+mod cache;
+mod cached;
+pub mod clock;
+mod config;
+mod fetch;
+mod files;
+mod gate;
+mod mount;
+mod names;
+mod page_buffer;
+mod policy;
+mod ram;
+mod reader;
+mod single_flight;
+mod stats;
+#[cfg(test)]
+mod testing;
 pub mod under;
 
 pub use backend::{
@@ -15,3 +35,7 @@ pub use backend::{
     Checksum, CreateOptions, ErrorKind, FileKind, Freshness, Listing, Location, RenameMode, Status,
     Summary, Version,
 };
+pub use cache::Cache;
+pub use cached::CachedBackend;
+pub use config::{CacheConfig, MountTerms};
+pub use stats::CacheStats;
