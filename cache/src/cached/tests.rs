@@ -276,7 +276,8 @@ async fn a_listing_is_remembered_and_feeds_the_statuses() {
     let w = world();
     w.store.put("/d/a", pattern(1, 10));
     w.store.put("/d/b/c", pattern(2, 10));
-    let list = || w.mount.list(&caller(), "/d", None, 10, Freshness::Cached);
+    let ann = caller();
+    let list = || w.mount.list(&ann, "/d", None, 10, Freshness::Cached);
     assert_eq!(list().await.unwrap().entries.len(), 2);
     assert_eq!(list().await.unwrap().entries.len(), 2);
     assert_eq!(
