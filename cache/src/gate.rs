@@ -65,7 +65,8 @@ impl Gate {
 
     /// A place in the pool, for a stream.
     pub(crate) async fn enter(&self) -> Result<Pass, BackendError> {
-        self.admit()?;
+        let checked = self.breaker.lock().check(self.clock.now());
+        checked.map_err(|wait| self.refused(wait))?;
         let place = Arc::clone(&self.places).acquire_owned();
         let place = match tokio::time::timeout(self.timeout, place).await {
             Ok(Ok(place)) => place,
@@ -114,15 +115,17 @@ impl Gate {
 
     fn admit(&self) -> Result<(), BackendError> {
         let admitted = self.breaker.lock().admit(self.clock.now());
-        admitted.map_err(|wait| {
-            self.counters.refused_calls.add(1);
-            let seconds = wait.as_secs().max(1);
-            let text = format!(
-                "the store behind {} does not answer; retry after {seconds} s",
-                self.mount
-            );
-            BackendError::new(ErrorKind::Unavailable, text)
-        })
+        admitted.map_err(|wait| self.refused(wait))
+    }
+
+    fn refused(&self, wait: Duration) -> BackendError {
+        self.counters.refused_calls.add(1);
+        let text = format!(
+            "the store behind {} does not answer; retry after {} s",
+            self.mount,
+            wait.as_secs().max(1)
+        );
+        BackendError::new(ErrorKind::Unavailable, text)
     }
 
     fn busy(&self) -> BackendError {

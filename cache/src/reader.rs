@@ -33,6 +33,8 @@ pub struct Reader {
     retries: u8,
     /// A small read that does not go on from an earlier one.
     is_small: bool,
+    /// A small read that has found its page worth to be brought in.
+    is_page_wanted: bool,
 }
 
 impl Reader {
@@ -51,6 +53,7 @@ impl Reader {
             filling: None,
             runs: Vec::new(),
             retries: 0,
+            is_page_wanted: false,
         }
     }
 
@@ -162,6 +165,7 @@ impl Reader {
         match plan(&wanted, len, cache.ram.parts_held(key)) {
             Want::Page => {
                 self.is_small = false;
+                self.is_page_wanted = true;
                 Ok(None)
             }
             Want::Blocks(part) => {
@@ -237,6 +241,7 @@ impl Reader {
             wake,
             first: page,
             limit: limit.max(page + 1),
+            is_page_wanted: self.is_page_wanted,
         };
         run.spawn();
         claim

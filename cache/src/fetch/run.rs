@@ -26,6 +26,8 @@ pub struct Run {
     pub(crate) wake: Arc<Notify>,
     pub(crate) first: u64,
     pub(crate) limit: u64,
+    /// Brings its first page to the end even if its reader was content with a part: it will be read again.
+    pub(crate) is_page_wanted: bool,
 }
 
 /// What comes of the under store's stream.
@@ -103,13 +105,14 @@ impl Run {
     ) -> Result<bool, BackendError> {
         let (cache, file) = (&self.open.mount.cache, &self.open.file);
         let len = cache.page_len(&file.version, page) as usize;
+        let is_wanted = self.is_page_wanted && page == self.first;
         let mut buffer = None;
         while buffer
             .as_ref()
             .is_none_or(|(b, _): &(PageBuffer, _)| b.missing() > 0)
         {
             let have = buffer.as_ref().map_or(0, |(b, _)| len - b.missing());
-            let Some(mut piece) = self.piece(source, 2 * have < len).await? else {
+            let Some(mut piece) = self.piece(source, 2 * have < len && !is_wanted).await? else {
                 return Ok(false);
             };
             // Only now: a store that does not answer holds no memory.

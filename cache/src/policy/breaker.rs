@@ -35,20 +35,31 @@ impl Breaker {
         }
     }
 
-    /// Whether a call may go out now.
+    /// Whether it is worth to wait in line for a call.
     ///
     /// # Errors
     /// How long to wait before it is worth asking again.
-    pub fn admit(&mut self, now: Duration) -> Result<(), Duration> {
+    pub fn check(&self, now: Duration) -> Result<(), Duration> {
         let free_at = match self.state {
             State::Closed { .. } => return Ok(()),
             State::Open { until } => until,
             State::Probing { since } => since.saturating_add(self.pause),
         };
-        if now < free_at {
-            return Err(free_at - now);
+        match free_at.checked_sub(now) {
+            Some(wait) if !wait.is_zero() => Err(wait),
+            _ => Ok(()),
         }
-        self.state = State::Probing { since: now };
+    }
+
+    /// Lets a call go out now: it may be the one that tries.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn admit(&mut self, now: Duration) -> Result<(), Duration> {
+        self.check(now)?;
+        if self.is_open() {
+            self.state = State::Probing { since: now };
+        }
         Ok(())
     }
 
