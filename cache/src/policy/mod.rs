@@ -4,3 +4,4 @@ pub mod breaker;
 pub mod epochs;
 pub mod plan;
 pub mod read_ahead;
+pub mod s3_fifo;
