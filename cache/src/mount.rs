@@ -152,7 +152,7 @@ impl Mount {
         let version = known.as_ref().filter(|s| !s.is_dir()).map(|s| s.version());
         self.names.learn(path, known, moment);
         if let Some(old) = self.files.take_unless(path, version.as_ref()) {
-            self.cache.drop_version(&old).await;
+            self.cache.drop_version(&old);
         }
     }
 
@@ -238,7 +238,7 @@ impl Mount {
         if held.is_some_and(|held| Arc::ptr_eq(&held, file))
             && let Some(old) = self.files.take_unless(&file.path, None)
         {
-            self.cache.drop_version(&old).await;
+            self.cache.drop_version(&old);
         }
     }
 }

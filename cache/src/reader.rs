@@ -7,9 +7,10 @@ use bytes::Bytes;
 use crate::backend::BackendError;
 use crate::fetch::fill::{Fill, Piece};
 use crate::fetch::flights::{Claim, Flights, RunId};
+use crate::fetch::from_disk::FromDisk;
 use crate::fetch::open_file::OpenFile;
 use crate::fetch::run::Run;
-use crate::policy::plan::{Want, plan};
+use crate::policy::plan::{BLOCK_BYTES, Want, plan};
 use crate::policy::read_ahead::Window;
 use crate::stats::Found;
 
@@ -55,6 +56,14 @@ impl Reader {
             retries: 0,
             is_page_wanted: false,
         }
+    }
+
+    /// Likewise, and whatever its size, by whole pages.
+    pub(crate) fn of_whole_pages(open: Arc<OpenFile>, position: u64, end: u64) -> Self {
+        let mut reader = Self::new(open, position, end);
+        reader.is_small = false;
+        reader.is_page_wanted = true;
+        reader
     }
 
     /// The bytes that follow; `None` at the end.
@@ -162,7 +171,20 @@ impl Reader {
             self.took(&bytes, Found::Ram);
             return Ok(Some(bytes));
         }
-        match plan(&wanted, len, cache.ram.parts_held(key)) {
+        let want = plan(&wanted, len, cache.ram.parts_held(key));
+        if let Some(folder) = &self.open.file.folder
+            && (matches!(want, Want::Blocks(_)) || (len > BLOCK_BYTES && !cache.ram.has_room()))
+            && folder.has(key)
+        {
+            let Some(bytes) = folder.read(key, wanted.clone()).await else {
+                return Ok(None);
+            };
+            self.counters_looked(Found::Disk);
+            cache.ram.put_part(key, wanted.start, bytes.clone());
+            self.took(&bytes, Found::Disk);
+            return Ok(Some(bytes));
+        }
+        match want {
             Want::Page => {
                 self.is_small = false;
                 self.is_page_wanted = true;
@@ -212,6 +234,11 @@ impl Reader {
         if open.mount.cache.ram.contains(open.file.key(page)) {
             return None;
         }
+        if let Some(folder) = &open.file.folder
+            && folder.has(open.file.key(page))
+        {
+            return Some(self.start_from_disk(&mut flights, page));
+        }
         if let Some(claim) = flights.extend(page) {
             self.join(&mut flights, &claim);
             return Some(claim);
@@ -229,6 +256,17 @@ impl Reader {
             flights.join(run);
             self.runs.push(run);
         }
+    }
+
+    fn start_from_disk(&self, flights: &mut Flights, page: u64) -> Claim {
+        let claim = flights.start_from_disk(page);
+        let from_disk = FromDisk {
+            open: Arc::clone(&self.open),
+            page,
+            fill: Arc::clone(&claim.fill),
+        };
+        from_disk.spawn();
+        claim
     }
 
     fn start_run(&mut self, flights: &mut Flights, page: u64) -> Claim {

@@ -131,7 +131,7 @@ impl Run {
         };
         let bytes = bytes.into_bytes();
         // Kept, then told, then taken off the list: who does not find it on the list finds it in memory.
-        cache.keep(file, page, bytes.clone());
+        cache.keep(&self.open.mount, file, page, bytes.clone());
         fill.finish(bytes);
         file.flights.lock().arrived(self.id, page);
         Ok(true)

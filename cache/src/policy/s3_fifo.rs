@@ -206,7 +206,9 @@ mod tests {
     #[test]
     fn what_comes_back_soon_stays() {
         let mut fifo = S3Fifo::default();
-        (0..100).for_each(|key| drop(put(&mut fifo, key, 100)));
+        for key in 0..100 {
+            put(&mut fifo, key, 100);
+        }
         let gone = put(&mut fifo, 100, 100).unwrap();
         put(&mut fifo, gone, 100);
         assert!(!fifo.held[&gone].is_small);

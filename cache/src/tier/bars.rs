@@ -34,7 +34,8 @@ impl Bars {
         let mut set = self.set.lock();
         set.last += 1;
         let number = set.last;
-        set.bars.push((number, Arc::clone(mount), Arc::clone(path), is_tree));
+        set.bars
+            .push((number, Arc::clone(mount), Arc::clone(path), is_tree));
         Bar {
             mount: Arc::clone(mount),
             path: Arc::clone(path),

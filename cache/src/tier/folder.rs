@@ -10,7 +10,7 @@ use std::time::Duration;
 use moongate_disk::ReadEngine;
 use parking_lot::{Mutex, RwLock};
 
-use super::bars::Bars;
+use super::bars::{Bar, Bars};
 use super::live::Live;
 use super::queue::Queue;
 use crate::clock::Clock;
@@ -18,6 +18,9 @@ use crate::stats::Counters;
 
 /// Failed reads after which a disk is off; each gives up one page.
 const READ_FAILURES_MAX: u64 = 16;
+
+/// Changes that a disk that is off remembers one by one.
+const OWED_MAX: usize = 4096;
 
 /// One cache disk.
 #[derive(Debug)]
@@ -35,8 +38,18 @@ pub struct Folder {
     live: RwLock<Option<Arc<Live>>>,
     off_until: Mutex<Duration>,
     read_failures: AtomicU64,
+    /// What is to be dropped before it is on again.
+    owed: Mutex<Owed>,
     pub(super) bars: Arc<Bars>,
     pub(super) queue: Queue,
+}
+
+/// Changes that were made while the disk was off.
+#[derive(Debug, Default)]
+struct Owed {
+    bars: Vec<Bar>,
+    /// Too many to be told apart: all is dropped.
+    is_everything: bool,
 }
 
 /// What all folders share.
@@ -67,6 +80,7 @@ impl Folder {
             live: RwLock::new(None),
             off_until: Mutex::new(Duration::ZERO),
             read_failures: AtomicU64::new(0),
+            owed: Mutex::default(),
             bars: Arc::default(),
             queue: Queue::default(),
         });
@@ -79,7 +93,8 @@ impl Folder {
     }
 
     fn reopen(&self) {
-        match Live::open(&self.root, self.page_bytes) {
+        let opened = Live::open(&self.root, self.page_bytes);
+        match opened.and_then(|live| self.pay(live)) {
             Ok(live) => {
                 self.bytes_fit.store(u64::MAX, Ordering::Relaxed);
                 self.read_failures.store(0, Ordering::Relaxed);
@@ -87,6 +102,32 @@ impl Folder {
             }
             Err(error) => self.failed(&error),
         }
+    }
+
+    /// Notes a change that the disk has to learn of before it is on again.
+    pub(super) fn owe(&self, bar: Bar) {
+        let mut owed = self.owed.lock();
+        if owed.bars.len() < OWED_MAX {
+            owed.bars.push(bar);
+        } else {
+            owed.is_everything = true;
+        }
+    }
+
+    /// Drops what was changed while the disk was off.
+    fn pay(&self, live: Live) -> io::Result<Live> {
+        let mut owed = self.owed.lock();
+        if owed.is_everything {
+            drop(live);
+            std::fs::remove_dir_all(self.root.join("index"))?;
+            *owed = Owed::default();
+            return Live::open(&self.root, self.page_bytes);
+        }
+        while let Some(bar) = owed.bars.last() {
+            self.drop_path(&live, bar)?;
+            owed.bars.pop();
+        }
+        Ok(live)
     }
 
     /// The disk, if it is on.
@@ -105,10 +146,6 @@ impl Folder {
     /// Whether it is on, or was off for long enough to be tried again.
     pub(super) fn may_try(&self) -> bool {
         self.live.read().is_some() || self.clock.now() >= *self.off_until.lock()
-    }
-
-    pub(super) fn is_off(&self) -> bool {
-        self.live.read().is_none()
     }
 
     /// The bytes that it may hold now.
@@ -134,7 +171,7 @@ impl Folder {
         self.turn_off(error);
     }
 
-    fn turn_off(&self, error: &io::Error) {
+    pub(super) fn turn_off(&self, error: &io::Error) {
         let first = self.off_until.lock().is_zero();
         *self.off_until.lock() = self.clock.now().saturating_add(self.retry);
         let was_on = self.live.write().take().is_some();

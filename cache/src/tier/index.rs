@@ -116,7 +116,12 @@ impl Index {
     }
 
     /// Writes a page's row, and its file's if that is new.
-    pub fn put_page(&self, key: PageKey, page: &[u8], file: Option<(&[u8], &Version)>) -> Result<()> {
+    pub fn put_page(
+        &self,
+        key: PageKey,
+        page: &[u8],
+        file: Option<(&[u8], &Version)>,
+    ) -> Result<()> {
         let mut batch = WriteBatch::default();
         batch.put(rows::page_key(key), page);
         if let Some((name, version)) = file {
@@ -129,14 +134,17 @@ impl Index {
     /// Deletes pages' rows.
     pub fn delete_pages(&self, keys: &[PageKey]) -> Result<()> {
         let mut batch = WriteBatch::default();
-        keys.iter().for_each(|key| batch.delete(rows::page_key(*key)));
+        keys.iter()
+            .for_each(|key| batch.delete(rows::page_key(*key)));
         self.db.write(batch)
     }
 
     /// Deletes a file's rows; that of its path only if it is this file's.
     pub fn delete_file(&self, id: FileId, pages: &[PageKey]) -> Result<()> {
         let mut batch = WriteBatch::default();
-        pages.iter().for_each(|key| batch.delete(rows::page_key(*key)));
+        pages
+            .iter()
+            .for_each(|key| batch.delete(rows::page_key(*key)));
         if let Some(name) = self.name(id)? {
             if self.file(&name)?.is_some_and(|(of, _)| of == id) {
                 batch.delete(rows::keyed(FILE, &name));
@@ -158,7 +166,10 @@ impl Index {
     /// Rows from a key on, as long as they are of its kind and `each` says so.
     fn scan(&self, from: &[u8], mut each: impl FnMut(&[u8], &[u8]) -> Option<()>) -> Result<()> {
         let kind = from.first();
-        for row in self.db.iterator(IteratorMode::From(from, Direction::Forward)) {
+        for row in self
+            .db
+            .iterator(IteratorMode::From(from, Direction::Forward))
+        {
             let (key, value) = row?;
             if key.first() != kind || each(&key, &value).is_none() {
                 break;

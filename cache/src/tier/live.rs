@@ -61,7 +61,9 @@ impl Live {
             handles: moka::sync::Cache::new(HANDLES_MAX),
             sums: moka::sync::Cache::builder()
                 .max_capacity(SUMS_BYTES)
-                .weigher(|_, sums: &Arc<[u32]>| u32::try_from(4 * sums.len() + 64).unwrap_or(u32::MAX))
+                .weigher(|_, sums: &Arc<[u32]>| {
+                    u32::try_from(4 * sums.len() + 64).unwrap_or(u32::MAX)
+                })
                 .build(),
         };
         live.restore().map_err(io::Error::other)?;
@@ -161,7 +163,13 @@ impl Live {
     }
 
     /// Writes a page: its bytes, then its row. What is not written whole has no row, or sums that don't fit.
-    pub fn write(&self, key: PageKey, bytes: &[u8], place: Place, file: Option<(&[u8], &Version)>) -> io::Result<()> {
+    pub fn write(
+        &self,
+        key: PageKey,
+        bytes: &[u8],
+        place: Place,
+        file: Option<(&[u8], &Version)>,
+    ) -> io::Result<()> {
         let handle = self.handle_for_writing(holder(key, place))?;
         let mut whole = AlignedBuf::with_capacity(place.room() as usize)?;
         if !whole.push(bytes) {
@@ -171,7 +179,9 @@ impl Live {
         handle.write_all_at(&whole, place.offset)?;
         let sums = rows::sums_of(key, bytes);
         let row = rows::page(place, &sums);
-        self.index.put_page(key, &row, file).map_err(io::Error::other)?;
+        self.index
+            .put_page(key, &row, file)
+            .map_err(io::Error::other)?;
         self.sums.insert(key, sums.into());
         Ok(())
     }

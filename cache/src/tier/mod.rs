@@ -13,8 +13,9 @@ mod rows;
 mod table;
 mod writer;
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -50,7 +51,11 @@ pub struct DiskTier {
 
 impl DiskTier {
     /// Opens the disks; `None` if there are to be none.
-    pub(crate) fn open(config: &CacheConfig, counters: &Arc<Counters>, buffers: &Budget) -> io::Result<Option<Self>> {
+    pub(crate) fn open(
+        config: &CacheConfig,
+        counters: &Arc<Counters>,
+        buffers: &Budget,
+    ) -> io::Result<Option<Self>> {
         if config.dirs.is_empty() || config.disk_bytes == 0 {
             return Ok(None);
         }
@@ -81,10 +86,12 @@ impl DiskTier {
 
     /// The disk to which a path belongs.
     pub(crate) fn folder_of(&self, mount: &str, path: &str) -> Option<&Arc<Folder>> {
+        // The same for ever: what is on a disk must be found there by the next release too.
+        let name = rows::name(mount, path);
         let weight = |folder: &&Arc<Folder>| {
-            let mut hasher = DefaultHasher::new();
-            (&folder.root, mount, path).hash(&mut hasher);
-            hasher.finish()
+            let seed = crc32c::crc32c(folder.root.as_os_str().as_encoded_bytes());
+            let seed = u64::from(seed) << 32 | u64::from(crc32c::crc32c(&name));
+            moongate_disk::sim::Rng::new(seed).next()
         };
         self.folders.iter().max_by_key(weight)
     }
@@ -96,7 +103,13 @@ impl DiskTier {
     }
 
     /// Writes a page behind its reader, if there is room to let it wait.
-    pub(crate) fn offer(&self, mount: &Arc<str>, file: &Arc<FileVersion>, page: u64, bytes: &Bytes) {
+    pub(crate) fn offer(
+        &self,
+        mount: &Arc<str>,
+        file: &Arc<FileVersion>,
+        page: u64,
+        bytes: &Bytes,
+    ) {
         let len = bytes.len() as u64;
         let charges = self.queue.try_take(len).zip(self.buffers.try_take(len));
         let Some((queue, buffers)) = charges else {
@@ -107,7 +120,13 @@ impl DiskTier {
     }
 
     /// Writes a page; waits for its turn, and until it is done, one way or the other.
-    pub(crate) async fn write(&self, mount: &Arc<str>, file: &Arc<FileVersion>, page: u64, bytes: &Bytes) {
+    pub(crate) async fn write(
+        &self,
+        mount: &Arc<str>,
+        file: &Arc<FileVersion>,
+        page: u64,
+        bytes: &Bytes,
+    ) {
         let charge = self.queue.take(bytes.len() as u64).await;
         let (done, written) = oneshot::channel();
         let charges = charge.into_iter().collect();
@@ -147,18 +166,20 @@ impl DiskTier {
     }
 
     /// Forgets what is at a path, and below it if `is_tree`. From this call on it is not found; the answer comes when its rows are deleted.
-    pub(crate) fn drop_path(&self, mount: &Arc<str>, path: &Arc<str>, is_tree: bool) -> Vec<oneshot::Receiver<Vec<Dropped>>> {
-        let folders: Vec<_> = match is_tree {
-            true => self.folders.iter().collect(),
-            false => self.folder_of(mount, path).into_iter().collect(),
-        };
+    pub(crate) fn drop_path(
+        &self,
+        mount: &Arc<str>,
+        path: &Arc<str>,
+        is_tree: bool,
+    ) -> Vec<oneshot::Receiver<Vec<Dropped>>> {
         let drop_in = |folder: &Arc<Folder>| {
             let bar = folder.bars.bar(mount, path, is_tree);
             let (done, dropped) = oneshot::channel();
             folder.queue.push(Job::DropPath(bar, done));
             dropped
         };
-        folders.into_iter().map(drop_in).collect()
+        // On all disks: a path may have belonged to another one when there were more.
+        self.folders.iter().map(drop_in).collect()
     }
 
     /// Pins a path, or not any more; `false` if no disk could note it.
@@ -204,7 +225,6 @@ impl DiskTier {
 /// A file that has pages on disk.
 #[derive(Clone, Debug)]
 pub struct OnDisk {
-    pub path: String,
     pub id: FileId,
     pub version: Version,
     pub bytes: u64,
@@ -223,12 +243,13 @@ impl Folder {
         if held == *version {
             return Some(id);
         }
-        self.queue.push(Job::DropFile(id, held.len.div_ceil(self.page_bytes)));
+        self.queue
+            .push(Job::DropFile(id, held.len.div_ceil(self.page_bytes)));
         None
     }
 
     /// The version that was held of a file is not wanted any more.
-    pub(crate) fn drop_file(&self, file: &FileVersion) {
+    pub(crate) fn drop_version(&self, file: &FileVersion) {
         let pages = file.version.len.div_ceil(self.page_bytes);
         self.queue.push(Job::DropFile(file.id, pages));
     }
@@ -250,16 +271,14 @@ impl Folder {
                 let slots = slots.iter().filter(|slot| slot.is_pinned || !pinned);
                 slots.map(|slot| u64::from(slot.place.len)).sum()
             };
-            let (_, path) = rows::split_name(&row.name)?;
-            Some(OnDisk {
-                path: path.to_owned(),
+            OnDisk {
                 id: row.id,
                 version: row.version,
                 bytes: bytes(false),
                 pinned_bytes: bytes(true),
-            })
+            }
         };
-        rows.into_iter().filter_map(on_disk).collect()
+        rows.into_iter().map(on_disk).collect()
     }
 }
 

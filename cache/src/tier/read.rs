@@ -19,7 +19,8 @@ const BLOCK: u64 = BLOCK_BYTES as u64;
 impl Folder {
     /// Whether it holds a page.
     pub(crate) fn has(&self, key: PageKey) -> bool {
-        self.live().is_some_and(|live| live.table.lock().get(key).is_some())
+        self.live()
+            .is_some_and(|live| live.table.lock().get(key).is_some())
     }
 
     /// Bytes `wanted` of a page, which it is said to hold. `None`: it does not, or not rightly; then it holds it no more.
@@ -31,6 +32,7 @@ impl Folder {
             table.get(key)?
         };
         if wanted.is_empty() || wanted.end > u64::from(slot.place.len) {
+            self.is_corrupt(&live, key, &slot);
             return None;
         }
         match self.read_blocks(&live, key, &slot, &wanted).await {
@@ -47,7 +49,13 @@ impl Folder {
     }
 
     /// The blocks that hold `wanted`, cut to it, if all are right.
-    async fn read_blocks(&self, live: &Arc<Live>, key: PageKey, slot: &Slot, wanted: &Range<u64>) -> io::Result<Option<Bytes>> {
+    async fn read_blocks(
+        &self,
+        live: &Arc<Live>,
+        key: PageKey,
+        slot: &Slot,
+        wanted: &Range<u64>,
+    ) -> io::Result<Option<Bytes>> {
         let place = slot.place;
         let (file, sums) = open(live, key, slot).await?;
         let Some(sums) = sums else {
@@ -55,14 +63,15 @@ impl Folder {
         };
         let start = wanted.start / BLOCK * BLOCK;
         let end = wanted.end.next_multiple_of(BLOCK);
-        let read = self.engine.read_aligned(file, place.offset + start, (end - start) as usize);
+        let read = self
+            .engine
+            .read_aligned(file, place.offset + start, (end - start) as usize);
         let bytes = Bytes::from_owner(read.await?);
         let held = u64::from(place.len).min(end) - start;
         let bytes = bytes.slice(..(held as usize).min(bytes.len()));
         let blocks = bytes.chunks(BLOCK_BYTES).zip(start / BLOCK..);
-        let mut right = blocks.map(|(bytes, block)| {
-            sums.get(block as usize) == Some(&rows::sum(key, block, bytes))
-        });
+        let mut right = blocks
+            .map(|(bytes, block)| sums.get(block as usize) == Some(&rows::sum(key, block, bytes)));
         let is_right = right.all(|is_right| is_right);
         let from = (wanted.start - start) as usize;
         Ok(is_right.then(|| bytes.slice(from..from + (wanted.end - wanted.start) as usize)))

@@ -148,7 +148,9 @@ pub fn sum(key: PageKey, block: u64, bytes: &[u8]) -> u32 {
 /// The checksums of a page's blocks.
 pub fn sums_of(key: PageKey, bytes: &[u8]) -> Vec<u32> {
     let blocks = bytes.chunks(BLOCK_BYTES).zip(0..);
-    blocks.map(|(bytes, block)| sum(key, block, bytes)).collect()
+    blocks
+        .map(|(bytes, block)| sum(key, block, bytes))
+        .collect()
 }
 
 #[cfg(test)]
@@ -173,7 +175,8 @@ mod tests {
 
         #[test]
         fn names_are_read_as_they_were_written(mount in "[a-z/]{0,9}", path in "/[^\0]{0,9}") {
-            prop_assert_eq!(split_name(&name(&mount, &path)), Some((&*mount, &*path)));
+            let name = name(&mount, &path);
+            prop_assert_eq!(split_name(&name), Some((&*mount, &*path)));
         }
 
         #[test]

@@ -257,11 +257,22 @@ mod tests {
         let mut table = Table::default();
         let large = put(&mut table, key(1, 3), PAGE as u32, 9 * PAGE);
         assert_eq!((large.extent, large.offset), (0, 3 * PAGE));
-        let small: Vec<_> = (2..5).map(|n| put(&mut table, key(n, 0), 5000, 5000)).collect();
-        assert_eq!(small.iter().map(|p| (p.extent, p.offset)).collect::<Vec<_>>(), [(1, 0), (1, 8192), (1, 16384)]);
+        let small: Vec<_> = (2..5)
+            .map(|n| put(&mut table, key(n, 0), 5000, 5000))
+            .collect();
+        assert_eq!(
+            small
+                .iter()
+                .map(|p| (p.extent, p.offset))
+                .collect::<Vec<_>>(),
+            [(1, 0), (1, 8192), (1, 16384)]
+        );
         assert_eq!(table.bytes(), PAGE + 3 * 8192);
         assert_eq!(table.remove(key(1, 3)), Some(Freed::File(FileId(1))));
-        assert_eq!(table.remove(key(2, 0)), Some(Freed::SmallFile(FileId(2), small[0])));
+        assert_eq!(
+            table.remove(key(2, 0)),
+            Some(Freed::SmallFile(FileId(2), small[0]))
+        );
     }
 
     #[test]
@@ -269,10 +280,18 @@ mod tests {
         let mut table = Table::default();
         let pages = EXTENT_BYTES / SMALL_FILE_BYTES + 1;
         for n in 0..pages {
-            put(&mut table, key(n, 0), SMALL_FILE_BYTES as u32, SMALL_FILE_BYTES);
+            put(
+                &mut table,
+                key(n, 0),
+                SMALL_FILE_BYTES as u32,
+                SMALL_FILE_BYTES,
+            );
         }
         let freed: Vec<_> = (0..pages).filter_map(|n| table.remove(key(n, 0))).collect();
-        let gone = freed.iter().filter(|f| matches!(f, Freed::Extent(_, 1))).count();
+        let gone = freed
+            .iter()
+            .filter(|f| matches!(f, Freed::Extent(_, 1)))
+            .count();
         assert_eq!(gone, 1);
         assert_eq!((table.bytes(), table.pages()), (0, 0));
     }

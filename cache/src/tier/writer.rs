@@ -3,8 +3,6 @@
 use std::io;
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
-
 use super::bars::Bar;
 use super::folder::Folder;
 use super::live::{Live, PAGES_MAX, covers};
@@ -31,15 +29,20 @@ impl Folder {
     fn skip(&self, job: Job) {
         match job {
             Job::Put(put) => self.unqueue(put),
-            // Without an answer: who waits learns that it is not done.
-            Job::DropPath(bar, _) => drop(bar),
+            // Without an answer: who waits learns that it is not done yet.
+            Job::DropPath(bar, _) => self.owe(bar),
             Job::DropFile(..) | Job::Corrupt(_) | Job::Pin(..) => {}
         }
     }
 
     fn unqueue(&self, put: Put) {
         self.counters.disk_queue_bytes.sub(put.bytes.len() as u64);
-        drop(put);
+        let Put { charge, done, .. } = put;
+        drop(charge);
+        if let Some(done) = done {
+            // Who asked may have gone.
+            let _ = done.send(());
+        }
     }
 
     fn work(&self, live: &Live, job: Job) -> io::Result<()> {
@@ -50,7 +53,19 @@ impl Folder {
                 result
             }
             Job::DropFile(id, pages) => self.drop_file(live, id, pages).map(drop),
-            Job::DropPath(bar, done) => self.drop_path(live, bar, done),
+            Job::DropPath(bar, done) => match self.drop_path(live, &bar) {
+                Ok(dropped) => {
+                    drop(bar);
+                    // Who asked may have gone.
+                    let _ = done.send(dropped);
+                    Ok(())
+                }
+                Err(error) => {
+                    self.turn_off(&error);
+                    self.owe(bar);
+                    Err(error)
+                }
+            },
             Job::Corrupt(key) => live.index.delete_pages(&[key]).map_err(io::Error::other),
             Job::Pin(mount, path, is_pinned, done) => {
                 self.pin(live, &mount, &path, is_pinned)?;
@@ -122,13 +137,20 @@ impl Folder {
     }
 
     /// Gives back pages that were taken off the table: their room first, which a full disk needs most; then their rows.
-    pub(super) fn give_back(&self, live: &Live, keys: &[PageKey], freed: &[Freed]) -> io::Result<()> {
+    pub(super) fn give_back(
+        &self,
+        live: &Live,
+        keys: &[PageKey],
+        freed: &[Freed],
+    ) -> io::Result<()> {
         keys.iter().for_each(|key| live.forget_sums(*key));
         live.free(freed)?;
         let mut rest = keys;
         for freed in freed {
             if let Freed::File(id) | Freed::SmallFile(id, _) | Freed::Extent(id, _) = freed {
-                live.index.delete_file(*id, rest).map_err(io::Error::other)?;
+                live.index
+                    .delete_file(*id, rest)
+                    .map_err(io::Error::other)?;
                 rest = &[];
             }
         }
@@ -158,10 +180,13 @@ impl Folder {
         Ok(bytes)
     }
 
-    fn drop_path(&self, live: &Live, bar: Bar, done: oneshot::Sender<Vec<Dropped>>) -> io::Result<()> {
+    pub(super) fn drop_path(&self, live: &Live, bar: &Bar) -> io::Result<Vec<Dropped>> {
         let files = match bar.is_tree {
-            true => live.index.files_within(&bar.mount, &bar.path).map_err(io::Error::other)?,
-            false => self.file_at(live, &bar)?,
+            true => live
+                .index
+                .files_within(&bar.mount, &bar.path)
+                .map_err(io::Error::other)?,
+            false => self.file_at(live, bar)?,
         };
         let mut dropped = Vec::new();
         for (id, len) in files.iter().map(|row| (row.id, row.version.len)) {
@@ -173,10 +198,7 @@ impl Folder {
                 bytes,
             });
         }
-        drop(bar);
-        // Who asked may have gone.
-        let _ = done.send(dropped);
-        Ok(())
+        Ok(dropped)
     }
 
     fn file_at(&self, live: &Live, bar: &Bar) -> io::Result<Vec<super::index::FileRow>> {
@@ -186,16 +208,28 @@ impl Folder {
         Ok(row.into_iter().collect())
     }
 
-    fn pin(&self, live: &Live, mount: &Arc<str>, path: &Arc<str>, is_pinned: bool) -> io::Result<()> {
+    fn pin(
+        &self,
+        live: &Live,
+        mount: &Arc<str>,
+        path: &Arc<str>,
+        is_pinned: bool,
+    ) -> io::Result<()> {
         let pin = rows::name(mount, path);
-        live.index.set_pin(&pin, is_pinned).map_err(io::Error::other)?;
+        live.index
+            .set_pin(&pin, is_pinned)
+            .map_err(io::Error::other)?;
         let mut pins = live.pins.lock();
         pins.retain(|held| *held != pin);
         if is_pinned {
             pins.push(pin);
         }
         let pins = pins.clone();
-        for row in live.index.files_within(mount, path).map_err(io::Error::other)? {
+        for row in live
+            .index
+            .files_within(mount, path)
+            .map_err(io::Error::other)?
+        {
             let is_pinned = pins.iter().any(|pin| covers(pin, &row.name));
             let pages = row.version.len.div_ceil(self.page_bytes);
             let mut table = live.table.lock();
