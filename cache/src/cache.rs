@@ -30,6 +30,8 @@ pub struct Cache {
     pub(crate) counters: Arc<Counters>,
     pub(crate) ram: RamTier,
     pub(crate) buffers: Budget,
+    /// For pages that wait for their readers; apart, so that readers that stall don't hold up what is under way.
+    pub(crate) read_ahead: Budget,
     pub(crate) blocks: BlockFlights,
     pub(crate) disk: Option<Arc<DiskTier>>,
     recent: moka::sync::Cache<FileId, Arc<FileVersion>>,
@@ -50,13 +52,15 @@ impl Cache {
             return Err(BackendError::new(ErrorKind::Invalid, text));
         }
         let counters = Arc::<Counters>::default();
-        let buffers = Budget::new(config.buffers_bytes_max);
+        let half = config.buffers_bytes_max / 2;
+        let (buffers, read_ahead) = (Budget::new(half), Budget::new(half));
         let disk = DiskTier::open(&config, &counters, &buffers).map_err(cannot_start)?;
         let disk = disk.map(Arc::new);
         let last_id = disk.as_ref().map_or(0, |disk| disk.last_id());
         Ok(Arc::new(Self {
             ram: RamTier::new(config.ram_bytes, Arc::clone(&counters), farewell(&disk)),
             buffers,
+            read_ahead,
             blocks: BlockFlights::default(),
             recent: moka::sync::Cache::new(FILES_MAX),
             last_id: AtomicU64::new(last_id.max(ids_of_now())),
@@ -82,7 +86,7 @@ impl Cache {
         let mut stats = CacheStats {
             ram_bytes: self.ram.len_bytes(),
             ram_pages: self.ram.len_pages(),
-            buffers_bytes: self.buffers.used_bytes(),
+            buffers_bytes: self.buffers.used_bytes() + self.read_ahead.used_bytes(),
             ..self.counters.snapshot()
         };
         if let Some(disk) = &self.disk {
@@ -137,17 +141,32 @@ impl Cache {
         (found.await.ok().flatten().unwrap_or_else(new), Some(folder))
     }
 
-    /// Keeps a page that was brought in from the under store.
-    pub(crate) fn keep(&self, mount: &Mount, file: &Arc<FileVersion>, page: u64, bytes: Bytes) {
+    /// Has a page written to disk behind its reader, if the disk keeps up.
+    pub(crate) fn offer(&self, mount: &Mount, file: &Arc<FileVersion>, page: u64, bytes: &Bytes) {
         if let Some(disk) = &self.disk
             && !file.is_dropped()
         {
-            disk.offer(&mount.id, file, page, &bytes);
+            disk.offer(&mount.id, file, page, bytes);
         }
-        self.keep_in_ram(file, page, bytes);
     }
 
-    pub(crate) fn keep_in_ram(&self, file: &Arc<FileVersion>, page: u64, bytes: Bytes) {
+    /// Has a page written to disk, and waits until it is.
+    pub(crate) async fn write(
+        &self,
+        mount: &Mount,
+        file: &Arc<FileVersion>,
+        page: u64,
+        bytes: &Bytes,
+    ) {
+        if let Some(disk) = &self.disk
+            && !file.is_dropped()
+        {
+            disk.write(&mount.id, file, page, bytes).await;
+        }
+    }
+
+    /// Keeps a page in memory.
+    pub(crate) fn keep(&self, file: &Arc<FileVersion>, page: u64, bytes: Bytes) {
         if file.is_dropped() {
             return;
         }

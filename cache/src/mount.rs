@@ -62,7 +62,7 @@ impl Mount {
             names: Names::new(bounds, terms.ttl, clock(), Arc::clone(counters)),
             gate,
             files: Arc::default(),
-            buffers: Budget::new(config.buffers_bytes_max / 2),
+            buffers: Budget::new(config.buffers_bytes_max / 4),
             statuses_asked: SingleFlight::default(),
             opens_asked: SingleFlight::default(),
             lists_asked: SingleFlight::default(),

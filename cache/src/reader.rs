@@ -1,15 +1,17 @@
 //! One read of a file: page after page, from wherever each is.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::backend::BackendError;
+use crate::budget::Charge;
 use crate::fetch::fill::{Fill, Piece};
 use crate::fetch::flights::{Claim, Flights, RunId};
 use crate::fetch::from_disk::FromDisk;
 use crate::fetch::open_file::OpenFile;
-use crate::fetch::run::Run;
+use crate::fetch::run::{Purpose, Run};
 use crate::policy::plan::{BLOCK_BYTES, Want, plan};
 use crate::policy::read_ahead::Window;
 use crate::stats::Found;
@@ -30,12 +32,21 @@ pub struct Reader {
     looked: u64,
     /// The page that its bytes come from now.
     filling: Option<(u64, Arc<Fill>, Found)>,
+    /// Pages that are brought in ahead of it, kept for it until it comes to them.
+    ahead: VecDeque<Ahead>,
     runs: Vec<RunId>,
     retries: u8,
     /// A small read that does not go on from an earlier one.
     is_small: bool,
-    /// A small read that has found its page worth to be brought in.
-    is_page_wanted: bool,
+    purpose: Purpose,
+}
+
+/// A page that a reader will come to.
+#[derive(Debug)]
+struct Ahead {
+    page: u64,
+    claim: Claim,
+    _charge: Charge,
 }
 
 impl Reader {
@@ -52,17 +63,18 @@ impl Reader {
             end,
             window,
             filling: None,
+            ahead: VecDeque::new(),
             runs: Vec::new(),
             retries: 0,
-            is_page_wanted: false,
+            purpose: Purpose::Read,
         }
     }
 
-    /// Likewise, and whatever its size, by whole pages.
-    pub(crate) fn of_whole_pages(open: Arc<OpenFile>, position: u64, end: u64) -> Self {
+    /// Likewise, to fill the disk tier.
+    pub(crate) fn to_load(open: Arc<OpenFile>, position: u64, end: u64) -> Self {
         let mut reader = Self::new(open, position, end);
         reader.is_small = false;
-        reader.is_page_wanted = true;
+        reader.purpose = Purpose::Load;
         reader
     }
 
@@ -75,6 +87,7 @@ impl Reader {
                 Err(error) if error.is_transient() && self.retries < RETRIES_MAX => {
                     self.retries += 1;
                     self.filling = None;
+                    self.ahead.clear();
                 }
                 Err(error) => {
                     self.position = self.end;
@@ -96,7 +109,8 @@ impl Reader {
         if self.is_small && self.fetches_blocks(page) {
             return self.by_blocks(page).await;
         }
-        if let Some(claim) = self.want(page, true) {
+        let ahead = self.take_ahead(page);
+        if let Some(claim) = ahead.or_else(|| self.want(page, true)) {
             let found = match claim.run {
                 Some(_) => Found::Under,
                 None => Found::Disk,
@@ -110,6 +124,8 @@ impl Reader {
 
     fn in_ram(&mut self, page: u64) -> Option<Bytes> {
         let held = self.open.mount.cache.ram.get(self.open.file.key(page))?;
+        // It came in ahead, and was kept: no need to hold it twice.
+        self.take_ahead(page);
         self.look_ahead(page);
         let from = (self.position % self.page_bytes()) as usize;
         let to = held
@@ -187,7 +203,7 @@ impl Reader {
         match want {
             Want::Page => {
                 self.is_small = false;
-                self.is_page_wanted = true;
+                self.purpose = Purpose::WholePage;
                 Ok(None)
             }
             Want::Blocks(part) => {
@@ -201,22 +217,37 @@ impl Reader {
         }
     }
 
-    /// Looks for the pages that the window covers beyond `page`, and has them brought in.
+    /// The page, if it was brought in ahead.
+    fn take_ahead(&mut self, page: u64) -> Option<Claim> {
+        while self.ahead.front().is_some_and(|ahead| ahead.page < page) {
+            self.ahead.pop_front();
+        }
+        let is_it = self.ahead.front().is_some_and(|ahead| ahead.page == page);
+        is_it
+            .then(|| self.ahead.pop_front())?
+            .map(|ahead| ahead.claim)
+    }
+
+    /// Looks for the pages that the window covers beyond `page`, and has them brought in, as far as the budget allows.
     fn look_ahead(&mut self, page: u64) {
         let len = self.open.file.version.len;
         let reach = self.window.reach(self.position, self.end, len);
         let last = reach.div_ceil(self.page_bytes());
         self.looked = self.looked.max(page + 1);
         while self.looked < last {
-            if !self
-                .open
-                .mount
-                .cache
-                .ram
-                .contains(self.open.file.key(self.looked))
-                && self.want(self.looked, false).is_none()
-            {
-                return;
+            let cache = Arc::clone(&self.open.mount.cache);
+            if !cache.ram.contains(self.open.file.key(self.looked)) {
+                let Some(charge) = cache.read_ahead.try_take(cache.config.page_bytes) else {
+                    return;
+                };
+                let Some(claim) = self.want(self.looked, false) else {
+                    return;
+                };
+                self.ahead.push_back(Ahead {
+                    page: self.looked,
+                    claim,
+                    _charge: charge,
+                });
             }
             self.looked += 1;
         }
@@ -279,7 +310,7 @@ impl Reader {
             wake,
             first: page,
             limit: limit.max(page + 1),
-            is_page_wanted: self.is_page_wanted,
+            purpose: self.purpose,
         };
         run.spawn();
         claim

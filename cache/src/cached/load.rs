@@ -189,7 +189,7 @@ impl<P: Fn(LoadProgress) + Send + Sync> Load<'_, P> {
         let page_bytes = open.mount.cache.config.page_bytes;
         let mut position = first * page_bytes;
         let end = end.saturating_mul(page_bytes).min(open.file.version.len);
-        let mut reader = Reader::of_whole_pages(Arc::clone(open), position, end);
+        let mut reader = Reader::to_load(Arc::clone(open), position, end);
         while let Some(bytes) = reader.next().await {
             let page = position / page_bytes;
             position += bytes?.len() as u64;
@@ -200,19 +200,9 @@ impl<P: Fn(LoadProgress) + Send + Sync> Load<'_, P> {
         Ok(())
     }
 
-    /// A page has come: waits until it is on disk, and for the rate.
+    /// A page has come: waits for the rate.
     async fn settle(&self, open: &Arc<OpenFile>, page: u64) {
         let cache = &open.mount.cache;
-        // The last piece of a page comes a moment before the page is kept.
-        while open.file.flights.lock().claim(page).is_some() {
-            tokio::task::yield_now().await;
-        }
-        if let Some(disk) = &cache.disk
-            && let Some(held) = cache.ram.get(open.file.key(page))
-        {
-            disk.write(&open.mount.id, &open.file, page, &held.bytes)
-                .await;
-        }
         let len = cache.page_len(&open.file.version, page);
         self.told(|so_far| so_far.bytes_loaded += len);
         let wait = self.rate.lock().take(cache.config.clock.now(), len);

@@ -27,7 +27,7 @@ impl FromDisk {
             return;
         };
         if let Some(bytes) = folder.read(file.key(self.page), 0..len).await {
-            cache.keep_in_ram(file, self.page, bytes.clone());
+            cache.keep(file, self.page, bytes.clone());
             self.fill.finish(bytes);
         }
     }
