@@ -30,9 +30,13 @@ pub enum Operation {
     FileWrite,
     FileDelete,
     FileChange,
+    HdfsRead,
+    HdfsWrite,
+    HdfsStatus,
+    HdfsChange,
 }
 
-const OPERATIONS: [Operation; 12] = [
+const OPERATIONS: [Operation; 16] = [
     Operation::Read,
     Operation::Write,
     Operation::Delete,
@@ -45,6 +49,10 @@ const OPERATIONS: [Operation; 12] = [
     Operation::FileWrite,
     Operation::FileDelete,
     Operation::FileChange,
+    Operation::HdfsRead,
+    Operation::HdfsWrite,
+    Operation::HdfsStatus,
+    Operation::HdfsChange,
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -2,9 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use anyhow::Context as _;
 use moongate_disk::{EngineChoice, ReadEngine, RealDisk};
@@ -20,6 +19,9 @@ use crate::files::{Files, reclaim};
 use crate::http::intake::{ByteBudget, IntakeLimits};
 use crate::http::server::{self, PeerInfo, ServerLimits};
 use crate::metrics::Metrics;
+use crate::namespace::Namespace;
+use crate::namespace::images::Images;
+use crate::protocol::webhdfs::passthrough::NameNodes;
 use crate::protocol::{admin, file, image};
 use crate::state::Gateway;
 use crate::transform::TransformPool;
@@ -39,6 +41,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let file = bind(config.file.listen, "file.listen").await?;
     let admin = bind(config.admin.listen, "admin.listen").await?;
     let gateway = tokio::task::spawn_blocking(move || open(config)).await??;
+    let mounted = gateway.namespace.mount_all(&gateway.config.mount);
+    mounted
+        .await
+        .context("mounting what was added (moongate mount)")?;
     let (image_addr, file_addr, admin_addr) =
         (image.local_addr()?, file.local_addr()?, admin.local_addr()?);
     let _ = gateway.image_url.set(image_addr.to_string());
@@ -137,7 +143,10 @@ fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
     } else {
         config.image.transform_concurrency
     };
-    Ok(Arc::new(Gateway {
+    let mounts_file = mounts_file(&config)?;
+    Ok(Arc::new_cyclic(|gateway| Gateway {
+        namespace: Namespace::new(Arc::new(Images::new(Weak::clone(gateway))), mounts_file),
+        namenodes: NameNodes::default(),
         budget: ByteBudget::new(config.limits.buffers_bytes_max.bytes()),
         intake: IntakeLimits::new(
             config.image.upload_bytes_max.bytes(),
@@ -167,6 +176,13 @@ fn names_folder(config: &Config) -> anyhow::Result<PathBuf> {
     Ok(first
         .context("haystack.data names no folder")?
         .join("filer"))
+}
+
+/// Where the mounts are kept that were added while the gateway ran.
+fn mounts_file(config: &Config) -> anyhow::Result<PathBuf> {
+    let first = config.haystack.data.first();
+    let first = first.context("haystack.data names no folder")?;
+    Ok(first.join("mounts.json"))
 }
 
 fn engine(config: &Config) -> anyhow::Result<ReadEngine> {

@@ -30,6 +30,7 @@ use crate::http::server::PeerInfo;
 use crate::http::{Body, Response};
 use crate::metrics::Operation;
 use crate::protocol::image::batch::{DELETE_PATH, DOWNLOAD_PATH};
+use crate::protocol::webhdfs;
 use crate::state::Gateway;
 
 /// A request, as far as handlers look at it.
@@ -49,6 +50,12 @@ pub struct Ask<'a> {
 pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: PeerInfo) -> Response {
     let exchange = Exchange::begin(peer);
     let (parts, body) = request.into_parts();
+    if webhdfs::is_path(parts.uri.path()) {
+        let operation = webhdfs::operation(&parts);
+        let mut response = Box::pin(webhdfs::serve(&gateway, &parts, body)).await;
+        no_body_for_head(&parts, &mut response);
+        return exchange.end(&gateway, &parts, operation, response);
+    }
     let query = Query::parse(parts.uri.query());
     let operation = operation(&parts, &query);
     let answer = Box::pin(route(&gateway, operation, &parts, &query, body)).await;
