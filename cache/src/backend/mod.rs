@@ -3,6 +3,8 @@
 //! Paths are absolute within the backend, normalised at the border (`/`, or `/a/b`: no empty, `.` or `..` segment, no trailing slash), UTF-8.
 
 mod change;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
 mod error;
 mod status;
 

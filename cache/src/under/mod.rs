@@ -1,1 +1,5 @@
 //! Under stores: what lies behind a mount.
+
+pub mod local;
+
+pub use local::LocalStore;
