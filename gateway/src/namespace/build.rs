@@ -63,10 +63,16 @@ pub fn checked(mut config: MountConfig) -> Result<MountConfig, Vec<String>> {
     }
     let webhdfs = config.webhdfs.trim_end_matches('/').to_owned();
     if !webhdfs.is_empty() && !is_http_server(&webhdfs) {
-        wrong.push(format!("webhdfs = {webhdfs:?}: write an address such as http://namenode:9870"));
+        wrong.push(format!(
+            "webhdfs = {webhdfs:?}: write an address such as http://namenode:9870"
+        ));
     }
     config.webhdfs = webhdfs;
-    if wrong.is_empty() { Ok(config) } else { Err(wrong) }
+    if wrong.is_empty() {
+        Ok(config)
+    } else {
+        Err(wrong)
+    }
 }
 
 /// Keys that mean nothing to a store of this kind: mostly a mistake.
@@ -165,8 +171,18 @@ mod tests {
             ..config("a", "file://x")
         };
         let wrong = checked(bad).unwrap_err();
-        for part in ["path = ", "store = ", "keytab is for", "path_style is for", "calls_max", "principal and keytab"] {
-            assert!(wrong.iter().any(|text| text.contains(part)), "{part}: {wrong:?}");
+        for part in [
+            "path = ",
+            "store = ",
+            "keytab is for",
+            "path_style is for",
+            "calls_max",
+            "principal and keytab",
+        ] {
+            assert!(
+                wrong.iter().any(|text| text.contains(part)),
+                "{part}: {wrong:?}"
+            );
         }
     }
 }
