@@ -7,6 +7,8 @@
 //! The life of a read: a protocol asks a mount's [`Backend`] for the status of a path and opens it; the cache answers from pages that belong
 //! to exactly that version of the file, in memory or on its disk, and fetches what is missing from the under store, once for all who wait.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod backend;
 pub mod under;
 

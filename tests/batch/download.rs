@@ -6,7 +6,7 @@ use moongate_tests::http::{Request, Response};
 use moongate_tests::{Gateway, payload, volume};
 use serde_json::Value;
 
-use moongate_tests::archives::{Files, Lines, many, samples, stored, upload};
+use moongate_tests::archives::{Lines, many, samples, stored, untar, upload};
 use moongate_tests::tools;
 
 fn get(query: &str, list: &[String]) -> Request {
@@ -16,19 +16,6 @@ fn get(query: &str, list: &[String]) -> Request {
 #[track_caller]
 fn archive(gateway: &Gateway, query: &str, list: &[String]) -> Response {
     gateway.send(&get(query, list)).status(200)
-}
-
-/// The files of a tar, read by the `tar` crate.
-fn untar(archive: &[u8]) -> Files {
-    let mut reader = tar::Archive::new(archive);
-    let entries = reader.entries().unwrap().map(|entry| {
-        let mut entry = entry.unwrap();
-        let name = String::from_utf8(entry.path_bytes().into_owned()).unwrap();
-        let mut data = Vec::new();
-        std::io::Read::read_to_end(&mut entry, &mut data).unwrap();
-        (name, data)
-    });
-    entries.collect()
 }
 
 #[test]
@@ -214,14 +201,14 @@ fn names_are_safe_and_each_comes_once() {
         .into_iter()
         .map(|(name, _)| name)
         .collect();
-    // Without a name of its own it is called as it was put: by the last segment of its URL.
+    // Put to its id alone, it has no name of its own: its id and type make one.
     assert_eq!(
         names,
         [
             "a.png",
             "a-2.png",
             "MOONGATE-ERRORS-2.jsonl",
-            &fid.to_string()
+            &format!("{fid}.png")
         ]
     );
     for name in ["../a", "/a", "a/../b", "a\\\\b", "a\\u0000"] {

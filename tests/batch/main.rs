@@ -9,4 +9,5 @@ mod crash;
 mod delete;
 mod download;
 mod fuzz;
+mod mixed;
 mod upload;

@@ -49,6 +49,19 @@ pub fn tar(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
+/// The files of a tar, read by the `tar` crate.
+pub fn untar(archive: &[u8]) -> Files {
+    let mut reader = tar::Archive::new(archive);
+    let entries = reader.entries().unwrap().map(|entry| {
+        let mut entry = entry.unwrap();
+        let name = String::from_utf8(entry.path_bytes().into_owned()).unwrap();
+        let mut data = Vec::new();
+        std::io::Read::read_to_end(&mut entry, &mut data).unwrap();
+        (name, data)
+    });
+    entries.collect()
+}
+
 /// Packed with gzip.
 pub fn gzip(data: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

@@ -7,6 +7,7 @@
 
 pub mod api;
 pub mod archives;
+pub mod beds;
 pub mod files;
 pub mod gateway;
 pub mod http;

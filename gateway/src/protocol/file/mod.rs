@@ -5,10 +5,8 @@ mod batch;
 mod change;
 mod entry_json;
 pub mod error;
-mod export;
 mod list;
 mod page;
-mod paths;
 mod read;
 mod shards;
 mod target;
@@ -29,7 +27,7 @@ use crate::http::query::Query;
 use crate::http::server::PeerInfo;
 use crate::http::{Body, Response};
 use crate::metrics::Operation;
-use crate::protocol::image::batch::{DELETE_PATH, DOWNLOAD_PATH};
+use crate::protocol::batch::{self as batches, DELETE_PATH, DOWNLOAD_PATH};
 use crate::protocol::webhdfs;
 use crate::state::Gateway;
 
@@ -123,8 +121,10 @@ async fn route(
         Operation::FileDelete => change::delete(gateway, ask).await,
         Operation::FileChange => change::change(gateway, ask).await,
         Operation::BatchPut => batch::upload(gateway, ask, body).await,
-        Operation::BatchGet => paths::get(gateway, ask, body).await,
-        Operation::BatchDelete => paths::delete(gateway, ask, body).await,
+        Operation::BatchGet => Ok(batches::get::get(gateway, ask.headers, query, body).await?),
+        Operation::BatchDelete => {
+            Ok(batches::delete::delete(gateway, ask.headers, query, body).await?)
+        }
         _ => Ok(empty(StatusCode::METHOD_NOT_ALLOWED)),
     }
 }

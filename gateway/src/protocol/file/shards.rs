@@ -6,14 +6,14 @@ use http::{HeaderName, HeaderValue};
 use moongate_filer::{Filer, FilerError};
 
 use super::Ask;
-use super::archive::{Order, send};
-use super::export::Item;
 use crate::archive::Format;
 use crate::files::FileError;
 use crate::files::shards::permutation::Permutation;
 use crate::files::shards::pin::Pin;
 use crate::files::shards::{ShardsError, range};
 use crate::http::Response;
+use crate::protocol::batch::export::{Item, Source};
+use crate::protocol::batch::gather::{self, Order};
 use crate::state::Gateway;
 
 /// Names the listing that was seen, to be given as `at` from then on.
@@ -36,7 +36,7 @@ pub async fn shard(gateway: &Arc<Gateway>, ask: Ask<'_>) -> Result<Response, Fil
     let source = move |_: &Filer, send: &mut dyn FnMut(Item) -> bool| {
         deal(&pin, range(samples, shards, shard), seed, send)
     };
-    let mut response = send(
+    let mut response = gather::send(
         gateway,
         Format::Tar,
         &format!("shard-{shard:06}"),
@@ -87,8 +87,8 @@ fn deal(
             .map_err(|error| FilerError::Storage(ShardsError::from(error).to_string().into()))?;
         for file in sample {
             if !send(Item {
-                name: file.name,
-                entry: Ok(file.entry),
+                name: Some(file.name),
+                source: Source::File(Box::new(file.entry)),
             }) {
                 return Ok(());
             }

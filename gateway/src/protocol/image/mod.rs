@@ -3,14 +3,14 @@
 pub mod batch;
 pub mod entity_tag;
 pub mod error;
-mod manifest;
+pub mod manifest;
 pub mod master;
 pub mod path;
 mod prepare;
 pub mod read;
 mod status;
 mod uploads;
-mod write;
+pub mod write;
 
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ use self::error::{ImageError, answer as error_answer};
 use self::path::ObjectPath;
 use self::read::ReadRequest;
 use self::write::WriteRequest;
+use super::batch as batches;
 use super::exchange::{Exchange, declared_len};
 use crate::http::intake;
 use crate::http::json::{error_json, json};
@@ -54,9 +55,9 @@ fn operation(method: &Method, path: &str) -> Operation {
         (false, _) if path == "/submit" => Operation::Write,
         (false, _) if path == "/dir/assign" => Operation::Assign,
         (false, &Method::POST) => match path {
-            batch::UPLOAD_PATH => Operation::BatchPut,
-            batch::DOWNLOAD_PATH => Operation::BatchGet,
-            batch::DELETE_PATH => Operation::BatchDelete,
+            batches::UPLOAD_PATH => Operation::BatchPut,
+            batches::DOWNLOAD_PATH => Operation::BatchGet,
+            batches::DELETE_PATH => Operation::BatchDelete,
             _ => Operation::Other,
         },
         _ => Operation::Other,
@@ -103,9 +104,15 @@ async fn route(
             Box::pin(batch::upload(gateway, request, body)).await
         }
         Operation::BatchGet => {
-            Box::pin(batch::download(gateway, &parts.headers, &query, body)).await
+            Ok(Box::pin(batches::get::get(gateway, &parts.headers, &query, body)).await?)
         }
-        Operation::BatchDelete => Box::pin(batch::delete(gateway, &parts.headers, body)).await,
+        Operation::BatchDelete => Ok(Box::pin(batches::delete::delete(
+            gateway,
+            &parts.headers,
+            &query,
+            body,
+        ))
+        .await?),
         // Operations of the file port are never counted here.
         Operation::Assign
         | Operation::Other

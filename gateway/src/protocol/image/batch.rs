@@ -8,10 +8,10 @@ use moongate_haystack::needle::{Draft, NAME_BYTES_MAX};
 use moongate_haystack::store::layout::Wish;
 use serde::Serialize;
 
-use super::super::error::ImageError;
-use super::super::master;
-use super::super::prepare::{self, Stored, Terms, Upload};
-use super::super::write::WriteRequest;
+use super::error::ImageError;
+use super::master;
+use super::prepare::{self, Stored, Terms, Upload};
+use super::write::WriteRequest;
 use crate::archive::names;
 use crate::http::Response;
 use crate::http::disposition;

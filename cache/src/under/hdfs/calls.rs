@@ -1,0 +1,109 @@
+//! Calls of the NameNode, none of which waits for ever.
+
+use std::future::Future;
+use std::time::Duration;
+
+use hdfs_native::{Client, HdfsError};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::HdfsOptions;
+use super::clients::Clients;
+use super::error::of_hdfs;
+use crate::backend::{BackendError, Caller, ErrorKind};
+
+/// What refused impersonation looks like: hdfs-native does not pass on that the NameNode has hung up, and why.
+const HANGS_UP: &str = "RPC listener disconnected";
+
+/// The way to the NameNode.
+#[derive(Debug)]
+pub(super) struct Calls {
+    clients: Clients,
+}
+
+impl Calls {
+    pub(super) fn new(options: HdfsOptions, runtime: Handle) -> Result<Self, BackendError> {
+        let clients = Clients::new(options, runtime)?;
+        Ok(Self { clients })
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.clients.options().url
+    }
+
+    pub(super) const fn timeout(&self) -> Duration {
+        self.clients.options().request_timeout
+    }
+
+    /// A call that changes nothing. If it is not answered it is made once more, over a new connection and perhaps to the other NameNode.
+    pub(super) async fn ask<T, F>(
+        &self,
+        caller: &Caller,
+        path: &str,
+        call: impl Fn(Client) -> F,
+    ) -> Result<T, BackendError>
+    where
+        F: Future<Output = Result<T, HdfsError>>,
+    {
+        let half = self.timeout() / 2;
+        match self.once(caller, path, half, &call).await {
+            Err(error) if error.kind == ErrorKind::TimedOut => {
+                self.once(caller, path, half, &call).await
+            }
+            done => done,
+        }
+    }
+
+    /// A call that changes something: made once.
+    pub(super) async fn tell<T, F>(
+        &self,
+        caller: &Caller,
+        path: &str,
+        call: impl FnOnce(Client) -> F,
+    ) -> Result<T, BackendError>
+    where
+        F: Future<Output = Result<T, HdfsError>>,
+    {
+        self.once(caller, path, self.timeout(), call).await
+    }
+
+    async fn once<T, F>(
+        &self,
+        caller: &Caller,
+        path: &str,
+        limit: Duration,
+        call: impl FnOnce(Client) -> F,
+    ) -> Result<T, BackendError>
+    where
+        F: Future<Output = Result<T, HdfsError>>,
+    {
+        let client = self.clients.of(caller)?;
+        match timeout(limit, call(client)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(self.explain(of_hdfs(error, path), caller)),
+            Err(_) => {
+                self.clients.forget(caller);
+                Err(self.explain(self.timed_out(path), caller))
+            }
+        }
+    }
+
+    fn timed_out(&self, path: &str) -> BackendError {
+        let (url, limit) = (self.url(), self.timeout());
+        let text = format!("{path}: {url} did not answer within {limit:?}; try again later");
+        BackendError::new(ErrorKind::TimedOut, text)
+    }
+
+    /// A NameNode that refuses to be asked in another's name says so to nobody.
+    fn explain(&self, mut error: BackendError, caller: &Caller) -> BackendError {
+        let is_silence = error.kind == ErrorKind::TimedOut || error.message.contains(HANGS_UP);
+        if self.clients.options().impersonate && is_silence {
+            error.message += &format!(
+                ". If it answers others: it may not let the gateway ask in the name of {}; \
+                 see hadoop.proxyuser.<gateway>.hosts and .groups in its core-site.xml",
+                caller.user
+            );
+        }
+        error
+    }
+}

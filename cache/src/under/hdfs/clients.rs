@@ -1,0 +1,158 @@
+//! hdfs-native's clients: one for each name in which the NameNode is asked, because a connection to it belongs to one user.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hdfs_native::{Client, ClientBuilder};
+use moka::sync::Cache;
+use tokio::runtime::Handle;
+
+use super::HdfsOptions;
+use super::error::of_hdfs;
+use crate::backend::{BackendError, Caller, ErrorKind};
+
+/// Users whose connections are kept.
+const USERS_MAX: u64 = 256;
+/// How long those of a user are kept who does not come back. NameNodes close idle connections after 10 s anyway.
+const IDLE: Duration = Duration::from_secs(600);
+/// How often NameNodes are tried by one call: with the pauses between, about 4 s for one, 7 s for a pair that changes roles.
+const ATTEMPTS_ALONE: u32 = 4;
+const ATTEMPTS_OF_A_PAIR: u32 = 12;
+
+/// The pool.
+#[derive(Debug)]
+pub(super) struct Clients {
+    options: HdfsOptions,
+    runtime: Handle,
+    by_user: Cache<Arc<str>, Client>,
+    /// Set when a NameNode has not answered in time: the next client may try another one first.
+    shuffles: AtomicBool,
+}
+
+impl Clients {
+    pub(super) fn new(options: HdfsOptions, runtime: Handle) -> Result<Self, BackendError> {
+        if !options.url.starts_with("hdfs://") {
+            let text = format!("{}: the URL of an HDFS begins with hdfs://", options.url);
+            return Err(BackendError::new(ErrorKind::Invalid, text));
+        }
+        let clients = Self {
+            options,
+            runtime,
+            by_user: Cache::builder()
+                .max_capacity(USERS_MAX)
+                .time_to_idle(IDLE)
+                .build(),
+            shuffles: AtomicBool::new(false),
+        };
+        clients.build("probe of the configuration")?;
+        Ok(clients)
+    }
+
+    pub(super) const fn options(&self) -> &HdfsOptions {
+        &self.options
+    }
+
+    pub(super) fn of(&self, caller: &Caller) -> Result<Client, BackendError> {
+        let user = self.effective(caller);
+        if let Some(client) = self.by_user.get(&user) {
+            return Ok(client);
+        }
+        let client = self.build(&user)?;
+        self.by_user.insert(user, client.clone());
+        Ok(client)
+    }
+
+    /// Leaves a connection that did not answer: a NameNode that is gone without a word is otherwise waited for until the kernel gives up.
+    pub(super) fn forget(&self, caller: &Caller) {
+        self.shuffles.store(true, Ordering::Relaxed);
+        self.by_user.invalidate(&self.effective(caller));
+    }
+
+    fn effective(&self, caller: &Caller) -> Arc<str> {
+        if self.options.impersonate {
+            return caller.user.clone();
+        }
+        self.options.user.as_deref().unwrap_or_default().into()
+    }
+
+    fn build(&self, user: &str) -> Result<Client, BackendError> {
+        let options = &self.options;
+        let mut builder = ClientBuilder::new()
+            .with_url(&options.url)
+            .with_config(self.config())
+            .with_io_runtime(self.runtime.clone());
+        if let Some(folder) = &options.config_dir {
+            builder = builder.with_config_dir(folder.to_string_lossy());
+        }
+        if !user.is_empty() {
+            builder = builder.with_user(user);
+        }
+        if let Some(principal) = &options.principal {
+            builder = builder.with_kerberos_principal(principal);
+        }
+        if let Some(keytab) = &options.keytab {
+            builder = builder.with_kerberos_keytab(keytab.to_string_lossy());
+        }
+        builder
+            .build()
+            .map_err(|error| of_hdfs(error, &options.url))
+    }
+
+    /// What bounds hdfs-native's own waiting; whoever sets these keys knows better.
+    fn config(&self) -> BTreeMap<String, String> {
+        let options = &self.options;
+        let attempts = if names_a_port(&options.url) {
+            ATTEMPTS_ALONE
+        } else {
+            ATTEMPTS_OF_A_PAIR
+        };
+        let silence_ms = options.datanode_timeout.as_millis();
+        let mut config = BTreeMap::from([
+            (
+                "dfs.client.failover.max.attempts".to_owned(),
+                attempts.to_string(),
+            ),
+            (
+                "dfs.client.failover.sleep.base.millis".to_owned(),
+                "150".to_owned(),
+            ),
+            (
+                "dfs.client.failover.sleep.max.millis".to_owned(),
+                "1500".to_owned(),
+            ),
+            (
+                "dfs.client.socket-timeout".to_owned(),
+                silence_ms.to_string(),
+            ),
+        ]);
+        if self.shuffles.load(Ordering::Relaxed) {
+            let key = "dfs.client.failover.random.order";
+            config.insert(key.to_owned(), "true".to_owned());
+        }
+        config.extend(options.config.clone());
+        config
+    }
+}
+
+fn names_a_port(url: &str) -> bool {
+    let host = url.trim_start_matches("hdfs://").split('/').next();
+    let port = host.and_then(|host| host.rsplit_once(':'));
+    port.is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names_a_port;
+
+    #[test]
+    fn a_nameservice_has_no_port() {
+        assert!(names_a_port("hdfs://host:8020"));
+        assert!(names_a_port("hdfs://host:8020/a/b"));
+        assert!(names_a_port("hdfs://[::1]:8020"));
+        assert!(!names_a_port("hdfs://cluster"));
+        assert!(!names_a_port("hdfs://cluster/a:1"));
+        assert!(!names_a_port("hdfs://[::1]"));
+    }
+}

@@ -1,0 +1,248 @@
+//! A real HDFS: NameNodes, DataNodes and FsShell of Apache Hadoop, from the jars that `scripts/hadoop.sh` fetches.
+//!
+//! [`Hdfs::shared`] is one NameNode with three DataNodes for all tests of a program that do it no harm; [`Hdfs::start`] is one of a test's
+//! own, and [`Hdfs::start_ha`] has two NameNodes under one name. Everything listens on free loopback ports, keeps its files in a folder of
+//! its own, and ends with the test program, however that ends.
+
+mod config;
+mod java;
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use self::config::{Nodes, write};
+use super::daemon::Daemon;
+use crate::http::{Request, send};
+use crate::wait;
+
+/// Three seconds on a quiet machine.
+const READY_LIMIT: Duration = Duration::from_secs(120);
+
+/// The name of an HA pair: `hdfs://beds`.
+pub const NAMESERVICE: &str = "beds";
+const NAMENODE: &str = "org.apache.hadoop.hdfs.server.namenode.NameNode";
+const DATANODE: &str = "org.apache.hadoop.hdfs.server.datanode.DataNode";
+const FS_SHELL: &str = "org.apache.hadoop.fs.FsShell";
+const HA_ADMIN: &str = "org.apache.hadoop.hdfs.tools.DFSHAAdmin";
+
+/// A running cluster.
+#[derive(Debug)]
+pub struct Hdfs {
+    nodes: Nodes,
+    namenodes: Vec<Mutex<Option<Daemon>>>,
+    datanodes: Vec<Mutex<Option<Daemon>>>,
+    folder: TempDir,
+}
+
+impl Hdfs {
+    /// One NameNode and three DataNodes, for all tests of this program. What a test writes goes into a folder of its own name.
+    pub fn shared() -> &'static Hdfs {
+        static SHARED: OnceLock<Hdfs> = OnceLock::new();
+        SHARED.get_or_init(|| Hdfs::start(3))
+    }
+
+    /// One NameNode and so many DataNodes.
+    pub fn start(datanodes: usize) -> Hdfs {
+        let hdfs = Hdfs::prepare(Nodes::new(1, datanodes));
+        hdfs.start_all();
+        hdfs.wait_until_ready(0);
+        hdfs
+    }
+
+    /// Two NameNodes under one name, of which the first is active, and so many DataNodes.
+    pub fn start_ha(datanodes: usize) -> Hdfs {
+        let hdfs = Hdfs::prepare(Nodes::new(2, datanodes));
+        hdfs.start_all();
+        for namenode in 0..2 {
+            wait::until_true("the NameNode answers", READY_LIMIT, || {
+                hdfs.state(namenode).is_some()
+            });
+        }
+        hdfs.admin(&["-transitionToActive", "nn1"]);
+        hdfs.wait_until_ready(0);
+        hdfs
+    }
+
+    fn prepare(nodes: Nodes) -> Hdfs {
+        let folder = TempDir::with_prefix("moongate-hdfs-").expect("a temporary folder");
+        write(folder.path(), &nodes);
+        java::format(folder.path(), nodes.namenodes.len());
+        let none = |len: usize| (0..len).map(|_| Mutex::new(None)).collect();
+        Hdfs {
+            namenodes: none(nodes.namenodes.len()),
+            datanodes: none(nodes.datanodes.len()),
+            nodes,
+            folder,
+        }
+    }
+
+    fn start_all(&self) {
+        (0..self.namenodes.len()).for_each(|n| self.start_namenode(n));
+        (0..self.datanodes.len()).for_each(|n| self.start_datanode(n));
+    }
+
+    /// `hdfs://localhost:PORT`, or `hdfs://beds` of an HA pair.
+    pub fn url(&self) -> String {
+        self.nodes.url()
+    }
+
+    /// `host:port` of the HTTP server of a NameNode: its WebHDFS, its pages.
+    pub fn http(&self, namenode: usize) -> String {
+        format!("localhost:{}", self.nodes.namenodes[namenode].http)
+    }
+
+    /// Folder with `core-site.xml` and `hdfs-site.xml`, as `HADOOP_CONF_DIR` wants it.
+    pub fn config_dir(&self) -> PathBuf {
+        self.folder.path().join("conf")
+    }
+
+    /// Runs `hdfs dfs` with these arguments, as the user who runs the tests.
+    pub fn shell(&self, arguments: &[&str]) -> Output {
+        java::run(self.folder.path(), FS_SHELL, arguments, &[])
+    }
+
+    /// As [`Hdfs::shell`], in another user's name.
+    pub fn shell_as(&self, user: &str, arguments: &[&str]) -> Output {
+        java::run(
+            self.folder.path(),
+            FS_SHELL,
+            arguments,
+            &[("HADOOP_USER_NAME", user)],
+        )
+    }
+
+    /// As [`Hdfs::shell`], which must succeed; its output as text.
+    #[track_caller]
+    pub fn dfs(&self, arguments: &[&str]) -> String {
+        let output = self.shell(arguments);
+        assert!(
+            output.status.success(),
+            "hdfs dfs {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Makes the other NameNode of an HA pair the active one.
+    pub fn fail_over(&self, from: usize, to: usize) {
+        let name = |n: usize| format!("nn{}", n + 1);
+        self.admin(&["-failover", &name(from), &name(to)]);
+    }
+
+    /// Makes a NameNode active whose peer is gone.
+    pub fn make_active(&self, namenode: usize) {
+        let name = format!("nn{}", namenode + 1);
+        self.admin(&["-transitionToActive", "--forceactive", &name]);
+    }
+
+    fn admin(&self, arguments: &[&str]) {
+        let output = java::run(self.folder.path(), HA_ADMIN, arguments, &[]);
+        assert!(
+            output.status.success(),
+            "hdfs haadmin {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    /// Starts a NameNode that was killed; [`Hdfs::wait_until_ready`] waits for it.
+    pub fn start_namenode(&self, n: usize) {
+        let mut command = java::server(self.folder.path(), NAMENODE);
+        if self.namenodes.len() > 1 {
+            command.args(["-D", &format!("dfs.ha.namenode.id=nn{}", n + 1)]);
+        }
+        let log = self.folder.path().join(format!("namenode{n}.log"));
+        *self.namenode(n) = Some(Daemon::start(&command, &log));
+    }
+
+    /// Starts a DataNode that was killed, on the ports that it had.
+    pub fn start_datanode(&self, n: usize) {
+        let mut command = java::server(self.folder.path(), DATANODE);
+        for (key, value) in self.nodes.datanode_settings(self.folder.path(), n) {
+            command.args(["-D", &format!("{key}={value}")]);
+        }
+        let log = self.folder.path().join(format!("datanode{n}.log"));
+        *self.datanode(n) = Some(Daemon::start(&command, &log));
+    }
+
+    /// A NameNode's process.
+    pub fn namenode(&self, n: usize) -> MutexGuard<'_, Option<Daemon>> {
+        let lock = self.namenodes[n].lock();
+        lock.unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// A DataNode's process.
+    pub fn datanode(&self, n: usize) -> MutexGuard<'_, Option<Daemon>> {
+        let lock = self.datanodes[n].lock();
+        lock.unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Waits until a NameNode is out of safe mode and knows all DataNodes that were configured.
+    #[track_caller]
+    pub fn wait_until_ready(&self, namenode: usize) {
+        let wanted = self.datanodes.len() as u64;
+        let deadline = std::time::Instant::now() + READY_LIMIT;
+        while !self.is_ready(namenode, wanted) {
+            assert!(
+                std::time::Instant::now() < deadline,
+                "HDFS is not ready after {READY_LIMIT:?}; the NameNode says:\n{}",
+                self.namenode(namenode)
+                    .as_ref()
+                    .map(Daemon::log)
+                    .unwrap_or_default()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn is_ready(&self, namenode: usize, datanodes: u64) -> bool {
+        self.state(namenode).is_some_and(|state| {
+            state["FSState"] == "Operational"
+                && state["NumLiveDataNodes"].as_u64() >= Some(datanodes)
+        })
+    }
+
+    /// What a NameNode says of itself, if it answers.
+    fn state(&self, namenode: usize) -> Option<Value> {
+        const BEAN: &str = "/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState";
+        let address = format!("127.0.0.1:{}", self.nodes.namenodes[namenode].http);
+        let answer = send(address.parse().ok()?, &Request::get(BEAN)).ok()?;
+        let text: Value = serde_json::from_slice(&answer.body).ok()?;
+        text["beans"].get(0).cloned()
+    }
+
+    /// Where everything is kept, with the logs.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_cluster_keeps_what_it_is_given_while_a_datanode_is_gone() {
+        let hdfs = Hdfs::start(2);
+        let file = hdfs.folder().join("file");
+        std::fs::write(&file, b"some bytes").unwrap();
+        hdfs.dfs(&["-put", file.to_str().unwrap(), "/file"]);
+        hdfs.datanode(0).take().unwrap().kill();
+        assert_eq!(hdfs.dfs(&["-cat", "/file"]), "some bytes");
+        hdfs.start_datanode(0);
+        hdfs.wait_until_ready(0);
+    }
+
+    #[test]
+    fn a_pair_of_namenodes_fails_over() {
+        let hdfs = Hdfs::start_ha(1);
+        hdfs.dfs(&["-mkdir", "/before"]);
+        hdfs.fail_over(0, 1);
+        assert!(hdfs.dfs(&["-ls", "/"]).contains("/before"));
+    }
+}
