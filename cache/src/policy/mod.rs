@@ -1,0 +1,6 @@
+//! What is decided, without doing it: synchronous, with the time given.
+
+pub mod breaker;
+pub mod epochs;
+pub mod plan;
+pub mod read_ahead;
