@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use anyhow::Context as _;
+use moongate_cache::{Cache, CacheConfig};
 use moongate_disk::{EngineChoice, ReadEngine, RealDisk};
 use moongate_haystack::store::{Store, StoreConfig, now_ns};
 use moongate_haystack::volume::Durability;
@@ -144,8 +145,13 @@ fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
         config.image.transform_concurrency
     };
     let mounts_file = mounts_file(&config)?;
+    let cache = Cache::open(cache_config(&config)).context("opening the cache ([cache])")?;
     Ok(Arc::new_cyclic(|gateway| Gateway {
-        namespace: Namespace::new(Arc::new(Images::new(Weak::clone(gateway))), mounts_file),
+        namespace: Namespace::new(
+            Arc::new(Images::new(Weak::clone(gateway))),
+            cache,
+            mounts_file,
+        ),
         namenodes: NameNodes::default(),
         budget: ByteBudget::new(config.limits.buffers_bytes_max.bytes()),
         intake: IntakeLimits::new(
@@ -185,13 +191,29 @@ fn mounts_file(config: &Config) -> anyhow::Result<PathBuf> {
     Ok(first.join("mounts.json"))
 }
 
-fn engine(config: &Config) -> anyhow::Result<ReadEngine> {
-    let choice = match config.haystack.io_engine {
+fn cache_config(config: &Config) -> CacheConfig {
+    let cache = &config.cache;
+    CacheConfig {
+        page_bytes: cache.page_bytes.bytes(),
+        ram_bytes: cache.memory.bytes(),
+        dirs: cache.dirs.clone(),
+        disk_bytes: cache.disk_bytes_max.bytes(),
+        buffers_bytes_max: cache.in_flight_bytes_max.bytes(),
+        engine: engine_choice(config),
+        ..CacheConfig::default()
+    }
+}
+
+const fn engine_choice(config: &Config) -> EngineChoice {
+    match config.haystack.io_engine {
         IoEngine::Auto => EngineChoice::Auto,
         IoEngine::IoUring => EngineChoice::IoUring,
         IoEngine::Threads => EngineChoice::Threads,
-    };
-    ReadEngine::start(choice, config.haystack.io_threads)
+    }
+}
+
+fn engine(config: &Config) -> anyhow::Result<ReadEngine> {
+    ReadEngine::start(engine_choice(config), config.haystack.io_threads)
         .context("starting the I/O engine (haystack.io_engine)")
 }
 

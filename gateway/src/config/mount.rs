@@ -63,7 +63,7 @@ impl Default for MountConfig {
             store: String::new(),
             cache: true,
             ttl: Span::from_secs(30),
-            read_ahead: ByteSize::mib(8),
+            read_ahead: ByteSize::mib(32),
             timeout: Span::from_secs(60),
             calls_max: 64,
             read_only: false,
@@ -91,9 +91,9 @@ pub struct CacheSection {
     pub memory: ByteSize,
     /// Folders for pages, each on a disk of its own. `[]`: memory only. What is in them is warm again after a restart.
     pub dirs: Vec<PathBuf>,
-    /// Most bytes in each of those folders.
+    /// Most bytes in all those folders together.
     pub disk_bytes_max: ByteSize,
-    /// Size of a page.
+    /// Size of a page: a power of two. Pages on disk that have another size are thrown away.
     pub page_bytes: ByteSize,
     /// Most memory for bytes on their way from the stores, all readers together.
     pub in_flight_bytes_max: ByteSize,

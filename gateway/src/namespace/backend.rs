@@ -247,7 +247,7 @@ impl Backend for Namespace {
             let text = format!(
                 "{from} and {to} are in different mounts: copy it there and delete it here"
             );
-            return Err(BackendError::new(ErrorKind::Invalid, text));
+            return Err(BackendError::new(ErrorKind::Unsupported, text));
         };
         if mode != RenameMode::Into {
             refuse_mounts(&table, to)?;

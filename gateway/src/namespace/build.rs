@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use moongate_cache::under::LocalStore;
-use moongate_cache::{Backend, BackendError, ErrorKind};
+use moongate_cache::under::{HdfsOptions, HdfsStore, LocalStore};
+use moongate_cache::{Backend, BackendError, Cache, CachedBackend, ErrorKind, MountTerms};
 
 use super::path;
+use super::subtree::{self, Subtree};
 use crate::config::MountConfig;
 
 /// What a `store` text names.
@@ -121,11 +122,47 @@ pub async fn store(config: &MountConfig) -> Result<Arc<dyn Backend>, BackendErro
             let opened = opened.map_err(|error| failed(&error))??;
             Ok(Arc::new(opened))
         }
-        Some(Store::Hdfs(..) | Store::Bucket(..)) | None => {
+        Some(Store::Hdfs(authority, folder)) => {
+            let store = HdfsStore::open(hdfs(config, authority))?;
+            Ok(Subtree::of(Arc::new(store), subtree::folder(folder)?))
+        }
+        Some(Store::Bucket(..)) | None => {
             let text = format!("store = {:?} cannot be mounted", config.store);
             Err(BackendError::new(ErrorKind::Invalid, text))
         }
     }
+}
+
+fn hdfs(config: &MountConfig, authority: &str) -> HdfsOptions {
+    let given = |path: &Path| (!path.as_os_str().is_empty()).then(|| path.to_owned());
+    HdfsOptions {
+        config_dir: given(&config.hadoop_conf),
+        config: config.hadoop.clone(),
+        principal: Some(config.principal.clone()).filter(|principal| !principal.is_empty()),
+        keytab: given(&config.keytab),
+        impersonate: config.impersonate,
+        request_timeout: config.timeout.duration(),
+        streams_max: config.calls_max,
+        ..HdfsOptions::new(format!("hdfs://{authority}"))
+    }
+}
+
+/// Puts the cache before a mount's store.
+pub fn cached(
+    cache: &Arc<Cache>,
+    config: &MountConfig,
+    store: Arc<dyn Backend>,
+) -> Arc<CachedBackend> {
+    let terms = MountTerms {
+        ttl: config.ttl.duration(),
+        read_ahead_bytes: config.read_ahead.bytes(),
+        calls_max: config.calls_max,
+        timeout: config.timeout.duration(),
+        ..MountTerms::default()
+    };
+    // Pages belong to a store, wherever it is mounted; but no two mounts share them at once.
+    let id = format!("{}={}", config.path, config.store);
+    cache.attach(&id, store, terms)
 }
 
 fn failed(error: &dyn std::fmt::Display) -> BackendError {

@@ -14,6 +14,7 @@ mod kept;
 mod listing;
 pub mod path;
 mod refusing;
+mod subtree;
 pub mod table;
 mod told;
 
@@ -21,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use moongate_cache::{BackendError, ErrorKind};
+use moongate_cache::{Backend, BackendError, Cache, ErrorKind};
 use tokio::sync::Mutex;
 
 use self::images::Images;
@@ -38,6 +39,7 @@ const MOUNTS_MAX: usize = 10_000;
 pub struct Namespace {
     root: Arc<Images>,
     table: ArcSwap<Table>,
+    cache: Arc<Cache>,
     kept: Kept,
     /// One change at a time.
     changing: Mutex<()>,
@@ -45,10 +47,11 @@ pub struct Namespace {
 
 impl Namespace {
     /// The gateway's own files, and nothing mounted yet. What is added later is kept in `file`.
-    pub fn new(root: Arc<Images>, file: PathBuf) -> Self {
+    pub fn new(root: Arc<Images>, cache: Arc<Cache>, file: PathBuf) -> Self {
         Self {
             root,
             table: ArcSwap::default(),
+            cache,
             kept: Kept::new(file),
             changing: Mutex::new(()),
         }
@@ -85,6 +88,7 @@ impl Namespace {
                 tracing::error!(path = config.path, store = config.store, %error, "a mount could not be opened");
                 Mount {
                     backend: Arc::new(Refusing::new(error.message.clone())),
+                    cached: None,
                     since_ms: now_ms(),
                     refused: Some(error.message),
                     config,
@@ -95,8 +99,17 @@ impl Namespace {
     }
 
     async fn opened(&self, config: MountConfig, origin: Origin) -> Result<Mount, BackendError> {
+        let store = build::store(&config).await?;
+        let cached = config
+            .cache
+            .then(|| build::cached(&self.cache, &config, Arc::clone(&store)));
+        let backend = match &cached {
+            Some(cached) => Arc::clone(cached) as Arc<dyn Backend>,
+            None => store,
+        };
         Ok(Mount {
-            backend: build::store(&config).await?,
+            backend,
+            cached,
             since_ms: now_ms(),
             refused: None,
             config,
@@ -172,6 +185,11 @@ impl Namespace {
     /// The table in force.
     pub fn table(&self) -> Arc<Table> {
         self.table.load_full()
+    }
+
+    /// The cache of all mounts.
+    pub const fn cache(&self) -> &Arc<Cache> {
+        &self.cache
     }
 
     /// Whether a path is served by a mount, or leads to one: then it is not (only) the filer's.

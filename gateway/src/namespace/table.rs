@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use moongate_cache::Backend;
+use moongate_cache::{Backend, CachedBackend};
 
 use super::path;
 use crate::config::MountConfig;
@@ -26,6 +26,8 @@ pub struct Mount {
     pub origin: Origin,
     /// What serves it: the cache over the store, or the store.
     pub backend: Arc<dyn Backend>,
+    /// The cache over the store, if it has one.
+    pub cached: Option<Arc<CachedBackend>>,
     /// Since when, in milliseconds since 1970.
     pub since_ms: u64,
     /// Why the store could not be opened, if so.
@@ -117,6 +119,7 @@ mod tests {
             },
             origin: Origin::Admin,
             backend: Arc::new(Refusing::new("nothing")),
+            cached: None,
             since_ms: 0,
             refused: None,
         }
