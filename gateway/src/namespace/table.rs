@@ -85,6 +85,11 @@ impl Table {
             .collect()
     }
 
+    /// Whether nothing is mounted.
+    pub const fn is_empty(&self) -> bool {
+        self.mounts.is_empty()
+    }
+
     /// All of them, in order of their paths.
     pub fn all(&self) -> Vec<Arc<Mount>> {
         let mut mounts = self.mounts.clone();

@@ -6,6 +6,8 @@ mod change;
 mod entry_json;
 pub mod error;
 mod list;
+pub mod mounted;
+mod mounts_in;
 mod page;
 mod read;
 mod shards;
@@ -56,6 +58,13 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer
     }
     let query = Query::parse(parts.uri.query());
     let operation = operation(&parts, &query);
+    if let Some(path) = mounted::path_of(&gateway, &parts, &query) {
+        let answer = mounted::serve(&gateway, operation, &parts, &query, path, body);
+        let mut response = Box::pin(answer).await;
+        drop(query);
+        no_body_for_head(&parts, &mut response);
+        return exchange.end(&gateway, &parts, operation, response);
+    }
     let answer = Box::pin(route(&gateway, operation, &parts, &query, body)).await;
     let mut response = answer.unwrap_or_else(|error| error_answer(operation, &error));
     drop(query);

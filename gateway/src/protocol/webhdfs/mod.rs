@@ -32,6 +32,8 @@ use percent_encoding::percent_decode_str;
 use self::error::Refusal;
 pub use self::op::Op;
 use self::params::Params;
+pub use self::read::body as body_of;
+pub use self::write::carry;
 use crate::config::JsonContentType;
 use crate::http::query::Query;
 use crate::http::{Body, Response};
@@ -102,6 +104,14 @@ pub fn freshness(parts: &Parts) -> Freshness {
     } else {
         Freshness::Cached
     }
+}
+
+/// The caller that a request of the file port names, as WebHDFS has it.
+///
+/// # Errors
+/// A name that is none, or somebody who may not act as somebody else.
+pub fn caller_of(gateway: &Gateway, query: &Query<'_>) -> Result<Caller, Refusal> {
+    caller::of(Params(query), &gateway.config.webhdfs)
 }
 
 /// Whether a URL's path is one of WebHDFS.
