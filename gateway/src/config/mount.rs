@@ -111,6 +111,11 @@ impl Default for CacheSection {
     }
 }
 
+#[cfg(test)]
+fn names(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"type": "array", "format": "names"})
+}
+
 /// WebHDFS, on the file port under `/webhdfs/v1`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -119,6 +124,7 @@ pub struct WebHdfsConfig {
     /// Who calls that does not say so (`user.name=`).
     pub anonymous_user: String,
     /// Users that may act as others (`doas=`).
+    #[cfg_attr(test, schemars(schema_with = "names"))]
     pub proxy_users: Vec<String>,
     /// `host:port` that redirects and block locations name. Empty: the host that the client asked.
     pub public_host: String,

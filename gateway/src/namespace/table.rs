@@ -39,6 +39,11 @@ impl Mount {
     pub fn path(&self) -> &str {
         &self.config.path
     }
+
+    /// What kind of store it is.
+    pub fn backend_kind(&self) -> &'static str {
+        self.backend.kind()
+    }
 }
 
 /// All mounts, the longest paths first. It never changes: another takes its place.

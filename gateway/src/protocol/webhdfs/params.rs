@@ -138,11 +138,12 @@ mod tests {
     use super::*;
 
     fn refused<T: std::fmt::Debug>(
-        query: &str,
-        read: impl FnOnce(Params<'_>) -> Result<T, Refusal>,
+        query: &'static str,
+        read: impl FnOnce(Params<'static>) -> Result<T, Refusal>,
     ) -> String {
-        let query = Query::parse(Some(query));
-        match read(Params(&query)) {
+        // A test may leak.
+        let query: &'static Query<'static> = Box::leak(Box::new(Query::parse(Some(query))));
+        match read(Params(query)) {
             Err(Refusal::Illegal(text)) => text,
             other => panic!("{other:?}"),
         }

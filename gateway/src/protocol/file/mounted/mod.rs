@@ -16,7 +16,7 @@ use moongate_cache::{Caller, Freshness};
 use percent_encoding::percent_decode_str;
 
 use self::error::MountedError;
-pub use self::shape::entry_of;
+pub use self::error::status_of;
 use crate::http::query::Query;
 use crate::http::{Body, Response};
 use crate::metrics::Operation;
