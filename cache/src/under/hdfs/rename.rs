@@ -34,7 +34,7 @@ pub(super) async fn rename(
         .await;
     match renamed {
         Err(error) if error.kind == ErrorKind::Failed => {
-            Err(explain(calls, caller, from, to, error).await)
+            Err(explain(calls, caller, (from, to, mode), error).await)
         }
         done => done,
     }
@@ -72,8 +72,7 @@ async fn look(calls: &Calls, caller: &Caller, path: &str) -> Result<Option<Statu
 async fn explain(
     calls: &Calls,
     caller: &Caller,
-    from: &str,
-    to: &str,
+    (from, to, mode): (&str, &str, RenameMode),
     mut error: BackendError,
 ) -> BackendError {
     let (Ok(source), Ok(target)) = (
@@ -84,6 +83,7 @@ async fn explain(
     };
     let kinds = (source.map(|s| s.is_dir()), target.map(|t| t.is_dir()));
     match kinds {
+        (Some(_), Some(_)) if mode != RenameMode::Replace => error.kind = ErrorKind::AlreadyExists,
         (Some(false), Some(true)) => error.kind = ErrorKind::IsADirectory,
         (Some(true), Some(false)) => error.kind = ErrorKind::NotADirectory,
         _ => {}

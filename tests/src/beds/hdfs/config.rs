@@ -1,6 +1,7 @@
 //! The configuration of a cluster, in Hadoop's XML.
 
 use std::fs;
+use std::net::TcpStream;
 use std::path::Path;
 
 use super::NAMESERVICE;
@@ -69,6 +70,11 @@ impl Nodes {
             ("dfs.datanode.http.address", at(node.http)),
             ("dfs.datanode.ipc.address", at(node.ipc)),
         ]
+    }
+
+    /// Whether a DataNode takes connections.
+    pub fn datanode_listens(&self, n: usize) -> bool {
+        TcpStream::connect(("127.0.0.1", self.datanodes[n].data)).is_ok()
     }
 
     fn namenode_settings(&self, folder: &Path) -> Vec<(String, String)> {
@@ -169,7 +175,7 @@ fn save(path: &Path, settings: impl IntoIterator<Item = (String, String)>) {
 }
 
 /// The user who runs the tests, who is the superuser of the cluster.
-fn whoami() -> String {
+pub fn whoami() -> String {
     let output = std::process::Command::new("id").arg("-un").output();
     let name = output.expect("id can be run").stdout;
     String::from_utf8_lossy(&name).trim().to_owned()

@@ -19,9 +19,7 @@ const OPENED: [&str; 8] = [
 
 /// Where `scripts/hadoop.sh` puts the jars.
 fn hadoop() -> PathBuf {
-    let cache = std::env::var_os("MOONGATE_CACHE").map(PathBuf::from);
-    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/moongate"));
-    let found = cache.or(home).expect("HOME is set").join("hadoop-3.4.2");
+    let found = crate::beds::cache().join("hadoop-3.4.2");
     assert!(
         found.join("complete").is_file(),
         "{} is missing: run scripts/hadoop.sh",

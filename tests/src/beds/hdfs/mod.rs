@@ -3,6 +3,21 @@
 //! [`Hdfs::shared`] is one NameNode with three DataNodes for all tests of a program that do it no harm; [`Hdfs::start`] is one of a test's
 //! own, and [`Hdfs::start_ha`] has two NameNodes under one name. Everything listens on free loopback ports, keeps its files in a folder of
 //! its own, and ends with the test program, however that ends.
+//!
+//! ```no_run
+//! use moongate_tests::beds::hdfs::Hdfs;
+//!
+//! let hdfs = Hdfs::start(3);                          // NameNode 0 and DataNodes 0 to 2
+//! hdfs.url();                                         // hdfs://localhost:PORT
+//! hdfs.http(0);                                       // localhost:PORT, the NameNode's own WebHDFS below /webhdfs/v1
+//! hdfs.config_dir();                                  // HADOOP_CONF_DIR
+//! hdfs.dfs(&["-ls", "-R", "/"]);                      // `hdfs dfs -ls -R /`, as the superuser
+//! hdfs.kill_datanode(0);                              // kill -9
+//! hdfs.freeze_datanode(1);                            // SIGSTOP
+//! hdfs.mend();                                        // all run again, and the NameNode has heard of them
+//! ```
+//!
+//! Authentication is simple: who says that he is alice is. [`Hdfs::superuser`] may do everything; others write where he lets them.
 
 mod config;
 mod java;
@@ -12,13 +27,12 @@ use std::process::Output;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
-use serde_json::Value;
-use tempfile::TempDir;
-
 use self::config::{Nodes, write};
 use super::daemon::Daemon;
+use super::folder::Folder;
 use crate::http::{Request, send};
 use crate::wait;
+use serde_json::Value;
 
 /// Three seconds on a quiet machine.
 const READY_LIMIT: Duration = Duration::from_secs(120);
@@ -36,7 +50,7 @@ pub struct Hdfs {
     nodes: Nodes,
     namenodes: Vec<Mutex<Option<Daemon>>>,
     datanodes: Vec<Mutex<Option<Daemon>>>,
-    folder: TempDir,
+    folder: Folder,
 }
 
 impl Hdfs {
@@ -69,7 +83,7 @@ impl Hdfs {
     }
 
     fn prepare(nodes: Nodes) -> Hdfs {
-        let folder = TempDir::with_prefix("moongate-hdfs-").expect("a temporary folder");
+        let folder = Folder::new("moongate-hdfs-");
         write(folder.path(), &nodes);
         java::format(folder.path(), nodes.namenodes.len());
         let none = |len: usize| (0..len).map(|_| Mutex::new(None)).collect();
@@ -89,6 +103,11 @@ impl Hdfs {
     /// `hdfs://localhost:PORT`, or `hdfs://beds` of an HA pair.
     pub fn url(&self) -> String {
         self.nodes.url()
+    }
+
+    /// The user who runs the tests, who may do everything.
+    pub fn superuser() -> String {
+        config::whoami()
     }
 
     /// `host:port` of the HTTP server of a NameNode: its WebHDFS, its pages.
@@ -169,6 +188,64 @@ impl Hdfs {
         *self.datanode(n) = Some(Daemon::start(&command, &log));
     }
 
+    /// `kill -9` of a NameNode.
+    pub fn kill_namenode(&self, n: usize) {
+        *self.namenode(n) = None;
+    }
+
+    /// `kill -9` of a DataNode.
+    pub fn kill_datanode(&self, n: usize) {
+        *self.datanode(n) = None;
+    }
+
+    /// `SIGSTOP` of a DataNode: its connections stay open, and nothing comes any more.
+    pub fn freeze_datanode(&self, n: usize) {
+        if let Some(daemon) = self.datanode(n).as_ref() {
+            daemon.freeze();
+        }
+    }
+
+    /// Lets go on what is frozen, starts what was killed, and waits until a NameNode has heard of all DataNodes since: what a test that broke
+    /// something ends with.
+    pub fn mend(&self) {
+        for n in 0..self.namenodes.len() {
+            if let Some(daemon) = self.namenode(n).as_ref() {
+                daemon.thaw();
+            }
+            if self.namenode(n).is_none() {
+                self.start_namenode(n);
+            }
+        }
+        for n in 0..self.datanodes.len() {
+            if let Some(daemon) = self.datanode(n).as_ref() {
+                daemon.thaw();
+            }
+            if self.datanode(n).is_none() {
+                self.start_datanode(n);
+            }
+        }
+        self.wait_until_heard();
+    }
+
+    /// A DataNode that was killed counts as alive for a while: what tells is when each was last heard of.
+    #[track_caller]
+    fn wait_until_heard(&self) {
+        self.wait_until_ready(0);
+        wait::until_true("all DataNodes are heard of", READY_LIMIT, || {
+            (0..self.datanodes.len()).all(|n| self.nodes.datanode_listens(n))
+                && self.seconds_since_heard().is_some_and(|secs| secs <= 2)
+        });
+    }
+
+    /// Of the DataNode that was not heard of for the longest.
+    fn seconds_since_heard(&self) -> Option<u64> {
+        let info = self.bean(0, "NameNodeInfo")?;
+        let live: Value = serde_json::from_str(info["LiveNodes"].as_str()?).ok()?;
+        let nodes = live.as_object()?;
+        let last = nodes.values().map(|node| node["lastContact"].as_u64());
+        last.max().flatten()
+    }
+
     /// A NameNode's process.
     pub fn namenode(&self, n: usize) -> MutexGuard<'_, Option<Daemon>> {
         let lock = self.namenodes[n].lock();
@@ -208,9 +285,13 @@ impl Hdfs {
 
     /// What a NameNode says of itself, if it answers.
     fn state(&self, namenode: usize) -> Option<Value> {
-        const BEAN: &str = "/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState";
+        self.bean(namenode, "FSNamesystemState")
+    }
+
+    fn bean(&self, namenode: usize, name: &str) -> Option<Value> {
+        let target = format!("/jmx?qry=Hadoop:service=NameNode,name={name}");
         let address = format!("127.0.0.1:{}", self.nodes.namenodes[namenode].http);
-        let answer = send(address.parse().ok()?, &Request::get(BEAN)).ok()?;
+        let answer = send(address.parse().ok()?, &Request::get(&target)).ok()?;
         let text: Value = serde_json::from_slice(&answer.body).ok()?;
         text["beans"].get(0).cloned()
     }
@@ -232,10 +313,11 @@ mod tests {
         let file = hdfs.folder().join("file");
         std::fs::write(&file, b"some bytes").unwrap();
         hdfs.dfs(&["-put", file.to_str().unwrap(), "/file"]);
-        hdfs.datanode(0).take().unwrap().kill();
+        hdfs.kill_datanode(0);
         assert_eq!(hdfs.dfs(&["-cat", "/file"]), "some bytes");
-        hdfs.start_datanode(0);
-        hdfs.wait_until_ready(0);
+        hdfs.mend();
+        hdfs.kill_datanode(1);
+        assert_eq!(hdfs.dfs(&["-cat", "/file"]), "some bytes");
     }
 
     #[test]

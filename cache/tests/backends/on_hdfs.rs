@@ -1,0 +1,43 @@
+//! Stores over a bed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moongate_cache::Caller;
+use moongate_cache::backend::contract::{Bench, Features};
+use moongate_cache::under::{HdfsOptions, HdfsStore};
+use moongate_tests::beds::hdfs::Hdfs;
+
+/// What hdfs-native has of HDFS, and HDFS of a file system.
+pub const FEATURES: Features = Features {
+    truncate: false,
+    concat: false,
+    appears_at_once: false,
+    ..Features::ALL
+};
+
+/// A store over a bed, which gives up sooner than one in service.
+pub fn store(hdfs: &Hdfs) -> HdfsStore {
+    HdfsStore::open(HdfsOptions {
+        config_dir: Some(hdfs.config_dir()),
+        request_timeout: Duration::from_secs(20),
+        datanode_timeout: Duration::from_secs(2),
+        ..HdfsOptions::new(hdfs.url())
+    })
+    .unwrap()
+}
+
+/// Who may do everything.
+pub fn superuser() -> Caller {
+    Caller::new(Hdfs::superuser())
+}
+
+/// A bench over a bed.
+pub async fn bench_of(hdfs: &Hdfs) -> Bench {
+    Bench::of_caller(Arc::new(store(hdfs)), FEATURES, superuser()).await
+}
+
+/// Runs what starts servers or Java where it may wait.
+pub async fn wait_for<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap()
+}
