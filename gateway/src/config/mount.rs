@@ -54,6 +54,8 @@ pub struct MountConfig {
     pub credentials: PathBuf,
     /// S3: the profile of that file.
     pub profile: String,
+    /// S3: do not sign requests: for public buckets.
+    pub anonymous: bool,
 }
 
 impl Default for MountConfig {
@@ -78,6 +80,7 @@ impl Default for MountConfig {
             path_style: false,
             credentials: PathBuf::new(),
             profile: "default".to_owned(),
+            anonymous: false,
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use moongate_cache::under::{HdfsOptions, HdfsStore, LocalStore};
+use moongate_cache::under::{
+    HdfsOptions, HdfsStore, LocalStore, S3Credentials, S3Options, S3Store,
+};
 use moongate_cache::{Backend, BackendError, Cache, CachedBackend, ErrorKind, MountTerms};
 
 use super::path;
@@ -91,6 +93,7 @@ fn misplaced(config: &MountConfig, of_hdfs: bool, of_s3: bool) -> Vec<String> {
         ("region", !config.region.is_empty()),
         ("path_style", config.path_style),
         ("credentials", given(&config.credentials)),
+        ("anonymous", config.anonymous),
     ];
     let of_others = |keys: &[(&str, bool)], kind: &str, fits: bool| {
         let misplaced = keys.iter().filter(|(_, given)| *given && !fits);
@@ -126,7 +129,11 @@ pub async fn store(config: &MountConfig) -> Result<Arc<dyn Backend>, BackendErro
             let store = HdfsStore::open(hdfs(config, authority))?;
             Ok(Subtree::of(Arc::new(store), subtree::folder(folder)?))
         }
-        Some(Store::Bucket(..)) | None => {
+        Some(Store::Bucket(bucket, prefix)) => {
+            let store = S3Store::open(s3(config, bucket, prefix)).await?;
+            Ok(Arc::new(store))
+        }
+        None => {
             let text = format!("store = {:?} cannot be mounted", config.store);
             Err(BackendError::new(ErrorKind::Invalid, text))
         }
@@ -144,6 +151,31 @@ fn hdfs(config: &MountConfig, authority: &str) -> HdfsOptions {
         request_timeout: config.timeout.duration(),
         streams_max: config.calls_max,
         ..HdfsOptions::new(format!("hdfs://{authority}"))
+    }
+}
+
+fn s3(config: &MountConfig, bucket: &str, prefix: &str) -> S3Options {
+    let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let credentials = if config.anonymous {
+        S3Credentials::Anonymous
+    } else if config.credentials.as_os_str().is_empty() {
+        S3Credentials::Chain
+    } else {
+        S3Credentials::File {
+            path: config.credentials.clone(),
+            profile: given(&config.profile),
+        }
+    };
+    let environment = || ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| std::env::var(name).ok());
+    let defaults = S3Options::new(bucket);
+    S3Options {
+        endpoint: given(&config.endpoint),
+        region: given(&config.region).or_else(environment).unwrap_or(defaults.region.clone()),
+        prefix: prefix.trim_matches('/').to_owned(),
+        path_style: config.path_style,
+        credentials,
+        request_timeout: config.timeout.duration(),
+        ..defaults
     }
 }
 
