@@ -42,7 +42,10 @@ impl Door {
 
 /// `[[mount]]` of a folder.
 pub fn mount(path: &str, folder: &Path) -> String {
-    format!("[[mount]]\npath = '{path}'\nstore = 'file://{}'\n", folder.display())
+    format!(
+        "[[mount]]\npath = '{path}'\nstore = 'file://{}'\n",
+        folder.display()
+    )
 }
 
 /// WebHDFS of a gateway, or of a NameNode.
@@ -58,7 +61,8 @@ impl WebHdfs {
 
     #[track_caller]
     pub fn send(self, request: &Request) -> Response {
-        http::send(self.0, request).unwrap_or_else(|error| panic!("{} {}: {error}", request.method, request.target))
+        http::send(self.0, request)
+            .unwrap_or_else(|error| panic!("{} {}: {error}", request.method, request.target))
     }
 
     /// As clients do: a redirect is followed.
@@ -104,7 +108,10 @@ impl WebHdfs {
     #[track_caller]
     pub fn names(self, path: &str) -> Vec<String> {
         let listing = self.json(path, "op=LISTSTATUS");
-        let entries = listing["FileStatuses"]["FileStatus"].as_array().unwrap().clone();
+        let entries = listing["FileStatuses"]["FileStatus"]
+            .as_array()
+            .unwrap()
+            .clone();
         let name = |entry: &Value| entry["pathSuffix"].as_str().unwrap().to_owned();
         entries.iter().map(name).collect()
     }
@@ -114,7 +121,12 @@ impl WebHdfs {
     pub fn refusal(self, method: &str, path: &str, query: &str) -> (u16, String, String) {
         let answer = self.ask(method, path, query, b"bytes");
         let said = answer.json();
-        let text = |key: &str| said["RemoteException"][key].as_str().unwrap_or_default().to_owned();
+        let text = |key: &str| {
+            said["RemoteException"][key]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
         let (class, name) = (text("javaClassName"), text("exception"));
         assert!(class.ends_with(&name) && !name.is_empty(), "{said}");
         (answer.status, class, text("message"))

@@ -21,9 +21,17 @@ fn added(gateway: &Gateway, body: &Value) -> http::Response {
 }
 
 fn paths(gateway: &Gateway) -> Vec<String> {
-    let said = http::send(gateway.admin(), &Request::get("/mounts")).unwrap().status(200).json();
+    let said = http::send(gateway.admin(), &Request::get("/mounts"))
+        .unwrap()
+        .status(200)
+        .json();
     let path = |mount: &Value| mount["path"].as_str().unwrap().to_owned();
-    said["mounts"].as_array().unwrap().iter().map(path).collect()
+    said["mounts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(path)
+        .collect()
 }
 
 #[test]
@@ -45,7 +53,10 @@ fn the_longest_path_wins_and_parents_show_mounts_as_folders() {
     assert_eq!(hdfs.names("/x/y/a"), ["b", "c", "new"]);
     assert_eq!(hdfs.names("/x/y/a/b"), ["f"]);
     assert_eq!(hdfs.get("/x/y/a/b/f", "op=OPEN").body, b"inner");
-    assert_eq!(hdfs.json("/x", "op=GETFILESTATUS")["FileStatus"]["type"], "DIRECTORY");
+    assert_eq!(
+        hdfs.json("/x", "op=GETFILESTATUS")["FileStatus"]["type"],
+        "DIRECTORY"
+    );
     let names = gateway.files().names("/");
     assert_eq!(names, ["x"], "the file port shows them too");
     assert_eq!(gateway.files().names("/x"), ["y"]);
@@ -64,10 +75,16 @@ fn a_mount_is_neither_moved_over_nor_deleted() {
         ("PUT", "/m", "op=RENAME&destination=/n"),
     ] {
         let (status, _, message) = hdfs.refusal(method, path, query);
-        assert!(status == 403 && message.contains("moongate mount rm /m"), "{message}");
+        assert!(
+            status == 403 && message.contains("moongate mount rm /m"),
+            "{message}"
+        );
     }
     let (status, class, message) = hdfs.refusal("PUT", "/own", "op=RENAME&destination=/m/own");
-    assert_eq!((status, class.as_str()), (400, "java.lang.UnsupportedOperationException"));
+    assert_eq!(
+        (status, class.as_str()),
+        (400, "java.lang.UnsupportedOperationException")
+    );
     assert!(message.contains("different mounts"), "{message}");
     assert_eq!(hdfs.get("/m/f", "op=OPEN").body, b"x");
 }
@@ -83,10 +100,19 @@ fn mounts_come_and_go_and_are_kept_over_a_crash() {
     assert_eq!(paths(&gateway), ["/k"]);
     gateway.kill9();
     gateway.restart();
-    assert_eq!(WebHdfs(gateway.file()).get("/k/f", "op=OPEN").status(200).body, b"kept");
+    assert_eq!(
+        WebHdfs(gateway.file())
+            .get("/k/f", "op=OPEN")
+            .status(200)
+            .body,
+        b"kept"
+    );
     let listed = cli(&gateway, &["ls"]);
     let text = String::from_utf8(listed.stdout).unwrap();
-    assert!(text.contains("/k") && text.contains(&store) && text.contains("admin"), "{text}");
+    assert!(
+        text.contains("/k") && text.contains(&store) && text.contains("admin"),
+        "{text}"
+    );
     assert!(cli(&gateway, &["rm", "/k"]).status.success());
     assert_eq!(WebHdfs(gateway.file()).get("/k/f", "op=OPEN").status, 404);
     gateway.terminate();
@@ -100,12 +126,36 @@ fn what_cannot_be_mounted_is_told() {
     let folder = door.folder.path().display().to_string();
     let store = format!("file://{folder}");
     for (body, status, words) in [
-        (json!({ "path": "/m", "store": store }), 409, "mounted there already"),
-        (json!({ "path": "x", "store": store }), 400, "begins with a slash"),
-        (json!({ "path": "/x", "store": "ftp://h/x" }), 400, "hdfs://"),
-        (json!({ "path": "/x", "store": store, "region": "eu" }), 400, "s3:// only"),
-        (json!({ "path": "/x", "store": store, "tl": "1s" }), 400, "unknown field"),
-        (json!({ "path": "/x", "store": "file:///nothing/here" }), 404, "/nothing/here"),
+        (
+            json!({ "path": "/m", "store": store }),
+            409,
+            "mounted there already",
+        ),
+        (
+            json!({ "path": "x", "store": store }),
+            400,
+            "begins with a slash",
+        ),
+        (
+            json!({ "path": "/x", "store": "ftp://h/x" }),
+            400,
+            "hdfs://",
+        ),
+        (
+            json!({ "path": "/x", "store": store, "region": "eu" }),
+            400,
+            "s3:// only",
+        ),
+        (
+            json!({ "path": "/x", "store": store, "tl": "1s" }),
+            400,
+            "unknown field",
+        ),
+        (
+            json!({ "path": "/x", "store": "file:///nothing/here" }),
+            404,
+            "/nothing/here",
+        ),
     ] {
         let answer = added(&door.gateway, &body);
         assert_eq!(answer.status, status, "{body}: {}", answer.summary());
@@ -132,5 +182,8 @@ fn a_store_that_cannot_be_opened_holds_up_no_other() {
     assert_eq!(hdfs.get("/m/f", "op=OPEN").status(200).body, b"x");
     assert_eq!(hdfs.names("/"), ["gone", "m"]);
     let (status, _, message) = hdfs.refusal("GET", "/gone/f", "op=OPEN");
-    assert!(status == 503 && message.contains("/nothing/here"), "{message}");
+    assert!(
+        status == 503 && message.contains("/nothing/here"),
+        "{message}"
+    );
 }

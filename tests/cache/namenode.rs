@@ -9,7 +9,14 @@ use serde_json::Value;
 use crate::door::WebHdfs;
 
 /// What a store does not tell the gateway: numbers of inodes, of children, of policies.
-const NOT_TOLD: [&str; 6] = ["fileId", "childrenNum", "storagePolicy", "snapshotEnabled", "aclBit", "accessTime"];
+const NOT_TOLD: [&str; 6] = [
+    "fileId",
+    "childrenNum",
+    "storagePolicy",
+    "snapshotEnabled",
+    "aclBit",
+    "accessTime",
+];
 
 struct Pair {
     hdfs: &'static Hdfs,
@@ -39,11 +46,20 @@ impl Pair {
     }
 
     fn fill(&self, folder: &str) {
-        for (name, bytes) in [("a", &b"hello"[..]), ("empty", b""), ("sub/é", b"x"), ("sub/10", b"y"), ("z%20z+", b"zz")] {
+        for (name, bytes) in [
+            ("a", &b"hello"[..]),
+            ("empty", b""),
+            ("sub/é", b"x"),
+            ("sub/10", b"y"),
+            ("z%20z+", b"zz"),
+        ] {
             self.namenode.create(&format!("{folder}/{name}"), bytes);
         }
-        self.namenode.put(&format!("{folder}/locked"), "op=MKDIRS&permission=700", &[]).status(200);
-        self.namenode.create(&format!("{folder}/locked/secret"), b"secret");
+        self.namenode
+            .put(&format!("{folder}/locked"), "op=MKDIRS&permission=700", &[])
+            .status(200);
+        self.namenode
+            .create(&format!("{folder}/locked/secret"), b"secret");
     }
 
     /// The same request to both; status and JSON must be the same.
@@ -51,7 +67,11 @@ impl Pair {
     fn same(&self, method: &str, path: &str, query: &str) {
         let ask = |door: WebHdfs| door.ask(method, path, query, &[]);
         let (theirs, ours) = (ask(self.namenode), ask(self.gateway));
-        let text = format!("{method} {path} {query}\n theirs: {}\n ours:   {}", theirs.summary(), ours.summary());
+        let text = format!(
+            "{method} {path} {query}\n theirs: {}\n ours:   {}",
+            theirs.summary(),
+            ours.summary()
+        );
         assert_eq!(theirs.status, ours.status, "{text}");
         assert_eq!(told(&theirs.body), told(&ours.body), "{text}");
     }
@@ -59,7 +79,8 @@ impl Pair {
 
 /// An answer without what the gateway cannot know, and without the stack of a DataNode's exception.
 fn told(body: &[u8]) -> Value {
-    let mut value = serde_json::from_slice(body).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(body)));
+    let mut value =
+        serde_json::from_slice(body).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(body)));
     strip(&mut value);
     value
 }
@@ -85,13 +106,34 @@ fn strip(value: &mut Value) {
 #[test]
 fn statuses_listings_and_summaries_are_the_namenodes() {
     let pair = Pair::start("/doors-status");
-    for path in ["", "/a", "/empty", "/sub", "/sub/%C3%A9", "/sub/é", "/z%20z+", "/nope", "/a/below", "/locked/secret"] {
+    for path in [
+        "",
+        "/a",
+        "/empty",
+        "/sub",
+        "/sub/%C3%A9",
+        "/sub/é",
+        "/z%20z+",
+        "/nope",
+        "/a/below",
+        "/locked/secret",
+    ] {
         let path = format!("/doors-status{path}");
-        for query in ["op=GETFILESTATUS", "op=LISTSTATUS", "op=LISTSTATUS_BATCH", "op=GETCONTENTSUMMARY", "op=GETACLSTATUS"] {
+        for query in [
+            "op=GETFILESTATUS",
+            "op=LISTSTATUS",
+            "op=LISTSTATUS_BATCH",
+            "op=GETCONTENTSUMMARY",
+            "op=GETACLSTATUS",
+        ] {
             pair.same("GET", &path, &format!("{query}&user.name=root"));
         }
     }
-    for query in ["op=GETHOMEDIRECTORY", "op=GETTRASHROOT", "op=GETDELEGATIONTOKEN"] {
+    for query in [
+        "op=GETHOMEDIRECTORY",
+        "op=GETTRASHROOT",
+        "op=GETDELEGATIONTOKEN",
+    ] {
         pair.same("GET", "/", &format!("{query}&user.name=al"));
     }
 }
@@ -117,11 +159,19 @@ fn bytes_and_refusals_are_the_namenodes() {
         ("/nope", "op=GETFILEBLOCKLOCATIONS"),
         ("/sub", "op=GETFILEBLOCKLOCATIONS"),
     ] {
-        pair.same("GET", &format!("/doors-bytes{path}"), &format!("{query}&user.name=root"));
+        pair.same(
+            "GET",
+            &format!("/doors-bytes{path}"),
+            &format!("{query}&user.name=root"),
+        );
     }
     for user in ["root", "bob"] {
         for op in ["GETFILESTATUS", "OPEN"] {
-            pair.same("GET", "/doors-bytes/locked/secret", &format!("op={op}&user.name={user}"));
+            pair.same(
+                "GET",
+                "/doors-bytes/locked/secret",
+                &format!("op={op}&user.name={user}"),
+            );
         }
     }
 }
@@ -132,9 +182,17 @@ fn changes_are_the_namenodes() {
     let folder = "/doors-change";
     for (method, path, query) in [
         ("PUT", "/nope", "op=RENAME&destination=/doors-change/x"),
-        ("PUT", "/nope", "op=RENAME&destination=/doors-change/x&renameoptions=NONE"),
+        (
+            "PUT",
+            "/nope",
+            "op=RENAME&destination=/doors-change/x&renameoptions=NONE",
+        ),
         ("PUT", "/a", "op=RENAME&destination=/doors-change/empty"),
-        ("PUT", "/a", "op=RENAME&destination=/doors-change/empty&renameoptions=NONE"),
+        (
+            "PUT",
+            "/a",
+            "op=RENAME&destination=/doors-change/empty&renameoptions=NONE",
+        ),
         ("PUT", "/a", "op=RENAME&destination=/no/such/place"),
         ("PUT", "/sub", "op=RENAME&destination=/doors-change/sub/in"),
         ("DELETE", "/sub", "op=DELETE"),
@@ -148,38 +206,79 @@ fn changes_are_the_namenodes() {
         ("PUT", "/a", "op=SETREPLICATION&replication=2"),
         ("POST", "/nope", "op=TRUNCATE&newlength=1"),
     ] {
-        pair.same(method, &format!("{folder}{path}"), &format!("{query}&user.name=root"));
+        pair.same(
+            method,
+            &format!("{folder}{path}"),
+            &format!("{query}&user.name=root"),
+        );
     }
     // What one does, the other sees.
-    pair.gateway.create(&format!("{folder}/new/f"), b"written through the gateway");
+    pair.gateway
+        .create(&format!("{folder}/new/f"), b"written through the gateway");
     let written = pair.hdfs.dfs(&["-cat", &format!("{folder}/new/f")]);
     assert_eq!(written, "written through the gateway");
-    let appended = pair.gateway.ask("POST", &format!("{folder}/new/f"), "op=APPEND&user.name=root", b"!");
+    let appended = pair.gateway.ask(
+        "POST",
+        &format!("{folder}/new/f"),
+        "op=APPEND&user.name=root",
+        b"!",
+    );
     appended.status(200);
-    assert_eq!(pair.namenode.get(&format!("{folder}/new/f"), "op=OPEN").body, b"written through the gateway!");
-    pair.same("GET", &format!("{folder}/new/f"), "op=GETFILESTATUS&user.name=root");
+    assert_eq!(
+        pair.namenode
+            .get(&format!("{folder}/new/f"), "op=OPEN")
+            .body,
+        b"written through the gateway!"
+    );
+    pair.same(
+        "GET",
+        &format!("{folder}/new/f"),
+        "op=GETFILESTATUS&user.name=root",
+    );
 }
 
 #[test]
 fn the_hadoop_shell_works_through_the_gateway() {
     let pair = Pair::start("/doors-shell");
-    let url = |path: &str| format!("webhdfs://127.0.0.1:{}/doors-shell{path}", pair.gateway.0.port());
+    let url = |path: &str| {
+        format!(
+            "webhdfs://127.0.0.1:{}/doors-shell{path}",
+            pair.gateway.0.port()
+        )
+    };
     let lines = |text: String| -> Vec<String> {
         let columns = |line: &str| {
             let all: Vec<&str> = line.split_whitespace().collect();
-            (all.len() >= 8).then(|| format!("{} {} {} {}", all[0], all[2], all[4], all[7..].join(" ")))
+            (all.len() >= 8)
+                .then(|| format!("{} {} {} {}", all[0], all[2], all[4], all[7..].join(" ")))
         };
-        text.replace(&url(""), "/doors-shell").lines().filter_map(columns).collect()
+        text.replace(&url(""), "/doors-shell")
+            .lines()
+            .filter_map(columns)
+            .collect()
     };
     let theirs = lines(pair.hdfs.dfs(&["-ls", "-R", "/doors-shell"]));
     assert_eq!(lines(pair.hdfs.dfs(&["-ls", "-R", &url("")])), theirs);
     assert_eq!(pair.hdfs.dfs(&["-cat", &url("/a")]), "hello");
     let file = pair._gateway.data().join("to-put");
     std::fs::write(&file, b"put by the shell").unwrap();
-    pair.hdfs.dfs(&["-put", file.to_str().unwrap(), &url("/put")]);
-    assert_eq!(pair.hdfs.dfs(&["-cat", "/doors-shell/put"]), "put by the shell");
+    pair.hdfs
+        .dfs(&["-put", file.to_str().unwrap(), &url("/put")]);
+    assert_eq!(
+        pair.hdfs.dfs(&["-cat", "/doors-shell/put"]),
+        "put by the shell"
+    );
     pair.hdfs.dfs(&["-mv", &url("/put"), &url("/moved")]);
-    assert_eq!(pair.hdfs.dfs(&["-cat", "/doors-shell/moved"]), "put by the shell");
+    assert_eq!(
+        pair.hdfs.dfs(&["-cat", "/doors-shell/moved"]),
+        "put by the shell"
+    );
     pair.hdfs.dfs(&["-rm", "-r", "-skipTrash", &url("/sub")]);
-    assert!(!pair.hdfs.shell(&["-test", "-e", "/doors-shell/sub"]).status.success());
+    assert!(
+        !pair
+            .hdfs
+            .shell(&["-test", "-e", "/doors-shell/sub"])
+            .status
+            .success()
+    );
 }

@@ -23,15 +23,36 @@ fn files_have_ranges_and_conditions() {
     let tag = whole.header("etag").unwrap().to_owned();
     let date = whole.header("last-modified").unwrap().to_owned();
     let part = get(&door, target, &[("Range", "bytes=-4")]).status(206);
-    assert_eq!((part.body.as_slice(), part.header("content-range")), (&b"moon"[..], Some("bytes 6-9/10")));
-    assert_eq!(get(&door, target, &[("Range", "bytes=10-")]).status(416).header("content-range"), Some("bytes */10"));
-    assert_eq!(get(&door, target, &[("Range", "bytes=0-1,4-5")]).status(200).body, b"hello moon");
+    assert_eq!(
+        (part.body.as_slice(), part.header("content-range")),
+        (&b"moon"[..], Some("bytes 6-9/10"))
+    );
+    assert_eq!(
+        get(&door, target, &[("Range", "bytes=10-")])
+            .status(416)
+            .header("content-range"),
+        Some("bytes */10")
+    );
+    assert_eq!(
+        get(&door, target, &[("Range", "bytes=0-1,4-5")])
+            .status(200)
+            .body,
+        b"hello moon"
+    );
     get(&door, target, &[("If-None-Match", &tag)]).status(304);
     get(&door, target, &[("If-Modified-Since", &date)]).status(304);
     get(&door, target, &[("If-Match", "\"other\"")]).status(412);
-    get(&door, target, &[("Range", "bytes=0-0"), ("If-Range", "\"other\"")]).status(200);
+    get(
+        &door,
+        target,
+        &[("Range", "bytes=0-0"), ("If-Range", "\"other\"")],
+    )
+    .status(200);
     let head = door.gateway.files().head(target).status(200);
-    assert_eq!((head.header("content-length"), head.body.len()), (Some("10"), 0));
+    assert_eq!(
+        (head.header("content-length"), head.body.len()),
+        (Some("10"), 0)
+    );
     assert_eq!(get(&door, "/m/nope", &[]).status(404).body, b"");
 }
 
@@ -41,7 +62,10 @@ fn no_cache_asks_the_store() {
     door.file("f", b"one");
     assert_eq!(get(&door, "/m/f", &[]).body, b"one");
     door.file("f", b"three");
-    assert_eq!(get(&door, "/m/f", &[("Cache-Control", "no-cache")]).body, b"three");
+    assert_eq!(
+        get(&door, "/m/f", &[("Cache-Control", "no-cache")]).body,
+        b"three"
+    );
 }
 
 #[test]
@@ -55,15 +79,30 @@ fn folders_are_listed_in_the_filers_shapes() {
     assert_eq!(files.names("/m/d?limit=1&lastFileName=x"), ["y"]);
     assert_eq!(files.names("/m/d?namePattern=*.txt"), ["z.txt"]);
     let listed = files.list("/m/d?limit=2");
-    assert_eq!((&listed["ShouldDisplayLoadMore"], &listed["LastFileName"]), (&true.into(), &"y".into()));
+    assert_eq!(
+        (&listed["ShouldDisplayLoadMore"], &listed["LastFileName"]),
+        (&true.into(), &"y".into())
+    );
     assert_eq!(listed["Entries"][1]["FileSize"], 3);
-    let lines = get(&door, "/m/d?recursive=true", &[("Accept", "application/x-ndjson")]).status(200);
+    let lines = get(
+        &door,
+        "/m/d?recursive=true",
+        &[("Accept", "application/x-ndjson")],
+    )
+    .status(200);
     let text = String::from_utf8(lines.body).unwrap();
     let paths: Vec<String> = text
         .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["FullPath"].as_str().map(str::to_owned))
+        .filter_map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["FullPath"]
+                .as_str()
+                .map(str::to_owned)
+        })
         .collect();
-    assert_eq!(paths, ["/m/d/x", "/m/d/x/1", "/m/d/x/2", "/m/d/y", "/m/d/z.txt"]);
+    assert_eq!(
+        paths,
+        ["/m/d/x", "/m/d/x/1", "/m/d/x/2", "/m/d/y", "/m/d/z.txt"]
+    );
     assert!(text.ends_with("{\"end\":true,\"entries\":5}\n"));
     let page = get(&door, "/m/d/", &[("Accept", "text/html")]).status(200);
     assert!(String::from_utf8_lossy(&page.body).contains("href=\"/m/d/z.txt\""));
@@ -77,7 +116,10 @@ fn files_are_stored_moved_copied_and_deleted() {
     let files = door.gateway.files();
     let stored = files.put("/m/new/f", b"bytes").json();
     assert_eq!((&stored["name"], &stored["size"]), (&"f".into(), &5.into()));
-    assert_eq!(std::fs::read(door.folder.path().join("new/f")).unwrap(), b"bytes");
+    assert_eq!(
+        std::fs::read(door.folder.path().join("new/f")).unwrap(),
+        b"bytes"
+    );
     files.post("/m/empty/").status(201);
     assert!(door.folder.path().join("empty").is_dir());
     files.post("/m/other/g?mv.from=/m/new/f").status(204);

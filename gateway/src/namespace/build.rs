@@ -166,11 +166,17 @@ fn s3(config: &MountConfig, bucket: &str, prefix: &str) -> S3Options {
             profile: given(&config.profile),
         }
     };
-    let environment = || ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| std::env::var(name).ok());
+    let environment = || {
+        ["AWS_REGION", "AWS_DEFAULT_REGION"]
+            .iter()
+            .find_map(|name| std::env::var(name).ok())
+    };
     let defaults = S3Options::new(bucket);
     S3Options {
         endpoint: given(&config.endpoint),
-        region: given(&config.region).or_else(environment).unwrap_or(defaults.region.clone()),
+        region: given(&config.region)
+            .or_else(environment)
+            .unwrap_or(defaults.region.clone()),
         prefix: prefix.trim_matches('/').to_owned(),
         path_style: config.path_style,
         credentials,
