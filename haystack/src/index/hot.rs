@@ -157,7 +157,7 @@ impl HotIndex {
         self.pages.insert(page_key, Arc::clone(&slot));
         let (table, range) = page_key;
         let first = range << PAGE_KEY_BITS;
-        let mut packed = Packed::default();
+        let mut packed = Packed::with_room();
         let read = self.store.scan(
             table,
             NeedleKey(first),

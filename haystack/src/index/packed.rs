@@ -40,6 +40,11 @@ fn insert<T>(vec: &mut Vec<T>, at: usize, value: T) {
     vec.insert(at, value);
 }
 
+/// Moves to an allocation of just this length: one that is shrunk in place keeps its size in the allocator.
+fn exact<T: Copy>(vec: &mut Vec<T>) {
+    *vec = vec.as_slice().to_vec();
+}
+
 impl Sizes {
     fn get(&self, at: usize) -> u32 {
         match self {
@@ -148,14 +153,26 @@ impl Packed {
         self.sizes.remove(at);
     }
 
+    /// With room for all keys of a range: to be filled, then [`shrink`](Self::shrink)ed. Arrays that grow step by step while a page is filled
+    /// leave a trail of freed ones of every size in the allocator, on each thread that fills pages.
+    pub fn with_room() -> Self {
+        let keys = PAGE_KEYS as usize;
+        Self {
+            keys: Vec::with_capacity(keys),
+            offsets: Vec::with_capacity(keys),
+            offsets_high: Vec::new(),
+            sizes: Sizes::Small(Vec::with_capacity(keys)),
+        }
+    }
+
     /// Gives back the room that was kept for more.
     pub fn shrink(&mut self) {
-        self.keys.shrink_to_fit();
-        self.offsets.shrink_to_fit();
-        self.offsets_high.shrink_to_fit();
+        exact(&mut self.keys);
+        exact(&mut self.offsets);
+        exact(&mut self.offsets_high);
         match &mut self.sizes {
-            Sizes::Small(sizes) => sizes.shrink_to_fit(),
-            Sizes::Wide(sizes) => sizes.shrink_to_fit(),
+            Sizes::Small(sizes) => exact(sizes),
+            Sizes::Wide(sizes) => exact(sizes),
         }
     }
 

@@ -150,12 +150,17 @@ pub(super) fn next_commit_record(
     until: u64,
 ) -> io::Result<Option<Placed>> {
     let len = commit::commit_record_bytes(version);
-    let mut at = from;
-    while let Some(bytes) = window.get(at, len).map(|b| b.filter(|_| at < until))? {
-        if let Some(commit) = commit::decode(&bytes, version, at) {
-            return Ok(Some((at, commit)));
+    let mut at = window.search_from(from);
+    let mut found = None;
+    while at < until
+        && let Some(bytes) = window.peek(at, len)?
+    {
+        found = commit::decode(bytes, version, at).map(|commit| (at, commit));
+        if found.is_some() {
+            break;
         }
         at += ALIGNMENT_BYTES;
     }
-    Ok(None)
+    window.passed_over(from..at);
+    Ok(found)
 }
