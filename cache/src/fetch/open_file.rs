@@ -47,6 +47,9 @@ impl OpenFile {
 
     /// The under store's file, opened if it is not. It is of this very version.
     pub(crate) async fn under(&self) -> Result<Arc<dyn BackendFile>, BackendError> {
+        if self.file.may_be_another() && !mutant::is(Mutant::TrustTheOpenFile) {
+            return Err(changed(&self.file.path));
+        }
         let held = self.under.lock().clone();
         if let Some(under) = held.or_else(|| self.file.opened_by(&self.caller.user)) {
             return Ok(under);
