@@ -20,6 +20,8 @@ const LIST_ENTRIES_MIN: usize = 1000;
 
 /// Who asks about which path.
 type Asker = (Arc<str>, Arc<str>);
+/// Likewise, after which name, and how many entries at most.
+type ListAsker = (Asker, Option<Arc<str>>, usize);
 /// An answer, and when it was asked for.
 type Asked<T> = Result<(T, Moment), BackendError>;
 
@@ -36,7 +38,7 @@ pub struct Mount {
     pub(crate) cache: Arc<Cache>,
     statuses_asked: SingleFlight<Asker, Asked<Arc<Status>>>,
     opens_asked: SingleFlight<Asker, Asked<Arc<dyn BackendFile>>>,
-    lists_asked: SingleFlight<(Asker, Option<Arc<str>>, usize), Asked<Listing>>,
+    lists_asked: SingleFlight<ListAsker, Asked<Listing>>,
 }
 
 impl fmt::Debug for Mount {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -154,6 +154,26 @@ impl World {
         }
     }
 
+    /// The process is killed while it writes, and another begins: it finds what a copy of the folder finds that is made meanwhile.
+    pub async fn crash(&mut self) -> std::io::Result<()> {
+        for path in 0..PATHS.len() {
+            // What the writer is to be killed at.
+            let _ = self.read(path, 0..u64::MAX, Freshness::Cached).await;
+        }
+        let copy = tempfile::tempdir()?;
+        let mut folders = ["index", "files", "extents"];
+        if self.rng.one_in(2) {
+            folders.reverse();
+        }
+        for folder in folders {
+            copy_folder(&self.dir.path().join(folder), &copy.path().join(folder))?;
+        }
+        let old = std::mem::replace(&mut self.dir, copy);
+        self.restart(0).await;
+        drop(old);
+        Ok(())
+    }
+
     /// The process ends, and another begins.
     pub async fn restart(&mut self, flips: u64) {
         self.held.clear();
@@ -199,6 +219,19 @@ impl World {
                 .unwrap();
         }
     }
+}
+
+/// Files that go away meanwhile are left out.
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        match std::fs::copy(entry.path(), to.join(entry.file_name())) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 pub async fn collect(
