@@ -150,6 +150,38 @@ async fn who_opens_and_drops_does_not_drag_in_the_file() {
 }
 
 #[tokio::test]
+async fn a_sequence_of_small_ranges_is_fetched_once() {
+    let w = world_of(MIB, MountTerms::default());
+    let content = pattern(5, 24 * MIB);
+    w.store.put("/a", content.clone());
+    let file = w
+        .mount
+        .open(&caller(), "/a", Freshness::Cached)
+        .await
+        .unwrap();
+    for from in (0..content.len() as u64).step_by(100_000) {
+        let to = from + 100_000;
+        let pieces: Vec<_> = match file.read_now(from..to) {
+            Some(pieces) => pieces,
+            None => file
+                .read(from..to)
+                .await
+                .unwrap()
+                .try_collect()
+                .await
+                .unwrap(),
+        };
+        let end = content.len().min(to as usize);
+        assert_eq!(pieces.concat(), content[from as usize..end]);
+        let fetched = w.store.asked.bytes.load(SeqCst);
+        assert!(fetched <= 2 * to + 3 * MIB as u64, "{fetched} for {to}");
+    }
+    let fetched = w.store.asked.bytes.load(SeqCst);
+    assert!(fetched <= content.len() as u64 + MIB as u64, "{fetched}");
+    assert!(w.store.asked.reads.load(SeqCst) < 20);
+}
+
+#[tokio::test]
 async fn small_random_reads_fetch_little_and_never_twice() {
     let w = world_of(MIB, MountTerms::default());
     let content = pattern(5, 32 * MIB);
