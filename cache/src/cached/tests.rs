@@ -110,7 +110,7 @@ async fn ranges_are_the_files_bytes() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_readers_of_a_cold_file_are_one_fetch() {
     let w = world();
     let content = pattern(3, 40 * PAGE + 5);

@@ -11,6 +11,7 @@
 mod history;
 mod ops;
 mod tests;
+mod threads;
 mod world;
 
 use crate::mutant::{self, Mutant};
