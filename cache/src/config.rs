@@ -20,9 +20,9 @@ pub struct CacheConfig {
     pub disk_bytes: u64,
     /// Bytes that may be under way between stores, disks and memory.
     pub buffers_bytes_max: u64,
-    /// Bytes of what is remembered of single paths.
+    /// Bytes of what is remembered of single paths, for each mount.
     pub statuses_bytes: u64,
-    /// Bytes of what is remembered of folders' entries.
+    /// Bytes of what is remembered of folders' entries, for each mount.
     pub listings_bytes: u64,
     /// The most of the disk tier that pins may hold, in percent.
     pub pinned_percent_max: u8,
@@ -42,8 +42,8 @@ impl Default for CacheConfig {
             dirs: Vec::new(),
             disk_bytes: 10 << 30,
             buffers_bytes_max: 256 << 20,
-            statuses_bytes: 64 << 20,
-            listings_bytes: 64 << 20,
+            statuses_bytes: 32 << 20,
+            listings_bytes: 32 << 20,
             pinned_percent_max: 50,
             engine: EngineChoice::Auto,
             disk_retry: Duration::from_secs(30),

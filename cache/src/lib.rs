@@ -6,6 +6,10 @@
 //!
 //! The life of a read: a protocol asks a mount's [`Backend`] for the status of a path and opens it; the cache answers from pages that belong
 //! to exactly that version of the file, in memory or on its disk, and fetches what is missing from the under store, once for all who wait.
+//!
+//! The way through the files: `cached/` is the mount as a backend, `mount` and `names/` what is known of names (asked once by
+//! `single_flight`, through `gate`), `files` which versions there are, `reader` one read, `ram` and `tier/` the two tiers, `fetch/` what is
+//! on its way, `policy/` every decision that needs no doing. `simulation/` holds it.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -19,11 +23,14 @@ mod fetch;
 mod files;
 mod gate;
 mod mount;
+mod mutant;
 mod names;
 mod page_buffer;
 mod policy;
 mod ram;
 mod reader;
+#[cfg(test)]
+mod simulation;
 mod single_flight;
 mod stats;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::cache::Cache;
 use crate::config::MountTerms;
 use crate::files::{FileTable, FileVersion};
 use crate::gate::Gate;
+use crate::mutant::{self, Mutant};
 use crate::names::{Known, Moment, NameBounds, Names, child};
 use crate::single_flight::SingleFlight;
 
@@ -19,6 +20,8 @@ const LIST_ENTRIES_MIN: usize = 1000;
 
 /// Who asks about which path.
 type Asker = (Arc<str>, Arc<str>);
+/// Likewise, after which name, and how many entries at most.
+type ListAsker = (Asker, Option<Arc<str>>, usize);
 /// An answer, and when it was asked for.
 type Asked<T> = Result<(T, Moment), BackendError>;
 
@@ -34,8 +37,8 @@ pub struct Mount {
     pub(crate) buffers: Budget,
     pub(crate) cache: Arc<Cache>,
     statuses_asked: SingleFlight<Asker, Asked<Arc<Status>>>,
-    opens_asked: SingleFlight<Asker, Asked<Arc<dyn BackendFile>>>,
-    lists_asked: SingleFlight<(Asker, Option<Arc<str>>, usize), Asked<Listing>>,
+    opens_asked: SingleFlight<Asker, Asked<Option<Arc<dyn BackendFile>>>>,
+    lists_asked: SingleFlight<ListAsker, Asked<Listing>>,
 }
 
 impl fmt::Debug for Mount {
@@ -80,11 +83,8 @@ impl Mount {
         path: &str,
         freshness: Freshness,
     ) -> Asked<Arc<Status>> {
-        if freshness == Freshness::Cached
-            && let Some((known, moment)) = self.names.status(path)
-        {
-            let status = known.ok_or_else(|| BackendError::not_found(path))?;
-            return Ok((status, moment));
+        if let Some(known) = self.known(path, freshness) {
+            return known;
         }
         self.cache.counters.name_misses.add(1);
         let came = self.names.moment();
@@ -92,7 +92,19 @@ impl Mount {
         let usable = |asked| self.names.will_do(path, asked, came, freshness);
         let key = (Arc::clone(&caller.user), Arc::from(path));
         let now = || self.names.moment();
-        self.statuses_asked.ask(key, usable, now, question).await
+        let known = || self.known(path, freshness);
+        let asked = &self.statuses_asked;
+        asked.ask(key, known, usable, now, question).await
+    }
+
+    /// What is known of a path, if that is fresh enough.
+    fn known(&self, path: &str, freshness: Freshness) -> Option<Asked<Arc<Status>>> {
+        if freshness == Freshness::Now && !mutant::is(Mutant::IgnoreNow) {
+            return None;
+        }
+        let (known, moment) = self.names.status(path)?;
+        let status = known.ok_or_else(|| BackendError::not_found(path));
+        Some(status.map(|status| (status, moment)))
     }
 
     async fn ask_status(
@@ -108,20 +120,25 @@ impl Mount {
         answer.map(|status| (status, moment))
     }
 
-    /// Opens a file of which nothing is known: status and file in one round trip.
+    /// Opens a file of which nothing is known: status and file in one round trip. `None`: its status is known by now.
     pub(crate) async fn open_under(
         self: &Arc<Self>,
         caller: &Caller,
         path: &str,
         freshness: Freshness,
-    ) -> Asked<Arc<dyn BackendFile>> {
+    ) -> Asked<Option<Arc<dyn BackendFile>>> {
         self.cache.counters.name_misses.add(1);
         let came = self.names.moment();
         let question = |moment| Arc::clone(self).ask_open(caller.clone(), path.into(), moment);
         let usable = |asked| self.names.will_do(path, asked, came, freshness);
         let key = (Arc::clone(&caller.user), Arc::from(path));
         let now = || self.names.moment();
-        self.opens_asked.ask(key, usable, now, question).await
+        let known = || {
+            let known = self.known(path, freshness)?;
+            Some(known.map(|(_, moment)| (None, moment)))
+        };
+        let asked = &self.opens_asked;
+        asked.ask(key, known, usable, now, question).await
     }
 
     async fn ask_open(
@@ -129,12 +146,12 @@ impl Mount {
         caller: Caller,
         path: Arc<str>,
         moment: Moment,
-    ) -> Asked<Arc<dyn BackendFile>> {
+    ) -> Asked<Option<Arc<dyn BackendFile>>> {
         let asked = self.under.open(&caller, &path, Freshness::Now);
         let answer = self.gate.call(asked).await;
         let seen = answer.as_ref().map(|file| Arc::new(file.status().clone()));
         self.saw(&path, seen, moment).await;
-        answer.map(|file| (file, moment))
+        answer.map(|file| (Some(file), moment))
     }
 
     /// Learns from an answer about a path; the pages of another version than the one seen are dropped.
@@ -180,7 +197,13 @@ impl Mount {
         };
         let usable = |asked| self.names.will_do(path, asked, came, freshness);
         let (key, now) = ((asker, after.clone(), limit), || self.names.moment());
-        let (listing, _) = self.lists_asked.ask(key, usable, now, question).await?;
+        let known = || {
+            let listing = (freshness == Freshness::Cached)
+                .then(|| self.names.listing(path, after.as_deref(), limit))?;
+            listing.map(|listing| Ok((listing, came)))
+        };
+        let asked = self.lists_asked.ask(key, known, usable, now, question);
+        let (listing, _) = asked.await?;
         Ok(first(listing, limit))
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::backend::BackendError;
+use crate::backend::{BackendError, ErrorKind};
 use crate::budget::Charge;
 use crate::fetch::fill::{Fill, Piece};
 use crate::fetch::flights::{Claim, Flights, RunId};
@@ -18,7 +18,7 @@ use crate::stats::Found;
 
 /// A run covers at most so many bytes, on borders of them: what is read ahead beyond a border comes by a second stream beside the first.
 const SEGMENT_BYTES: u64 = 16 << 20;
-/// How often in a row a read is tried again that failed for want of an answer.
+/// How often in a row a read is tried again that failed for want of an answer. One that has waited in vain has waited long enough.
 const RETRIES_MAX: u8 = 2;
 
 /// A read under way.
@@ -84,7 +84,9 @@ impl Reader {
             match self.step().await {
                 Ok(None) => {}
                 Ok(Some(bytes)) => return Some(Ok(bytes)),
-                Err(error) if error.is_transient() && self.retries < RETRIES_MAX => {
+                Err(error)
+                    if error.kind == ErrorKind::Unavailable && self.retries < RETRIES_MAX =>
+                {
                     self.retries += 1;
                     self.filling = None;
                     self.ahead.clear();
@@ -100,7 +102,7 @@ impl Reader {
 
     async fn step(&mut self) -> Result<Option<Bytes>, BackendError> {
         if let Some((page, fill, found)) = self.filling.clone() {
-            return self.from_fill(page, &fill, found).await;
+            return self.follow(page, &fill, found).await;
         }
         let page = self.position / self.page_bytes();
         if let Some(bytes) = self.in_ram(page) {
@@ -139,7 +141,7 @@ impl Reader {
         Some(bytes)
     }
 
-    async fn from_fill(
+    async fn follow(
         &mut self,
         page: u64,
         fill: &Fill,
@@ -166,7 +168,7 @@ impl Reader {
         self.retries = 0;
         self.window.grow(len);
         self.open.mount.cache.counters.served(found, len);
-        if self.position % self.page_bytes() == 0 {
+        if self.position.is_multiple_of(self.page_bytes()) {
             self.filling = None;
         }
     }
@@ -302,7 +304,7 @@ impl Reader {
 
     fn start_run(&mut self, flights: &mut Flights, page: u64) -> Claim {
         let limit = self.limit(page);
-        let (id, wake, claim) = flights.start(page, limit);
+        let (id, wake, claim) = flights.start(page, limit, self.window.continues());
         self.runs.push(id);
         let run = Run {
             open: Arc::clone(&self.open),

@@ -33,6 +33,13 @@ impl<K, V> Default for SingleFlight<K, V> {
     }
 }
 
+/// What comes of joining.
+enum Joined<V> {
+    Known(V),
+    /// The answer to come, and whether it will do.
+    Asked(watch::Receiver<Option<V>>, bool),
+}
+
 /// Takes the question off the list when it is answered, or when whoever asked it has panicked.
 struct Entry<K: Hash + Eq, V> {
     running: Arc<Mutex<Running<K, V>>>,
@@ -50,11 +57,12 @@ where
     K: Hash + Eq + Clone + Debug + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// The answer to `key`: of a question under way, if it was asked at a moment that is `usable`, else of a new one. The new one goes on
+    /// The answer to `key`: one that is `known` by now, or of a question under way, if it was asked at a moment that is `usable`, else of a new one. The new one goes on
     /// if the caller goes away, for others may wait for it.
     pub(crate) async fn ask<F>(
         &self,
         key: K,
+        known: impl Fn() -> Option<V>,
         usable: impl Fn(Moment) -> bool,
         now: impl Fn() -> Moment,
         question: impl Fn(Moment) -> F,
@@ -63,7 +71,10 @@ where
         F: Future<Output = V> + Send + 'static,
     {
         loop {
-            let (mut answer, is_usable) = self.join(&key, &usable, &now, &question);
+            let (mut answer, is_usable) = match self.join(&key, &known, &usable, &now, &question) {
+                Joined::Known(value) => return value,
+                Joined::Asked(answer, is_usable) => (answer, is_usable),
+            };
             let outcome = answer.wait_for(Option::is_some).await;
             let outcome = outcome.ok().and_then(|value| value.clone());
             if let (Some(value), true) = (outcome, is_usable) {
@@ -75,16 +86,21 @@ where
     fn join<F>(
         &self,
         key: &K,
+        known: &impl Fn() -> Option<V>,
         usable: &impl Fn(Moment) -> bool,
         now: &impl Fn() -> Moment,
         question: &impl Fn(Moment) -> F,
-    ) -> (watch::Receiver<Option<V>>, bool)
+    ) -> Joined<V>
     where
         F: Future<Output = V> + Send + 'static,
     {
         let mut running = self.running.lock();
         if let Some(asked) = running.get(key) {
-            return (asked.answer.clone(), usable(asked.at));
+            return Joined::Asked(asked.answer.clone(), usable(asked.at));
+        }
+        // Under the lock: what was learned by a question is known before that is off the list.
+        if let Some(value) = known() {
+            return Joined::Known(value);
         }
         let at = now();
         let (sender, answer) = watch::channel(None);
@@ -105,6 +121,6 @@ where
             drop(entry);
             sender.send_replace(Some(value));
         });
-        (answer, true)
+        Joined::Asked(answer, true)
     }
 }

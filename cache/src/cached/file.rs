@@ -10,6 +10,7 @@ use futures::stream;
 
 use crate::backend::{BackendError, BackendFile, ByteStream, Status};
 use crate::fetch::open_file::OpenFile;
+use crate::policy::read_ahead::Window;
 use crate::reader::Reader;
 use crate::stats::Found;
 
@@ -32,6 +33,17 @@ impl CachedFile {
     fn cut(&self, range: &Range<u64>) -> Range<u64> {
         let end = range.end.min(self.open.file.version.len);
         range.start.min(end)..end
+    }
+
+    /// A range that was read at once is part of a sequence too.
+    fn note(&self, range: &Range<u64>) {
+        let mount = &self.open.mount;
+        let page_bytes = mount.cache.config.page_bytes;
+        let fresh = Window::new(page_bytes, mount.terms.read_ahead_bytes);
+        let mut recent = self.open.file.recent.lock();
+        let mut window = recent.begin(range.start, fresh);
+        window.grow(range.end - range.start);
+        recent.end(range.end, window);
     }
 
     /// The pages that hold a range, cut to it.
@@ -91,6 +103,7 @@ impl BackendFile for CachedFile {
             return Some(Vec::new());
         }
         let pieces = self.pieces_in_ram(&range)?;
+        self.note(&range);
         let counters = &self.open.mount.cache.counters;
         pieces.iter().for_each(|_| counters.looked(Found::Ram));
         counters.served(Found::Ram, range.end - range.start);

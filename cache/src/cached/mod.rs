@@ -52,8 +52,13 @@ impl CachedBackend {
             let (status, moment) = mount.status(caller, path, freshness).await?;
             return Ok((status, moment, None));
         }
-        let (under, moment) = mount.open_under(caller, path, freshness).await?;
-        Ok((Arc::new(under.status().clone()), moment, Some(under)))
+        match mount.open_under(caller, path, freshness).await? {
+            (Some(under), moment) => Ok((Arc::new(under.status().clone()), moment, Some(under))),
+            (None, _) => {
+                let (status, moment) = mount.status(caller, path, freshness).await?;
+                Ok((status, moment, None))
+            }
+        }
     }
 
     pub(crate) async fn open_file(

@@ -110,7 +110,7 @@ async fn ranges_are_the_files_bytes() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_readers_of_a_cold_file_are_one_fetch() {
     let w = world();
     let content = pattern(3, 40 * PAGE + 5);
@@ -147,6 +147,38 @@ async fn who_opens_and_drops_does_not_drag_in_the_file() {
     }
     let stats = w.cache.stats();
     assert!(stats.under_bytes <= 50 * PAGE as u64, "{stats:?}");
+}
+
+#[tokio::test]
+async fn a_sequence_of_small_ranges_is_fetched_once() {
+    let w = world_of(MIB, MountTerms::default());
+    let content = pattern(5, 24 * MIB);
+    w.store.put("/a", content.clone());
+    let file = w
+        .mount
+        .open(&caller(), "/a", Freshness::Cached)
+        .await
+        .unwrap();
+    for from in (0..content.len() as u64).step_by(100_000) {
+        let to = from + 100_000;
+        let pieces: Vec<_> = match file.read_now(from..to) {
+            Some(pieces) => pieces,
+            None => file
+                .read(from..to)
+                .await
+                .unwrap()
+                .try_collect()
+                .await
+                .unwrap(),
+        };
+        let end = content.len().min(to as usize);
+        assert_eq!(pieces.concat(), content[from as usize..end]);
+        let fetched = w.store.asked.bytes.load(SeqCst);
+        assert!(fetched <= 2 * to + 3 * MIB as u64, "{fetched} for {to}");
+    }
+    let fetched = w.store.asked.bytes.load(SeqCst);
+    assert!(fetched <= content.len() as u64 + MIB as u64, "{fetched}");
+    assert!(w.store.asked.reads.load(SeqCst) < 20);
 }
 
 #[tokio::test]

@@ -25,7 +25,9 @@ impl OpenFile {
         let now = || self.mount.names.moment();
         let question = |_| Arc::clone(self).fetch_blocks(page, part.clone());
         let blocks = &self.mount.cache.blocks;
-        blocks.ask(key, |_| true, now, question).await
+        let ram = &self.mount.cache.ram;
+        let known = || ram.part(self.file.key(page), &part).map(Ok);
+        blocks.ask(key, known, |_| true, now, question).await
     }
 
     async fn fetch_blocks(
@@ -65,6 +67,9 @@ impl OpenFile {
             let next = next.ok_or_else(|| changed(&self.file.path))?;
             self.mount.cache.counters.under_bytes.add(next.len() as u64);
             bytes.extend_from_slice(next.get(..len - bytes.len()).unwrap_or(&next));
+        }
+        if self.file.may_be_another() {
+            return Err(changed(&self.file.path));
         }
         Ok(bytes.freeze())
     }

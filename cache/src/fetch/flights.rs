@@ -31,7 +31,15 @@ struct Run {
     /// The first page that is not its own.
     limit: u64,
     readers: u32,
+    /// Goes on to its goal without readers, for the next one of a sequence is about to come.
+    outlives_readers: bool,
     wake: Arc<Notify>,
+}
+
+impl Run {
+    const fn is_wanted(&self) -> bool {
+        self.readers > 0 || self.outlives_readers
+    }
 }
 
 /// What a run does next.
@@ -67,7 +75,7 @@ impl Flights {
         let run = self
             .runs
             .iter_mut()
-            .find(|run| run.goal == page && page < run.limit && run.readers > 0)?;
+            .find(|run| run.goal == page && page < run.limit && run.is_wanted())?;
         run.goal += 1;
         run.wake.notify_one();
         let id = run.id;
@@ -75,7 +83,12 @@ impl Flights {
     }
 
     /// A new run that begins with `page`, with one reader.
-    pub(crate) fn start(&mut self, page: u64, limit: u64) -> (RunId, Arc<Notify>, Claim) {
+    pub(crate) fn start(
+        &mut self,
+        page: u64,
+        limit: u64,
+        outlives_readers: bool,
+    ) -> (RunId, Arc<Notify>, Claim) {
         self.last += 1;
         let id = RunId(self.last);
         let wake = Arc::new(Notify::new());
@@ -85,6 +98,7 @@ impl Flights {
             goal: page + 1,
             limit: limit.max(page + 1),
             readers: 1,
+            outlives_readers,
             wake: Arc::clone(&wake),
         });
         (id, wake, self.add(page, Some(id)))
@@ -122,7 +136,7 @@ impl Flights {
     /// Whether nobody reads a run any more.
     pub(crate) fn is_left(&self, id: RunId) -> bool {
         let run = self.runs.iter().find(|run| run.id == id);
-        run.is_none_or(|run| run.readers == 0)
+        run.is_none_or(|run| !run.is_wanted())
     }
 
     /// What a run does next.
@@ -130,7 +144,7 @@ impl Flights {
         let Some(run) = self.run_mut(id) else {
             return Step::End;
         };
-        if run.readers == 0 || run.next >= run.limit {
+        if !run.is_wanted() || run.next >= run.limit {
             return Step::End;
         }
         let (next, goal) = (run.next, run.goal);
@@ -169,11 +183,6 @@ impl Flights {
         owed
     }
 
-    /// As [`Self::end`], if nobody reads it any more.
-    pub(crate) fn end_if_left(&mut self, id: RunId) -> Option<Vec<Arc<Fill>>> {
-        self.is_left(id).then(|| self.end(id))
-    }
-
     fn run_mut(&mut self, id: RunId) -> Option<&mut Run> {
         self.runs.iter_mut().find(|run| run.id == id)
     }
@@ -193,7 +202,7 @@ mod tests {
     #[test]
     fn a_run_goes_as_far_as_is_wanted() {
         let mut flights = Flights::default();
-        let (run, _, _) = flights.start(3, 6);
+        let (run, _, _) = flights.start(3, 6, false);
         assert_eq!(page_of(&flights.step(run)), Some(3));
         assert!(flights.claim(3).is_some() && flights.extend(5).is_none());
         flights.arrived(run, 3);
@@ -207,10 +216,25 @@ mod tests {
     }
 
     #[test]
+    fn a_run_of_a_sequence_goes_on_to_its_goal() {
+        let mut flights = Flights::default();
+        let (run, _, _) = flights.start(0, 9, true);
+        flights.extend(1);
+        flights.leave(run);
+        assert!(!flights.is_left(run));
+        for page in 0..2 {
+            assert_eq!(page_of(&flights.step(run)), Some(page));
+            flights.arrived(run, page);
+        }
+        assert!(matches!(flights.step(run), Step::Wait));
+        assert!(flights.extend(2).is_some());
+    }
+
+    #[test]
     fn a_run_that_meets_another_ends() {
         let mut flights = Flights::default();
-        let (first, _, _) = flights.start(0, 9);
-        let (_, _, _) = flights.start(1, 9);
+        let (first, _, _) = flights.start(0, 9, false);
+        let (_, _, _) = flights.start(1, 9, false);
         flights.arrived(first, 0);
         assert!(matches!(flights.step(first), Step::End));
     }
@@ -218,15 +242,16 @@ mod tests {
     #[test]
     fn a_run_without_readers_ends_and_owes_its_pages() {
         let mut flights = Flights::default();
-        let (run, _, _) = flights.start(0, 9);
+        let (run, _, _) = flights.start(0, 9, false);
         flights.extend(1);
         flights.join(run);
         flights.leave(run);
-        assert!(flights.end_if_left(run).is_none());
+        assert!(!flights.is_left(run));
         flights.leave(run);
         assert!(flights.extend(2).is_none());
         assert!(matches!(flights.step(run), Step::End));
-        assert_eq!(flights.end_if_left(run).unwrap().len(), 2);
+        assert!(flights.is_left(run));
+        assert_eq!(flights.end(run).len(), 2);
         assert!(flights.claim(0).is_none() && flights.runs() == 0);
     }
 }
