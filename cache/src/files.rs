@@ -12,6 +12,7 @@ use crate::backend::{BackendFile, Version};
 use crate::fetch::flights::Flights;
 use crate::policy::epochs::is_within;
 use crate::policy::read_ahead::RecentReads;
+use crate::tier::Folder;
 
 /// One version of one file. Never handed out twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,6 +37,8 @@ pub struct FileVersion {
     pub(crate) flights: Mutex<Flights>,
     pub(crate) recent: Mutex<RecentReads>,
     under: Mutex<Option<Opened>>,
+    /// The cache disk to which it belongs.
+    pub(crate) folder: Option<Arc<Folder>>,
     home: Weak<FileTable>,
 }
 
@@ -119,6 +122,7 @@ impl FileTable {
         path: &Arc<str>,
         version: &Version,
         id: FileId,
+        folder: Option<Arc<Folder>>,
         is_current: impl FnOnce() -> bool,
     ) -> (Arc<FileVersion>, Option<Arc<FileVersion>>) {
         let mut by_path = self.by_path.lock();
@@ -135,6 +139,7 @@ impl FileTable {
                     flights: Mutex::default(),
                     recent: Mutex::default(),
                     under: Mutex::default(),
+                    folder,
                     home: Arc::downgrade(self),
                 });
                 if is_current {
@@ -214,7 +219,7 @@ mod tests {
 
     fn adopt(table: &Arc<FileTable>, path: &str, len: u64, id: u64) -> Arc<FileVersion> {
         table
-            .adopt(&path.into(), &version(len), FileId(id), || true)
+            .adopt(&path.into(), &version(len), FileId(id), None, || true)
             .0
     }
 
@@ -223,7 +228,7 @@ mod tests {
         let table = Arc::new(FileTable::default());
         let first = adopt(&table, "/a", 1, 1);
         assert_eq!(adopt(&table, "/a", 1, 2).id, first.id);
-        let (second, old) = table.adopt(&"/a".into(), &version(2), FileId(3), || true);
+        let (second, old) = table.adopt(&"/a".into(), &version(2), FileId(3), None, || true);
         assert!(first.is_dropped() && !second.is_dropped());
         assert_eq!(old.unwrap().id, first.id);
         drop(first);
@@ -235,7 +240,7 @@ mod tests {
     #[test]
     fn what_raced_with_a_change_stands_alone() {
         let table = Arc::new(FileTable::default());
-        let (alone, old) = table.adopt(&"/a".into(), &version(1), FileId(1), || false);
+        let (alone, old) = table.adopt(&"/a".into(), &version(1), FileId(1), None, || false);
         assert!(alone.is_dropped() && old.is_none() && table.get("/a").is_none());
     }
 

@@ -28,6 +28,7 @@ mod single_flight;
 mod stats;
 #[cfg(test)]
 mod testing;
+mod tier;
 pub mod under;
 
 pub use backend::{
@@ -36,6 +37,6 @@ pub use backend::{
     Summary, Version,
 };
 pub use cache::Cache;
-pub use cached::CachedBackend;
+pub use cached::{CachedBackend, LoadOptions, LoadProgress, Residency};
 pub use config::{CacheConfig, MountTerms};
 pub use stats::CacheStats;

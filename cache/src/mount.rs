@@ -62,7 +62,7 @@ impl Mount {
             names: Names::new(bounds, terms.ttl, clock(), Arc::clone(counters)),
             gate,
             files: Arc::default(),
-            buffers: Budget::new(config.buffers_bytes_max / 2),
+            buffers: Budget::new(config.buffers_bytes_max / 4),
             statuses_asked: SingleFlight::default(),
             opens_asked: SingleFlight::default(),
             lists_asked: SingleFlight::default(),
@@ -152,7 +152,7 @@ impl Mount {
         let version = known.as_ref().filter(|s| !s.is_dir()).map(|s| s.version());
         self.names.learn(path, known, moment);
         if let Some(old) = self.files.take_unless(path, version.as_ref()) {
-            self.cache.drop_version(&old).await;
+            self.cache.drop_version(&old);
         }
     }
 
@@ -238,7 +238,7 @@ impl Mount {
         if held.is_some_and(|held| Arc::ptr_eq(&held, file))
             && let Some(old) = self.files.take_unless(&file.path, None)
         {
-            self.cache.drop_version(&old).await;
+            self.cache.drop_version(&old);
         }
     }
 }

@@ -17,6 +17,8 @@ use crate::stats::Counters;
 const WINDOW_SHARE: u64 = 16;
 /// One part in so many is for parts of pages.
 const PARTS_SHARE: u64 = 8;
+/// Parts of one page that are kept apart.
+const PARTS_MAX: usize = 32;
 /// What an entry costs beside its bytes.
 const ENTRY_BYTES: usize = 200;
 
@@ -136,13 +138,6 @@ impl RamTier {
     pub(crate) fn len_pages(&self) -> u64 {
         self.pages.entry_count()
     }
-
-    /// Catches up with what was put and removed, so that the figures are exact.
-    pub(crate) fn settle(&self) {
-        self.pages.run_pending_tasks();
-        self.window.run_pending_tasks();
-        self.parts.run_pending_tasks();
-    }
 }
 
 fn weight(bytes: usize) -> u32 {
@@ -164,6 +159,9 @@ impl Parts {
 
     fn with(&self, start: u64, bytes: Bytes) -> Self {
         let mut blocks = self.blocks.clone();
+        if blocks.len() >= PARTS_MAX {
+            blocks.remove(0);
+        }
         blocks.push((start, bytes));
         Self { blocks }
     }

@@ -1,15 +1,18 @@
 //! One read of a file: page after page, from wherever each is.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::backend::BackendError;
+use crate::budget::Charge;
 use crate::fetch::fill::{Fill, Piece};
 use crate::fetch::flights::{Claim, Flights, RunId};
+use crate::fetch::from_disk::FromDisk;
 use crate::fetch::open_file::OpenFile;
-use crate::fetch::run::Run;
-use crate::policy::plan::{Want, plan};
+use crate::fetch::run::{Purpose, Run};
+use crate::policy::plan::{BLOCK_BYTES, Want, plan};
 use crate::policy::read_ahead::Window;
 use crate::stats::Found;
 
@@ -29,12 +32,21 @@ pub struct Reader {
     looked: u64,
     /// The page that its bytes come from now.
     filling: Option<(u64, Arc<Fill>, Found)>,
+    /// Pages that are brought in ahead of it, kept for it until it comes to them.
+    ahead: VecDeque<Ahead>,
     runs: Vec<RunId>,
     retries: u8,
     /// A small read that does not go on from an earlier one.
     is_small: bool,
-    /// A small read that has found its page worth to be brought in.
-    is_page_wanted: bool,
+    purpose: Purpose,
+}
+
+/// A page that a reader will come to.
+#[derive(Debug)]
+struct Ahead {
+    page: u64,
+    claim: Claim,
+    _charge: Charge,
 }
 
 impl Reader {
@@ -51,10 +63,19 @@ impl Reader {
             end,
             window,
             filling: None,
+            ahead: VecDeque::new(),
             runs: Vec::new(),
             retries: 0,
-            is_page_wanted: false,
+            purpose: Purpose::Read,
         }
+    }
+
+    /// Likewise, to fill the disk tier.
+    pub(crate) fn to_load(open: Arc<OpenFile>, position: u64, end: u64) -> Self {
+        let mut reader = Self::new(open, position, end);
+        reader.is_small = false;
+        reader.purpose = Purpose::Load;
+        reader
     }
 
     /// The bytes that follow; `None` at the end.
@@ -66,6 +87,7 @@ impl Reader {
                 Err(error) if error.is_transient() && self.retries < RETRIES_MAX => {
                     self.retries += 1;
                     self.filling = None;
+                    self.ahead.clear();
                 }
                 Err(error) => {
                     self.position = self.end;
@@ -87,7 +109,8 @@ impl Reader {
         if self.is_small && self.fetches_blocks(page) {
             return self.by_blocks(page).await;
         }
-        if let Some(claim) = self.want(page, true) {
+        let ahead = self.take_ahead(page);
+        if let Some(claim) = ahead.or_else(|| self.want(page, true)) {
             let found = match claim.run {
                 Some(_) => Found::Under,
                 None => Found::Disk,
@@ -101,6 +124,8 @@ impl Reader {
 
     fn in_ram(&mut self, page: u64) -> Option<Bytes> {
         let held = self.open.mount.cache.ram.get(self.open.file.key(page))?;
+        // It came in ahead, and was kept: no need to hold it twice.
+        self.take_ahead(page);
         self.look_ahead(page);
         let from = (self.position % self.page_bytes()) as usize;
         let to = held
@@ -162,10 +187,23 @@ impl Reader {
             self.took(&bytes, Found::Ram);
             return Ok(Some(bytes));
         }
-        match plan(&wanted, len, cache.ram.parts_held(key)) {
+        let want = plan(&wanted, len, cache.ram.parts_held(key));
+        if let Some(folder) = &self.open.file.folder
+            && (matches!(want, Want::Blocks(_)) || (len > BLOCK_BYTES && !cache.ram.has_room()))
+            && folder.has(key)
+        {
+            let Some(bytes) = folder.read(key, wanted.clone()).await else {
+                return Ok(None);
+            };
+            self.counters_looked(Found::Disk);
+            cache.ram.put_part(key, wanted.start, bytes.clone());
+            self.took(&bytes, Found::Disk);
+            return Ok(Some(bytes));
+        }
+        match want {
             Want::Page => {
                 self.is_small = false;
-                self.is_page_wanted = true;
+                self.purpose = Purpose::WholePage;
                 Ok(None)
             }
             Want::Blocks(part) => {
@@ -179,22 +217,37 @@ impl Reader {
         }
     }
 
-    /// Looks for the pages that the window covers beyond `page`, and has them brought in.
+    /// The page, if it was brought in ahead.
+    fn take_ahead(&mut self, page: u64) -> Option<Claim> {
+        while self.ahead.front().is_some_and(|ahead| ahead.page < page) {
+            self.ahead.pop_front();
+        }
+        let is_it = self.ahead.front().is_some_and(|ahead| ahead.page == page);
+        is_it
+            .then(|| self.ahead.pop_front())?
+            .map(|ahead| ahead.claim)
+    }
+
+    /// Looks for the pages that the window covers beyond `page`, and has them brought in, as far as the budget allows.
     fn look_ahead(&mut self, page: u64) {
         let len = self.open.file.version.len;
         let reach = self.window.reach(self.position, self.end, len);
         let last = reach.div_ceil(self.page_bytes());
         self.looked = self.looked.max(page + 1);
         while self.looked < last {
-            if !self
-                .open
-                .mount
-                .cache
-                .ram
-                .contains(self.open.file.key(self.looked))
-                && self.want(self.looked, false).is_none()
-            {
-                return;
+            let cache = Arc::clone(&self.open.mount.cache);
+            if !cache.ram.contains(self.open.file.key(self.looked)) {
+                let Some(charge) = cache.read_ahead.try_take(cache.config.page_bytes) else {
+                    return;
+                };
+                let Some(claim) = self.want(self.looked, false) else {
+                    return;
+                };
+                self.ahead.push_back(Ahead {
+                    page: self.looked,
+                    claim,
+                    _charge: charge,
+                });
             }
             self.looked += 1;
         }
@@ -211,6 +264,11 @@ impl Reader {
         // Under the lock: a page is kept before it is taken off the list.
         if open.mount.cache.ram.contains(open.file.key(page)) {
             return None;
+        }
+        if let Some(folder) = &open.file.folder
+            && folder.has(open.file.key(page))
+        {
+            return Some(self.start_from_disk(&mut flights, page));
         }
         if let Some(claim) = flights.extend(page) {
             self.join(&mut flights, &claim);
@@ -231,6 +289,17 @@ impl Reader {
         }
     }
 
+    fn start_from_disk(&self, flights: &mut Flights, page: u64) -> Claim {
+        let claim = flights.start_from_disk(page);
+        let from_disk = FromDisk {
+            open: Arc::clone(&self.open),
+            page,
+            fill: Arc::clone(&claim.fill),
+        };
+        from_disk.spawn();
+        claim
+    }
+
     fn start_run(&mut self, flights: &mut Flights, page: u64) -> Claim {
         let limit = self.limit(page);
         let (id, wake, claim) = flights.start(page, limit);
@@ -241,7 +310,7 @@ impl Reader {
             wake,
             first: page,
             limit: limit.max(page + 1),
-            is_page_wanted: self.is_page_wanted,
+            purpose: self.purpose,
         };
         run.spawn();
         claim

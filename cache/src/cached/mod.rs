@@ -1,6 +1,8 @@
 //! A mount seen through the cache: itself a backend.
 
+mod admin;
 mod file;
+mod load;
 mod writer;
 mod writing;
 
@@ -18,7 +20,9 @@ use crate::backend::{
 use crate::fetch::open_file::OpenFile;
 use crate::mount::Mount;
 use crate::names::Moment;
+pub use admin::Residency;
 use file::CachedFile;
+pub use load::{LoadOptions, LoadProgress};
 use writer::CachedWriter;
 use writing::Writing;
 
@@ -50,6 +54,23 @@ impl CachedBackend {
         }
         let (under, moment) = mount.open_under(caller, path, freshness).await?;
         Ok((Arc::new(under.status().clone()), moment, Some(under)))
+    }
+
+    pub(crate) async fn open_file(
+        &self,
+        caller: &Caller,
+        path: &str,
+        freshness: Freshness,
+    ) -> Result<OpenFile, BackendError> {
+        let (status, moment, under) = self.find(caller, path, freshness).await?;
+        if status.is_dir() {
+            let text = format!("{path}: is a directory");
+            return Err(BackendError::new(ErrorKind::IsADirectory, text));
+        }
+        let (mount, caller) = (Arc::clone(&self.mount), caller.clone());
+        let version = status.version();
+        let file = mount.cache.file(&mount, path, &version, moment).await;
+        Ok(OpenFile::new(mount, file, caller, status, under))
     }
 }
 
@@ -86,17 +107,7 @@ impl Backend for CachedBackend {
         path: &str,
         freshness: Freshness,
     ) -> Result<Arc<dyn BackendFile>, BackendError> {
-        let (status, moment, under) = self.find(caller, path, freshness).await?;
-        if status.is_dir() {
-            let text = format!("{path}: is a directory");
-            return Err(BackendError::new(ErrorKind::IsADirectory, text));
-        }
-        let mount = &self.mount;
-        let file = mount
-            .cache
-            .file(mount, path, &status.version(), moment)
-            .await;
-        let open = OpenFile::new(Arc::clone(mount), file, caller.clone(), status, under);
+        let open = self.open_file(caller, path, freshness).await?;
         Ok(Arc::new(CachedFile::new(open)))
     }
 

@@ -7,8 +7,11 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
 use crate::mount::Mount;
 use crate::names::parents;
+use crate::tier::Dropped;
 
 /// A change under way. Dropped before it has ended (the client went away), it forgets as well: the store may have done it.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub struct Writing {
     folders: BTreeSet<Arc<str>>,
     has_ended: bool,
 }
+
+type Dropping = Vec<oneshot::Receiver<Vec<Dropped>>>;
 
 impl Writing {
     pub(super) fn of(mount: &Arc<Mount>) -> Self {
@@ -60,18 +65,46 @@ impl Writing {
     pub(super) async fn after<T>(mut self, work: impl Future<Output = T>) -> T {
         let result = work.await;
         self.has_ended = true;
-        self.forget_names();
-        for path in &self.files {
-            if let Some(file) = self.mount.files.take_unless(path, None) {
-                self.mount.cache.drop_version(&file).await;
-            }
-        }
-        for path in &self.trees {
-            for file in self.mount.files.take_tree(path) {
-                self.mount.cache.drop_version(&file).await;
+        for dropping in self.forget() {
+            // No answer: the disk is off, and does it before it is on again.
+            let dropped = dropping.await.unwrap_or_default();
+            for Dropped { file, pages, .. } in dropped {
+                self.mount.cache.forget_in_ram(file, pages);
             }
         }
         result
+    }
+
+    /// Bars what the disks hold, then forgets what is known, then what is in memory.
+    fn forget(&self) -> Dropping {
+        let dropping = self.drop_on_disk();
+        self.forget_names();
+        let files = &self.mount.files;
+        let taken = self
+            .files
+            .iter()
+            .filter_map(|path| files.take_unless(path, None));
+        let below = self.trees.iter().flat_map(|path| files.take_tree(path));
+        for file in taken.chain(below) {
+            self.mount.cache.drop_version(&file);
+        }
+        dropping
+    }
+
+    fn drop_on_disk(&self) -> Dropping {
+        let Some(disk) = &self.mount.cache.disk else {
+            return Vec::new();
+        };
+        let mount = &self.mount.id;
+        let files = self
+            .files
+            .iter()
+            .flat_map(|path| disk.drop_path(mount, path, false));
+        let trees = self
+            .trees
+            .iter()
+            .flat_map(|path| disk.drop_path(mount, path, true));
+        files.chain(trees).collect()
     }
 
     fn forget_names(&self) {
@@ -87,7 +120,7 @@ impl Writing {
 impl Drop for Writing {
     fn drop(&mut self) {
         if !self.has_ended {
-            self.forget_names();
+            self.forget();
         }
     }
 }

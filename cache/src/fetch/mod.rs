@@ -3,5 +3,6 @@
 pub mod blocks;
 pub mod fill;
 pub mod flights;
+pub mod from_disk;
 pub mod open_file;
 pub mod run;

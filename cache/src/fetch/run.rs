@@ -26,8 +26,18 @@ pub struct Run {
     pub(crate) wake: Arc<Notify>,
     pub(crate) first: u64,
     pub(crate) limit: u64,
-    /// Brings its first page to the end even if its reader was content with a part: it will be read again.
-    pub(crate) is_page_wanted: bool,
+    pub(crate) purpose: Purpose,
+}
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// For a reader.
+    Read,
+    /// To have a page whole, even if its reader was content with a part: it will be read again.
+    WholePage,
+    /// To have pages on disk: each waits until it is written.
+    Load,
 }
 
 /// What comes of the under store's stream.
@@ -105,7 +115,7 @@ impl Run {
     ) -> Result<bool, BackendError> {
         let (cache, file) = (&self.open.mount.cache, &self.open.file);
         let len = cache.page_len(&file.version, page) as usize;
-        let is_wanted = self.is_page_wanted && page == self.first;
+        let is_wanted = self.purpose != Purpose::Read && page == self.first;
         let mut buffer = None;
         while buffer
             .as_ref()
@@ -131,6 +141,11 @@ impl Run {
         };
         let bytes = bytes.into_bytes();
         // Kept, then told, then taken off the list: who does not find it on the list finds it in memory.
+        if self.purpose == Purpose::Load {
+            cache.write(&self.open.mount, file, page, &bytes).await;
+        } else {
+            cache.offer(&self.open.mount, file, page, &bytes);
+        }
         cache.keep(file, page, bytes.clone());
         fill.finish(bytes);
         file.flights.lock().arrived(self.id, page);

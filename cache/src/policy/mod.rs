@@ -3,4 +3,6 @@
 pub mod breaker;
 pub mod epochs;
 pub mod plan;
+pub mod rate;
 pub mod read_ahead;
+pub mod s3_fifo;

@@ -73,6 +73,13 @@ impl MemBackend {
         self.files.lock().insert(path.to_owned(), content);
     }
 
+    /// Of the last change.
+    pub fn set_time(&self, path: &str, modified_ms: u64) {
+        if let Some(content) = self.files.lock().get_mut(path) {
+            content.modified_ms = modified_ms;
+        }
+    }
+
     pub fn remove(&self, path: &str) {
         self.files.lock().remove(path);
     }
