@@ -334,7 +334,10 @@ mod tests {
             ("ls", &["-l", "-R", "-h", "--json", "--help"]),
             ("stat", &["--json"]),
             ("rm", &["--recursive", "--force"]),
-            ("load", &["--rate <SIZE>", "--jobs", "--json", "MOONGATE_ADMIN"]),
+            (
+                "load",
+                &["--rate <SIZE>", "--jobs", "--json", "MOONGATE_ADMIN"],
+            ),
             ("free", &["MOONGATE_ADMIN"]),
             ("pin", &["MOONGATE_ADMIN"]),
             ("unpin", &["MOONGATE_ADMIN"]),

@@ -30,7 +30,9 @@ pub async fn load(args: &LoadArgs) -> Result<bool, ClientError> {
 
 async fn load_one(http: &Http, args: &LoadArgs, path: &str) -> Result<bool, ClientError> {
     let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("path", path).append_pair("streams", &args.jobs.to_string());
+    query
+        .append_pair("path", path)
+        .append_pair("streams", &args.jobs.to_string());
     if let Some(rate) = &args.rate {
         query.append_pair("rate", rate);
     }
@@ -38,7 +40,7 @@ async fn load_one(http: &Http, args: &LoadArgs, path: &str) -> Result<bool, Clie
     let mut answer = http.send(call).await?;
     let bar = bar(&args.admin);
     let (mut buffer, mut last) = (BytesMut::new(), Value::Null);
-    while let Some(piece) = answer.next().await? {
+    while let Some(piece) = answer.piece().await? {
         buffer.extend_from_slice(&piece);
         while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
             let line = buffer.split_to(end + 1);
@@ -51,7 +53,9 @@ async fn load_one(http: &Http, args: &LoadArgs, path: &str) -> Result<bool, Clie
     }
     bar.finish_and_clear();
     if last["end"] != true {
-        return Err(ClientError::Broken("the load was cut off: run the same command again to go on".into()));
+        return Err(ClientError::Broken(
+            "the load was cut off: run the same command again to go on".into(),
+        ));
     }
     let failed = number(&last, "failed");
     if !args.admin.json {
@@ -126,7 +130,9 @@ pub async fn change(verb: &str, args: &PathArgs) -> Result<(), ClientError> {
 }
 
 fn of_path(path: &str) -> String {
-    form_urlencoded::Serializer::new(String::new()).append_pair("path", path).finish()
+    form_urlencoded::Serializer::new(String::new())
+        .append_pair("path", path)
+        .finish()
 }
 
 /// `moongate cache stat`.
@@ -143,9 +149,16 @@ pub async fn stat(args: &CacheArgs) -> Result<(), ClientError> {
 }
 
 fn table(said: &Value) -> String {
-    let mut lines = format!("{:>8} {:>10} {:>10} {:>10} {:>10}  path\n", "files", "bytes", "memory", "disk", "pinned");
+    let mut lines = format!(
+        "{:>8} {:>10} {:>10} {:>10} {:>10}  path\n",
+        "files", "bytes", "memory", "disk", "pinned"
+    );
     let bytes = |said: &Value, key: &str| ByteSize(number(said, key)).to_string();
-    for path in said["paths"].as_array().map(Vec::as_slice).unwrap_or_default() {
+    for path in said["paths"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+    {
         lines += &format!(
             "{:>8} {:>10} {:>10} {:>10} {:>10}  {}\n",
             number(path, "files"),

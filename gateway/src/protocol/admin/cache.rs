@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response as HttpResponse, StatusCode, header};
 use hyper::body::Incoming;
-use moongate_cache::{BackendError, CachedBackend, Caller, ErrorKind, LoadOptions, LoadProgress, Residency};
+use moongate_cache::{
+    BackendError, CachedBackend, Caller, ErrorKind, LoadOptions, LoadProgress, Residency,
+};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -38,14 +40,22 @@ pub async fn serve(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Respon
     let verb = request.uri().path().trim_start_matches("/cache/");
     let reads = verb == "stat";
     let method = request.method();
-    if reads != matches!(*method, Method::GET | Method::HEAD) || (!reads && *method != Method::POST) {
-        return error_json(StatusCode::METHOD_NOT_ALLOWED, "GET /cache/stat; POST to the others");
+    if reads != matches!(*method, Method::GET | Method::HEAD) || (!reads && *method != Method::POST)
+    {
+        return error_json(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "GET /cache/stat; POST to the others",
+        );
     }
     let done = carry_out(gateway, verb, &query).await;
     done.unwrap_or_else(|error| error_json(status_of(error.kind), &error.message))
 }
 
-async fn carry_out(gateway: &Arc<Gateway>, verb: &str, query: &Query<'_>) -> Result<Response, BackendError> {
+async fn carry_out(
+    gateway: &Arc<Gateway>,
+    verb: &str,
+    query: &Query<'_>,
+) -> Result<Response, BackendError> {
     let path = paths::normal(query.get_set("path").unwrap_or("/"))?;
     let parts = parts(&gateway.namespace, &path)?;
     let said = match verb {
@@ -59,7 +69,9 @@ async fn carry_out(gateway: &Arc<Gateway>, verb: &str, query: &Query<'_>) -> Res
             json!({ "freed_bytes": freed })
         }
         "invalidate" => {
-            parts.iter().for_each(|part| part.cached.invalidate(&part.inner));
+            parts
+                .iter()
+                .for_each(|part| part.cached.invalidate(&part.inner));
             json!({ "invalidated": true })
         }
         "pin" | "unpin" => {
@@ -76,7 +88,11 @@ async fn carry_out(gateway: &Arc<Gateway>, verb: &str, query: &Query<'_>) -> Res
             return Err(BackendError::new(ErrorKind::NotFound, text));
         }
     };
-    Ok(answer(StatusCode::OK, &said, query.get_set("pretty").is_some()))
+    Ok(answer(
+        StatusCode::OK,
+        &said,
+        query.get_set("pretty").is_some(),
+    ))
 }
 
 /// The mount of a path, and the mounts below it.
@@ -105,7 +121,10 @@ async fn stat(gateway: &Gateway, parts: &[Part]) -> Value {
     let mut all = Vec::new();
     for part in parts {
         let held = part.cached.residency(&part.inner).await;
-        all.push(resident(&paths::join(&part.mount, part.inner.trim_start_matches('/')), &held));
+        all.push(resident(
+            &paths::join(&part.mount, part.inner.trim_start_matches('/')),
+            &held,
+        ));
     }
     let stats = gateway.namespace.cache().stats();
     json!({ "paths": all, "cache": {
@@ -124,15 +143,25 @@ fn resident(path: &str, held: &Residency) -> Value {
     })
 }
 
-fn load(gateway: &Arc<Gateway>, parts: Vec<Part>, query: &Query<'_>) -> Result<Response, BackendError> {
-    let caller = webhdfs::caller_of(gateway, query).map_err(|refusal| invalid(refusal.message()))?;
+fn load(
+    gateway: &Arc<Gateway>,
+    parts: Vec<Part>,
+    query: &Query<'_>,
+) -> Result<Response, BackendError> {
+    let caller =
+        webhdfs::caller_of(gateway, query).map_err(|refusal| invalid(refusal.message()))?;
     let rate = match query.get_set("rate") {
         None => 0,
-        Some(rate) => rate.parse::<ByteSize>().map_err(|error| invalid(&error.to_string()))?.bytes(),
+        Some(rate) => rate
+            .parse::<ByteSize>()
+            .map_err(|error| invalid(&error.to_string()))?
+            .bytes(),
     };
     let streams = match query.get_set("streams") {
         None => LoadOptions::default().streams,
-        Some(streams) => streams.parse().map_err(|_| invalid("streams is no number"))?,
+        Some(streams) => streams
+            .parse()
+            .map_err(|_| invalid("streams is no number"))?,
     };
     let options = LoadOptions {
         rate_bytes_per_sec: rate,
@@ -155,11 +184,18 @@ fn invalid(text: &str) -> BackendError {
 }
 
 /// Loads one part after the other; a client that leaves ends it. `None`: it has left.
-async fn load_all(parts: &[Part], caller: &Caller, options: LoadOptions, sender: &FrameSender) -> Option<()> {
+async fn load_all(
+    parts: &[Part],
+    caller: &Caller,
+    options: LoadOptions,
+    sender: &FrameSender,
+) -> Option<()> {
     let mut before = LoadProgress::default();
     for part in parts {
         let so_far = Mutex::new(LoadProgress::default());
-        let loading = part.cached.load(caller, &part.inner, options, |progress| *so_far.lock() = progress);
+        let loading = part.cached.load(caller, &part.inner, options, |progress| {
+            *so_far.lock() = progress
+        });
         let mut loading = std::pin::pin!(loading);
         let ended = loop {
             tokio::select! {
