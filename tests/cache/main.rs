@@ -6,6 +6,8 @@ mod door;
 mod mounts;
 mod namenode;
 mod paths;
+mod python;
+mod spark;
 mod webhdfs_read;
 mod webhdfs_refusals;
 mod webhdfs_write;
