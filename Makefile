@@ -6,7 +6,7 @@ in_env = . scripts/environment.sh && cd "$$repo" &&
 cargo = $(in_env) cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-images test-batch test-files test-simulation bench fmt lint docs
+.PHONY: help run test test-images test-batch test-files test-cache test-simulation bench fmt lint docs
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @
@@ -31,6 +31,12 @@ test-files: ## The end-to-end tests of the file port alone; MOONGATE_TEST_SCALE=
 	@scripts/install.sh python3 tar unzip libarchive-tools
 	@$(cargo) build --release -p moongate
 	@$(cargo) test --release -p moongate-tests --test files $(ARGS)
+
+test-cache: ## Under stores and the read cache: on a real HDFS, an HA pair and an S3 server
+	@scripts/install.sh
+	@scripts/hadoop.sh >/dev/null
+	@scripts/versitygw.sh >/dev/null
+	@$(cargo) test --release -p moongate-cache $(ARGS)
 
 test-simulation: ## The simulation alone; MOONGATE_SIM_SEEDS=100000 runs longer, MOONGATE_SIM_SEED=7 replays one
 	@scripts/install.sh
