@@ -53,7 +53,8 @@ async fn begun(broken: &Broken, seed: u64) -> Begun {
         ..CreateOptions::default()
     };
     bench.try_put("file", &data, &options).await.unwrap();
-    wait_for(|| hdfs.wait_until_replicated()).await;
+    let path = bench.path("file");
+    wait_for(move || hdfs.wait_until_replicated(&path, 3)).await;
     let file = bench.open("file").await.unwrap();
     let mut stream = file.read(0..LEN as u64).await.unwrap();
     let got = stream.next().await.unwrap().unwrap().to_vec();

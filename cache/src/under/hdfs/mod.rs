@@ -261,7 +261,8 @@ impl Backend for HdfsStore {
     async fn summary(&self, caller: &Caller, path: &str) -> Result<Summary, BackendError> {
         let summary = self
             .calls
-            .ask(caller, path, |client| async move {
+            // It walks the tree: with all the time of a call, and once.
+            .tell(caller, path, |client| async move {
                 client.get_content_summary(path).await
             })
             .await?;

@@ -246,14 +246,22 @@ impl Hdfs {
         self.wait_until_heard();
     }
 
-    /// Waits until every block has all its copies: one DataNode may have been slow when a file was written, and then has none of it.
+    /// Waits until each block of a file is on so many DataNodes: one may have been slow when the file was written, and then has none of it.
     #[track_caller]
-    pub fn wait_until_replicated(&self) {
+    pub fn wait_until_replicated(&self, path: &str, copies: usize) {
         wait::until_true("every block has its copies", READY_LIMIT, || {
-            self.bean(0, "FSNamesystem").is_some_and(|bean| {
-                bean["UnderReplicatedBlocks"] == 0 && bean["PendingReplicationBlocks"] == 0
-            })
+            self.copies(path).is_some_and(|found| found >= copies)
         });
+    }
+
+    /// Of the block that has the fewest.
+    fn copies(&self, path: &str) -> Option<usize> {
+        let user = Hdfs::superuser();
+        let target = format!("/webhdfs/v1{path}?op=GETFILEBLOCKLOCATIONS&user.name={user}");
+        let answer = self.get(0, &target)?;
+        let blocks = answer["BlockLocations"]["BlockLocation"].as_array()?;
+        let copies = |block: &Value| block["names"].as_array().map(Vec::len);
+        blocks.iter().map(copies).min()?
     }
 
     /// A DataNode that was killed counts as alive for a while: what tells is when each was last heard of.
@@ -319,10 +327,14 @@ impl Hdfs {
 
     fn bean(&self, namenode: usize, name: &str) -> Option<Value> {
         let target = format!("/jmx?qry=Hadoop:service=NameNode,name={name}");
+        self.get(namenode, &target)?["beans"].get(0).cloned()
+    }
+
+    /// What a NameNode answers, if it is JSON.
+    fn get(&self, namenode: usize, target: &str) -> Option<Value> {
         let address = format!("127.0.0.1:{}", self.nodes.namenodes[namenode].http);
-        let answer = send(address.parse().ok()?, &Request::get(&target)).ok()?;
-        let text: Value = serde_json::from_slice(&answer.body).ok()?;
-        text["beans"].get(0).cloned()
+        let answer = send(address.parse().ok()?, &Request::get(target)).ok()?;
+        serde_json::from_slice(&answer.body).ok()
     }
 
     /// Where everything is kept, with the logs.
