@@ -11,6 +11,13 @@ for argument in "$@"; do
     case $argument in --data | --data=* | --config | --config=*) data=() ;; esac
 done
 
+# A local folder is mounted, so that the cache and WebHDFS can be tried at once; what was mounted before stays.
+mounts=$PWD/moongate-data/mounts.json
+if [ "${#data[@]}" -gt 0 ] && [ ! -e "$mounts" ]; then
+    mkdir -p moongate-data
+    printf '{"mounts":[{"path":"/local","store":"file://%s"}]}' "$repo/docs" >"$mounts"
+fi
+
 # Its standard output is one line, when it is ready; its log goes to standard error.
 exec 3< <(exec "$moongate" serve "${data[@]}" "$@")
 gateway=$!
@@ -47,6 +54,12 @@ Try first, in another terminal: store an image, read it, read a thumbnail
     curl -F file=@$(printf %q "$repo/docs/moon.jpg") http://$image/${fid:-FID}
     curl http://$image/${fid:-FID} -o /tmp/moon.jpg
     curl 'http://$image/${fid:-FID}?width=200' -o /tmp/thumb.jpg
+
+The folder docs/ is mounted at /local: read it through the cache, as a path and by WebHDFS
+
+    curl http://$file/local/moon.jpg -o /tmp/moon.jpg
+    curl 'http://$file/webhdfs/v1/local?op=LISTSTATUS'
+    moongate mount --admin $admin ls
 
 TEXT
 [ -n "$fid" ] || echo "No file id could be had (FID above): curl http://$image/dir/assign says why."

@@ -1,4 +1,4 @@
-//! The arrows between the crates, held by a test: `haystack -> disk`, `gateway -> {haystack, filer, disk}`, and nothing
+//! The arrows between the crates, held by a test: `haystack -> disk`, `cache -> disk`, `gateway -> {haystack, filer, cache, disk}`, and nothing
 //! depends on the gateway. The cores know no network.
 #![allow(clippy::unwrap_used)]
 
@@ -27,13 +27,19 @@ const NETWORK: [&str; 14] = [
     "tower",
 ];
 /// What each member may use of the others, in its product code.
-const ARROWS: [(&str, &[&str]); 4] = [
+const ARROWS: [(&str, &[&str]); 5] = [
+    ("cache", &["moongate-disk"]),
     ("disk", &[]),
     ("filer", &[]),
     ("haystack", &["moongate-disk"]),
     (
         "gateway",
-        &["moongate-disk", "moongate-filer", "moongate-haystack"],
+        &[
+            "moongate-cache",
+            "moongate-disk",
+            "moongate-filer",
+            "moongate-haystack",
+        ],
     ),
 ];
 
@@ -114,7 +120,12 @@ fn the_gateway_joins_the_crates() {
     let used = dependencies("gateway", "dependencies");
     assert_eq!(
         ours(&used),
-        BTreeSet::from(["moongate-disk", "moongate-filer", "moongate-haystack"])
+        BTreeSet::from([
+            "moongate-cache",
+            "moongate-disk",
+            "moongate-filer",
+            "moongate-haystack"
+        ])
     );
 }
 

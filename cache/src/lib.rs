@@ -10,6 +10,25 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod backend;
+mod budget;
+mod cache;
+mod cached;
+pub mod clock;
+mod config;
+mod fetch;
+mod files;
+mod gate;
+mod mount;
+mod names;
+mod page_buffer;
+mod policy;
+mod ram;
+mod reader;
+mod single_flight;
+mod stats;
+#[cfg(test)]
+mod testing;
+mod tier;
 pub mod under;
 
 pub use backend::{
@@ -17,3 +36,7 @@ pub use backend::{
     Checksum, CreateOptions, ErrorKind, FileKind, Freshness, Listing, Location, RenameMode, Status,
     Summary, Version,
 };
+pub use cache::Cache;
+pub use cached::{CachedBackend, LoadOptions, LoadProgress, Residency};
+pub use config::{CacheConfig, MountTerms};
+pub use stats::CacheStats;

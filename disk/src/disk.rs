@@ -39,6 +39,15 @@ pub trait Disk: Send + Sync + Debug {
     /// `NotFound`, `AlreadyExists` (for [`OpenMode::CreateNew`]), `StorageFull`, or what the disk says.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
 
+    /// As [`Self::open`], past the page cache where the file system can (`O_DIRECT`; see [`DiskFile::is_direct`]): reads go by
+    /// [`crate::ReadEngine::read_aligned`], and writes are whole blocks of an [`crate::AlignedBuf`] at places that are whole blocks.
+    ///
+    /// # Errors
+    /// As of [`Self::open`].
+    fn open_direct(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(path, mode)
+    }
+
     /// Gives the file `from` the name `to`, in one step, replacing a file that has that name.
     ///
     /// # Errors
@@ -131,6 +140,20 @@ pub trait DiskFile: Send + Sync + Debug {
     /// # Errors
     /// `StorageFull`, or what the disk says.
     fn reserve(&self, offset: u64, len: u64) -> io::Result<()>;
+
+    /// Gives back the room of `len` bytes from `offset`, which then read as zeros; the length stays. Where the file system cannot,
+    /// nothing happens, which is no error.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn punch(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Whether it is read and written past the page cache.
+    fn is_direct(&self) -> bool {
+        false
+    }
 
     /// Reads `len` bytes from `offset` if that needs no waiting for a device, in one system call: for bytes in
     /// memory this is the cheapest read there is, and it may be called on an async thread.

@@ -17,12 +17,14 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod aligned;
 mod disk;
 mod engine;
 mod real;
 mod replace;
 pub mod sim;
 
+pub use aligned::{AlignedBuf, BLOCK_BYTES};
 pub use disk::{Disk, DiskFile, OpenMode, Space, read_exact_at};
 pub use engine::{EngineChoice, ReadEngine};
 pub use real::RealDisk;

@@ -39,7 +39,7 @@ Exit codes:
   0  done; nothing wrong was found
   1  failed, or found problems; they are on standard error
   2  the command line is wrong
-  3  the server cannot be reached (put, get, ls, stat, rm, cp, mv, du)";
+  3  the server cannot be reached (put, get, ls, stat, rm, cp, mv, du, mount)";
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -142,6 +142,12 @@ pub enum Command {
     /// Adds up the files below a folder and their bytes; the server counts.
     #[command(after_long_help = client::DU_EXAMPLES, disable_help_flag = true)]
     Du(client::DuArgs),
+    /// Show and change what is mounted on a gateway.
+    ///
+    /// Mounts bind folders of other stores (HDFS, S3, local folders) to paths of the gateway, where they are read through
+    /// its cache. Talks to the admin port.
+    #[command(after_long_help = client::MOUNT_EXAMPLES)]
+    Mount(client::MountArgs),
     /// Check a configuration file, and explain its mistakes.
     ///
     /// Reads a configuration file as `serve --config` would, checks every key, unit and range, and opens nothing.
@@ -304,6 +310,7 @@ mod tests {
             ("ls", &["-l", "-R", "-h", "--json", "--help"]),
             ("stat", &["--json"]),
             ("rm", &["--recursive", "--force"]),
+            ("mount", &["ls", "add", "rm", "MOONGATE_ADMIN", "--json"]),
             ("cp", &["--force"]),
             ("mv", &["--force"]),
             ("du", &["-h", "--json"]),

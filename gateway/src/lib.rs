@@ -1,8 +1,9 @@
 //! The gateway: every way in to the haystack, in one program.
 //!
-//! **Owns:** the protocols ([`protocol`]), HTTP and its limits ([`http`]), files by path ([`files`]), the configuration ([`config`]), the
-//! command line ([`cli`]) and its clients ([`client`]), archives
-//! as they stream ([`archive`]), pictures made on read ([`transform`]) and metrics ([`metrics`]). **Refuses to own:** how images are stored ([`moongate_haystack`]).
+//! **Owns:** the protocols ([`protocol`]), HTTP and its limits ([`http`]), files by path ([`files`]), the tree of all mounts ([`namespace`]),
+//! the configuration ([`config`]), the command line ([`cli`]) and its clients ([`client`]), archives
+//! as they stream ([`archive`]), pictures made on read ([`transform`]) and metrics ([`metrics`]). **Refuses to own:** how images are stored ([`moongate_haystack`]), and how other stores
+//! are read ([`moongate_cache`]).
 //!
 //! **Life of a request:** [`http::server`] takes the connection and its limits; [`protocol::image::serve`] routes, counts and logs it; a
 //! handler reads the request, asks the store, and answers; [`protocol::image::error`] is the one table from errors to answers.
@@ -18,6 +19,7 @@ pub mod fsck;
 pub mod http;
 pub mod log;
 pub mod metrics;
+pub mod namespace;
 pub mod protocol;
 pub mod serve;
 pub mod state;

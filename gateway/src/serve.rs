@@ -2,17 +2,17 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use anyhow::Context as _;
+use moongate_cache::{Cache, CacheConfig};
 use moongate_disk::{EngineChoice, ReadEngine, RealDisk};
 use moongate_haystack::store::{Store, StoreConfig, now_ns};
 use moongate_haystack::volume::Durability;
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::{self, Config, IoEngine};
@@ -20,6 +20,9 @@ use crate::files::{Files, reclaim};
 use crate::http::intake::{ByteBudget, IntakeLimits};
 use crate::http::server::{self, PeerInfo, ServerLimits};
 use crate::metrics::Metrics;
+use crate::namespace::Namespace;
+use crate::namespace::images::Images;
+use crate::protocol::webhdfs::passthrough::NameNodes;
 use crate::protocol::{admin, file, image};
 use crate::state::Gateway;
 use crate::transform::TransformPool;
@@ -39,6 +42,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let file = bind(config.file.listen, "file.listen").await?;
     let admin = bind(config.admin.listen, "admin.listen").await?;
     let gateway = tokio::task::spawn_blocking(move || open(config)).await??;
+    let mounted = gateway.namespace.mount_all(&gateway.config.mount);
+    mounted
+        .await
+        .context("mounting what was added (moongate mount)")?;
     let (image_addr, file_addr, admin_addr) =
         (image.local_addr()?, file.local_addr()?, admin.local_addr()?);
     let _ = gateway.image_url.set(image_addr.to_string());
@@ -54,8 +61,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         spawn(&gateway, file, Port::File, stopped.clone()),
         spawn(&gateway, admin, Port::Admin, stopped),
     ];
+    // Before anybody is told that it is ready: who stops it at once must find it listening for that.
+    let mut signals = Signals::listen()?;
     announce(image_addr, file_addr, admin_addr);
-    wait_for_signal().await?;
+    signals.wait().await;
     tracing::info!("shutting down: finishing requests in flight");
     gateway.stopping.store(true, Ordering::Relaxed);
     let _ = stop.send(true);
@@ -110,13 +119,23 @@ async fn bind(addr: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     })
 }
 
-async fn wait_for_signal() -> std::io::Result<()> {
-    let (mut term, mut int) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
-    tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-    Ok(())
+/// What asks the gateway to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
+    }
 }
 
 fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
@@ -137,7 +156,15 @@ fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
     } else {
         config.image.transform_concurrency
     };
-    Ok(Arc::new(Gateway {
+    let mounts_file = mounts_file(&config)?;
+    let cache = Cache::open(cache_config(&config)).context("opening the cache ([cache])")?;
+    Ok(Arc::new_cyclic(|gateway| Gateway {
+        namespace: Namespace::new(
+            Arc::new(Images::new(Weak::clone(gateway))),
+            cache,
+            mounts_file,
+        ),
+        namenodes: NameNodes::default(),
         budget: ByteBudget::new(config.limits.buffers_bytes_max.bytes()),
         intake: IntakeLimits::new(
             config.image.upload_bytes_max.bytes(),
@@ -169,13 +196,36 @@ fn names_folder(config: &Config) -> anyhow::Result<PathBuf> {
         .join("filer"))
 }
 
-fn engine(config: &Config) -> anyhow::Result<ReadEngine> {
-    let choice = match config.haystack.io_engine {
+/// Where the mounts are kept that were added while the gateway ran.
+fn mounts_file(config: &Config) -> anyhow::Result<PathBuf> {
+    let first = config.haystack.data.first();
+    let first = first.context("haystack.data names no folder")?;
+    Ok(first.join("mounts.json"))
+}
+
+fn cache_config(config: &Config) -> CacheConfig {
+    let cache = &config.cache;
+    CacheConfig {
+        page_bytes: cache.page_bytes.bytes(),
+        ram_bytes: cache.memory.bytes(),
+        dirs: cache.dirs.clone(),
+        disk_bytes: cache.disk_bytes_max.bytes(),
+        buffers_bytes_max: cache.in_flight_bytes_max.bytes(),
+        engine: engine_choice(config),
+        ..CacheConfig::default()
+    }
+}
+
+const fn engine_choice(config: &Config) -> EngineChoice {
+    match config.haystack.io_engine {
         IoEngine::Auto => EngineChoice::Auto,
         IoEngine::IoUring => EngineChoice::IoUring,
         IoEngine::Threads => EngineChoice::Threads,
-    };
-    ReadEngine::start(choice, config.haystack.io_threads)
+    }
+}
+
+fn engine(config: &Config) -> anyhow::Result<ReadEngine> {
+    ReadEngine::start(engine_choice(config), config.haystack.io_threads)
         .context("starting the I/O engine (haystack.io_engine)")
 }
 

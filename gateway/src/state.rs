@@ -12,6 +12,8 @@ use crate::files::Files;
 use crate::http::intake::{ByteBudget, IntakeLimits};
 use crate::http::server::ConnectionStats;
 use crate::metrics::Metrics;
+use crate::namespace::Namespace;
+use crate::protocol::webhdfs::passthrough::NameNodes;
 use crate::transform::TransformPool;
 
 /// The parts of a running gateway.
@@ -22,6 +24,10 @@ pub struct Gateway {
     pub store: Arc<Store>,
     /// Files by path.
     pub files: Files,
+    /// The tree of all mounts, with the files by path at its root.
+    pub namespace: Namespace,
+    /// Asks NameNodes what only they know.
+    pub namenodes: NameNodes,
     /// Reads that have to wait for a disk.
     pub engine: ReadEngine,
     /// Bounds all request and large response bodies in memory.

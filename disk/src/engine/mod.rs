@@ -10,7 +10,7 @@ mod queue;
 mod uring;
 
 use crate::disk::read_exact_at;
-use crate::{DiskFile, disk};
+use crate::{AlignedBuf, DiskFile, disk};
 use queue::{Queue, Request};
 use std::io;
 use std::sync::Arc;
@@ -101,6 +101,39 @@ impl ReadEngine {
         if file.raw_fd().is_none() {
             return read_exact_at(&*file, offset, len);
         }
+        self.request(file, offset, len, false).await
+    }
+
+    /// Reads as [`Self::read`] does, into aligned memory. From a file that is read directly, `offset` and `len` are whole blocks
+    /// ([`crate::BLOCK_BYTES`]).
+    ///
+    /// # Errors
+    /// As of [`Self::read`]; `InvalidInput` where they are not whole blocks.
+    pub async fn read_aligned(
+        &self,
+        file: Arc<dyn DiskFile>,
+        offset: u64,
+        len: usize,
+    ) -> io::Result<AlignedBuf> {
+        if file.raw_fd().is_none() || len == 0 {
+            let bytes = self.read(file, offset, len).await?;
+            let mut buf = AlignedBuf::with_capacity(len)?;
+            return match buf.push(&bytes) {
+                true => Ok(buf),
+                false => Err(disk::unexpected_eof(offset, len)),
+            };
+        }
+        let bytes = self.request(file, offset, len, true).await?;
+        Ok(AlignedBuf::from_padded(bytes))
+    }
+
+    async fn request(
+        &self,
+        file: Arc<dyn DiskFile>,
+        offset: u64,
+        len: usize,
+        is_aligned: bool,
+    ) -> io::Result<Vec<u8>> {
         offset
             .checked_add(len as u64)
             .ok_or_else(|| disk::unexpected_eof(offset, len))?;
@@ -110,6 +143,7 @@ impl ReadEngine {
             file,
             offset,
             len,
+            is_aligned,
             reply,
             place,
         })?;

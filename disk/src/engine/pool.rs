@@ -1,7 +1,7 @@
 //! The engine that works everywhere: threads that block in `pread`.
 
-use super::queue::Queue;
-use crate::disk::read_exact_at;
+use super::queue::{Queue, Request};
+use crate::disk::unexpected_eof;
 use std::io;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
@@ -16,7 +16,18 @@ pub(super) fn start(number: usize, queue: Arc<Queue>) -> io::Result<JoinHandle<(
 /// Reads one request after the other until the queue is closed and empty.
 pub(super) fn serve(queue: &Queue) {
     while let Some(request) = queue.pop_wait() {
-        let result = read_exact_at(&*request.file, request.offset, request.len);
+        let result = read(&request);
         request.answer(result);
     }
+}
+
+fn read(request: &Request) -> io::Result<Vec<u8>> {
+    let mut bytes = request.buffer()?;
+    let start = bytes.len();
+    bytes.resize(start + request.len, 0);
+    let target = bytes.get_mut(start..).unwrap_or_default();
+    if request.file.read_at(target, request.offset)? < request.len {
+        return Err(unexpected_eof(request.offset, request.len));
+    }
+    Ok(bytes)
 }

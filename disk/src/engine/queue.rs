@@ -1,6 +1,7 @@
 //! The bounded queue between the readers and an engine's threads.
 
-use crate::DiskFile;
+use crate::disk::buffer_for;
+use crate::{AlignedBuf, DiskFile};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::io;
@@ -17,12 +18,22 @@ pub(super) struct Request {
     pub(super) file: Arc<dyn DiskFile>,
     pub(super) offset: u64,
     pub(super) len: usize,
+    /// Into memory as of [`crate::AlignedBuf`].
+    pub(super) is_aligned: bool,
     pub(super) reply: oneshot::Sender<io::Result<Vec<u8>>>,
     /// Its place in the bound, given back when the read has ended.
     pub(super) place: OwnedSemaphorePermit,
 }
 
 impl Request {
+    /// Memory for what is to be read; what it holds already is no part of that.
+    pub(super) fn buffer(&self) -> io::Result<Vec<u8>> {
+        if self.is_aligned {
+            return Ok(AlignedBuf::with_capacity(self.len)?.into_padded());
+        }
+        buffer_for(self.len)
+    }
+
     /// Whether nobody waits any more.
     pub(super) fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
@@ -159,6 +170,7 @@ mod tests {
                     file,
                     offset,
                     len: 1,
+                    is_aligned: false,
                     reply,
                     place,
                 })

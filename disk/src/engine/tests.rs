@@ -225,3 +225,36 @@ proptest! {
         }
     }
 }
+
+/// Written and read past the page cache, where the file system can; through it elsewhere.
+async fn check_direct(dir: &TempDir, engine: &ReadEngine) -> bool {
+    let path = dir.path().join("direct");
+    let file = RealDisk
+        .open_direct(&path, OpenMode::CreateOrTruncate)
+        .unwrap();
+    let mut content = crate::AlignedBuf::with_capacity(300_000).unwrap();
+    assert!(content.push(&self::content()[..290_000]));
+    content.pad();
+    file.write_all_at(&content, 8192).unwrap();
+    let whole = engine.read_aligned(file.clone(), 8192, content.len());
+    assert_eq!(*whole.await.unwrap(), *content);
+    let part = engine.read_aligned(file.clone(), 8192 + 4096, 4096);
+    assert_eq!(*part.await.unwrap(), content[4096..8192]);
+    file.punch(8192, 4096).unwrap();
+    let rest = engine.read_aligned(file.clone(), 8192, 8192).await.unwrap();
+    assert_eq!(rest[4096..], content[4096..8192]);
+    let beyond = engine.read_aligned(file.clone(), 1 << 30, 4096).await;
+    assert_eq!(beyond.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    file.is_direct()
+}
+
+#[test]
+fn direct_files_are_read_into_aligned_memory() {
+    for engine in engines() {
+        let dir = TempDir::new().unwrap();
+        runtime().block_on(check_direct(&dir, &engine));
+        if let Ok(in_memory) = tempfile::tempdir_in("/dev/shm") {
+            runtime().block_on(check_direct(&in_memory, &engine));
+        }
+    }
+}

@@ -13,12 +13,25 @@ use std::os::unix::fs::FileExt;
 pub(super) struct RealFile {
     file: File,
     read_now: ReadNow,
+    is_direct: bool,
 }
 
 impl RealFile {
     pub(super) fn new(file: File) -> io::Result<Self> {
         let read_now = ReadNow::for_file(&file)?;
-        Ok(Self { file, read_now })
+        Ok(Self {
+            file,
+            read_now,
+            is_direct: false,
+        })
+    }
+
+    /// A file that was opened with `O_DIRECT`.
+    pub(super) fn direct(file: File) -> io::Result<Self> {
+        Ok(Self {
+            is_direct: true,
+            ..Self::new(file)?
+        })
     }
 }
 
@@ -60,6 +73,21 @@ impl DiskFile for RealFile {
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
             other => Ok(other?),
         }
+    }
+
+    fn punch(&self, offset: u64, len: u64) -> io::Result<()> {
+        if len == 0 {
+            return Ok(());
+        }
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        match fallocate(&self.file, flags, offset, len) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    fn is_direct(&self) -> bool {
+        self.is_direct
     }
 
     fn try_read_now(&self, offset: u64, len: usize) -> io::Result<Option<Vec<u8>>> {

@@ -6,8 +6,11 @@ mod read_now;
 use crate::replace::directory_of;
 use crate::{Disk, DiskFile, OpenMode, Space};
 use file::RealFile;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,6 +29,22 @@ impl Disk for RealDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let file = options(mode).open(path)?;
         Ok(Arc::new(RealFile::new(file)?))
+    }
+
+    fn open_direct(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let flags = OFlags::DIRECT.bits().cast_signed();
+        match options(mode).custom_flags(flags).open(path) {
+            Ok(file) => Ok(Arc::new(RealFile::direct(file)?)),
+            // The file system cannot. A file that was to be new may be there by now.
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => {
+                let mode = match mode {
+                    OpenMode::CreateNew => OpenMode::CreateOrTruncate,
+                    other => other,
+                };
+                self.open(path, mode)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

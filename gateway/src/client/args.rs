@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, Subcommand};
 
 use super::address::Server;
 
@@ -113,6 +113,85 @@ Examples:
   moongate du -h /photos
   moongate du --json '/photos/*'"
 );
+
+macro_rules! with_admin_and_codes {
+    ($examples:literal) => {
+        concat!(
+            $examples,
+            "
+
+Exit codes:
+  0  all was done
+  1  it failed; standard error says why
+  2  the command line is wrong
+  3  the server cannot be reached
+  130  stopped by ctrl-C or SIGTERM"
+        )
+    };
+}
+
+/// Help of `mount`.
+pub const MOUNT_EXAMPLES: &str = with_admin_and_codes!(
+    "\
+Examples:
+  moongate mount ls
+  moongate mount add /data file:///srv/data
+  moongate mount add /warehouse hdfs://namenode:8020/warehouse -o webhdfs=http://namenode:9870
+  moongate mount add /pair hdfs://pair -o hadoop_conf=/etc/hadoop/conf -o ttl=10s
+  moongate mount add /models s3://models/v2 -o endpoint=http://minio:9000 -o path_style=true
+  moongate mount rm /data
+
+Options (-o) are the keys of [[mount]] in docs/config.md; hadoop.KEY=VALUE sets a key of Hadoop's own
+configuration. Added mounts are kept when the gateway starts again; those of the configuration file
+are removed there."
+);
+
+/// The admin port of a gateway.
+#[derive(Clone, Debug, Args)]
+pub struct Admin {
+    /// Admin port of the gateway [default: 127.0.0.1:9320]
+    #[arg(long, value_name = "HOST:PORT", env = "MOONGATE_ADMIN", hide_env_values = true, value_parser = Server::parse, default_value = "127.0.0.1:9320", hide_default_value = true, global = true)]
+    pub admin: Server,
+    /// JSON on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// Arguments of `moongate mount`.
+#[derive(Clone, Debug, Args)]
+pub struct MountArgs {
+    /// Whom to ask.
+    #[command(flatten)]
+    pub admin: Admin,
+    /// What to do [default: ls]
+    #[command(subcommand)]
+    pub what: Option<MountCommand>,
+}
+
+/// What `moongate mount` does.
+#[derive(Clone, Debug, Subcommand)]
+pub enum MountCommand {
+    /// Show what is mounted
+    Ls,
+    /// Mount a store at a path
+    Add {
+        /// Where it appears
+        #[arg(value_name = "PATH")]
+        path: String,
+        /// What appears there: hdfs://namenode:8020/folder, s3://bucket/prefix or file:///folder
+        #[arg(value_name = "STORE")]
+        store: String,
+        /// A key of [[mount]], such as ttl=10s or cache=false
+        #[arg(short, long = "option", value_name = "KEY=VALUE")]
+        options: Vec<String>,
+    },
+    /// Take a mount away; the store keeps what is in it
+    Rm {
+        /// Where it is
+        #[arg(value_name = "PATH")]
+        path: String,
+    },
+}
 
 /// What every command that talks to a server takes.
 #[derive(Clone, Debug, Args)]

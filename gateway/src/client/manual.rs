@@ -4,7 +4,7 @@ use clap::CommandFactory as _;
 
 use crate::cli::Cli;
 
-const COMMANDS: [&str; 8] = ["put", "get", "ls", "stat", "rm", "cp", "mv", "du"];
+const COMMANDS: [&str; 9] = ["put", "get", "ls", "stat", "rm", "cp", "mv", "du", "mount"];
 const MARK: &str = "<!-- From here on made by `make docs`. -->\n";
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/command-line.md");
 

@@ -1,4 +1,4 @@
-//! The commands that talk to a server's file port: `put`, `get`, `ls`, `stat`, `rm`, `cp`, `mv`, `du`.
+//! The commands that talk to a server: to its file port `put`, `get`, `ls`, `stat`, `rm`, `cp`, `mv`, `du`; to its admin port `mount`.
 //!
 //! **Owns:** what the user of a file server expects of a client: folders and globs, many streams, progress, resuming, retries, exit
 //! codes. **Refuses to own:** anything of the server: it knows its HTTP calls only.
@@ -25,6 +25,7 @@ mod lines;
 #[cfg(test)]
 mod manual;
 mod meter;
+mod mounts;
 mod part;
 mod put;
 mod queue;
@@ -196,6 +197,9 @@ async fn get(args: &GetArgs, report: Arc<Report>) -> Result<(), ClientError> {
 }
 
 async fn ask(command: &Command) -> Ended {
+    if let Command::Mount(args) = command {
+        return mounts::run(args).await.map(|()| true);
+    }
     let mut failures = Failures::default();
     let (connection, urls) = match command {
         Command::Ls(args) => (&args.connection, &args.urls),

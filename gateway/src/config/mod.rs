@@ -13,6 +13,7 @@
 
 mod error;
 mod haystack;
+mod mount;
 #[cfg(test)]
 mod reference;
 mod sections;
@@ -31,6 +32,7 @@ use crate::transform::TransformLimits;
 
 pub use error::{ConfigError, Place, Problem};
 pub use haystack::{CollectionConfig, Durability, HaystackConfig, IoEngine};
+pub use mount::{CacheSection, JsonContentType, MountConfig, WebHdfsConfig};
 pub use sections::{
     AccessLog, AdminConfig, FileConfig, ImageConfig, LimitsConfig, LogConfig, LogFormat, LogLevel,
 };
@@ -57,6 +59,10 @@ pub struct Config {
     pub haystack: HaystackConfig,
     pub limits: LimitsConfig,
     pub log: LogConfig,
+    pub webhdfs: WebHdfsConfig,
+    pub cache: CacheSection,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mount: Vec<MountConfig>,
     #[serde(skip)]
     source: source::Source,
 }

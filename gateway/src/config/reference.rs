@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use super::Config;
+use super::{Config, MountConfig};
 
 const HEAD: &str = "\
 <!-- Made from gateway/src/config by its tests; change the doc comments there, then run
@@ -100,6 +100,29 @@ fn section(page: &mut String, schema: &Value, name: &str, defaults: &str) {
             &format!("{name}.{key}.NAME"),
         );
     }
+    for (key, list) in inner
+        .iter()
+        .filter(|(_, schema)| name.is_empty() && schema["items"]["properties"].is_object())
+    {
+        one_of_many(page, &list["items"], key);
+    }
+}
+
+/// A section that may stand there many times: `[[mount]]`.
+fn one_of_many(page: &mut String, schema: &Value, name: &str) {
+    let defaults = toml::to_string(&MountConfig::default()).unwrap();
+    let defaults = keys(&defaults, "");
+    write!(page, "\n## `[[{name}]]`\n\n{}\n\n", joined(text(schema))).unwrap();
+    page.push_str("| key | accepted | default | meaning |\n| --- | --- | --- | --- |\n");
+    for (key, schema) in schema["properties"].as_object().unwrap() {
+        let default = defaults.iter().find(|(known, _)| known == key);
+        row(
+            page,
+            key,
+            schema,
+            default.map_or("", |(_, default)| default),
+        );
+    }
 }
 
 /// A section that may stand there many times, under names that the user gives; it prints no defaults.
@@ -147,6 +170,8 @@ fn accepted(schema: &Value) -> String {
     match (schema["format"].as_str(), schema["type"].as_str()) {
         _ if !choices.is_empty() => choices.join(", "),
         (Some(named @ ("size" | "duration" | "address")), _) => named.to_owned(),
+        (Some("names"), _) => "list of texts".to_owned(),
+        (_, Some("object")) => "keys and texts".to_owned(),
         (_, Some("boolean")) => "`true`, `false`".to_owned(),
         (_, Some("integer")) => "whole number".to_owned(),
         (_, Some("number")) => "number".to_owned(),

@@ -27,6 +27,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.upkeep();
     checks.collections();
     checks.limits();
+    checks.mounts();
     checks.problems
 }
 
@@ -244,6 +245,47 @@ impl Checks<'_> {
         });
     }
 
+    fn mounts(&mut self) {
+        let mounts = &self.config.mount;
+        for (index, mount) in mounts.iter().enumerate() {
+            let earlier = mounts.get(..index).unwrap_or_default();
+            let mut wrong = crate::namespace::problems(mount);
+            if earlier
+                .iter()
+                .any(|other| same_path(&other.path, &mount.path))
+            {
+                wrong.push("another mount has this path too: give each its own".to_owned());
+            }
+            for message in wrong {
+                let message = format!("mount {}: {message}", mount.path);
+                self.wrong(&["mount"], message, String::new());
+            }
+        }
+        let cache = &self.config.cache;
+        self.within(
+            "cache.page_bytes",
+            cache.page_bytes,
+            ByteSize::kib(64)..=ByteSize::mib(16),
+        );
+        self.within(
+            "cache.in_flight_bytes_max",
+            cache.in_flight_bytes_max,
+            ByteSize::mib(8)..=ByteSize::gib(1024),
+        );
+        let host = self.config.webhdfs.public_host.as_str();
+        self.check(
+            host.is_empty() || is_host_and_port(host),
+            "webhdfs.public_host",
+            || {
+                let help = "write host or host:port, without http:// and without a path";
+                (
+                    format!("webhdfs.public_host = {host:?} is not a host with or without a port"),
+                    help.to_owned(),
+                )
+            },
+        );
+    }
+
     fn within<T: PartialOrd + Display>(&mut self, key: &str, value: T, range: RangeInclusive<T>) {
         let message = format!("{key} = {value} is out of range");
         let help = format!("write a value from {} to {}", range.start(), range.end());
@@ -271,6 +313,16 @@ impl Checks<'_> {
 fn clash(a: SocketAddr, b: SocketAddr) -> bool {
     let same_address = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
     a.port() == b.port() && a.port() != 0 && same_address
+}
+
+fn same_path(a: &str, b: &str) -> bool {
+    let names = |path: &'_ str| {
+        path.split('/')
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    names(a) == names(b)
 }
 
 fn is_host_and_port(text: &str) -> bool {

@@ -1,11 +1,14 @@
 //! Response bodies: whole, in pieces, or streamed from another task.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
@@ -27,6 +30,8 @@ pub enum Body {
     Chunks(Chunks),
     /// Pieces that another task sends as they become available.
     Stream(BodyStream),
+    /// Pieces that are made as the connection takes them: nothing runs ahead of it, and nothing once it is gone.
+    Pulled(PulledStream),
     /// Pieces of unknown length together, from another task, and trailers behind them. An error cuts the connection, so that the
     /// client knows the body to be incomplete. (hyper sends trailers to who sent `TE: trailers`, if a `Trailer` header names them.)
     Frames(FrameStream),
@@ -46,6 +51,50 @@ pub struct BodyStream {
     remaining_bytes: Option<u64>,
     /// Its request is in flight until the stream ends: the client waits for us, not we for the client.
     in_flight: Option<InFlight>,
+}
+
+/// What a [`Body::Pulled`] is made of.
+pub struct PulledStream {
+    first: Option<Bytes>,
+    rest: BoxStream<'static, io::Result<Bytes>>,
+    remaining_bytes: u64,
+    /// As of a [`BodyStream`].
+    in_flight: Option<InFlight>,
+}
+
+impl fmt::Debug for PulledStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PulledStream({} bytes)", self.remaining_bytes)
+    }
+}
+
+impl PulledStream {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(self.account(first)));
+        }
+        self.rest.poll_next_unpin(cx).map(|next| match next {
+            Some(Ok(piece)) => Some(self.account(piece)),
+            Some(Err(error)) => Some(Err(error)),
+            None => short(std::mem::take(&mut self.remaining_bytes)).map(Err),
+        })
+    }
+
+    fn account(&mut self, piece: Bytes) -> io::Result<Bytes> {
+        let left = self.remaining_bytes.checked_sub(piece.len() as u64);
+        self.remaining_bytes = left.ok_or_else(too_long)?;
+        Ok(piece)
+    }
+}
+
+fn too_long() -> io::Error {
+    io::Error::other("the body is longer than announced")
+}
+
+/// The error of a body that ended so many bytes before its announced length.
+fn short(bytes: u64) -> Option<io::Error> {
+    let text = format!("the body ended {bytes} bytes short of its announced length");
+    (bytes > 0).then(|| io::Error::new(io::ErrorKind::UnexpectedEof, text))
 }
 
 /// The receiving end of a [`Body::Frames`].
@@ -93,6 +142,20 @@ impl Body {
         })
     }
 
+    /// A body of this length: `first`, then what the stream yields, which is asked only when the connection has room.
+    pub const fn pulled(
+        first: Option<Bytes>,
+        rest: BoxStream<'static, io::Result<Bytes>>,
+        len_bytes: u64,
+    ) -> Self {
+        Self::Pulled(PulledStream {
+            first,
+            rest,
+            remaining_bytes: len_bytes,
+            in_flight: None,
+        })
+    }
+
     /// A body of unknown length, up to `waiting_max` pieces ahead of the client, and trailers; its length is chunked.
     pub fn frames(waiting_max: usize) -> (FrameSender, Self) {
         let (sender, receiver) = channel(waiting_max + 1);
@@ -113,6 +176,7 @@ impl Body {
         match self {
             Self::Full(_) | Self::Chunks(_) => {}
             Self::Stream(stream) => stream.in_flight = Some(in_flight),
+            Self::Pulled(stream) => stream.in_flight = Some(in_flight),
             Self::Frames(stream) => stream.in_flight = Some(in_flight),
         }
     }
@@ -123,6 +187,7 @@ impl Body {
             Self::Full(bytes) => Some(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Self::Chunks(chunks) => Some(chunks.remaining_bytes),
             Self::Stream(stream) => stream.remaining_bytes,
+            Self::Pulled(stream) => Some(stream.remaining_bytes),
             Self::Frames(_) => None,
         }
     }
@@ -210,17 +275,14 @@ impl BodyStream {
     fn account(&mut self, piece: Bytes) -> io::Result<Bytes> {
         if let Some(remaining) = &mut self.remaining_bytes {
             let left = remaining.checked_sub(piece.len() as u64);
-            *remaining =
-                left.ok_or_else(|| io::Error::other("the body is longer than announced"))?;
+            *remaining = left.ok_or_else(too_long)?;
         }
         Ok(piece)
     }
 
     /// The error of a sender that went away before it sent what was announced.
     fn missing(&mut self) -> Option<io::Error> {
-        let bytes = self.remaining_bytes.take().filter(|bytes| *bytes > 0)?;
-        let text = format!("the body ended {bytes} bytes short of its announced length");
-        Some(io::Error::new(io::ErrorKind::UnexpectedEof, text))
+        short(self.remaining_bytes.take()?)
     }
 }
 
@@ -261,6 +323,7 @@ impl http_body::Body for Body {
             Self::Full(bytes) => Poll::Ready(bytes.take().map(Ok)),
             Self::Chunks(chunks) => Poll::Ready(chunks.next().map(Ok)),
             Self::Stream(stream) => stream.poll_next(cx),
+            Self::Pulled(stream) => stream.poll_next(cx),
         };
         next.map(|item| item.map(|bytes| bytes.map(Frame::data)))
     }

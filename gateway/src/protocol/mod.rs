@@ -5,3 +5,4 @@ pub mod batch;
 pub mod exchange;
 pub mod file;
 pub mod image;
+pub mod webhdfs;

@@ -24,6 +24,8 @@ pub(super) struct Read {
     request: Request,
     /// Its length is what has been read; its spare capacity belongs to the kernel while an operation is out.
     buffer: Vec<u8>,
+    /// What the buffer held before.
+    start: usize,
     interruptions: u8,
 }
 
@@ -31,19 +33,20 @@ impl Read {
     pub(super) fn new(request: Request, buffer: Vec<u8>) -> Self {
         Self {
             request,
+            start: buffer.len(),
             buffer,
             interruptions: 0,
         }
     }
 
     fn missing(&self) -> usize {
-        self.request.len - self.buffer.len()
+        self.request.len - (self.buffer.len() - self.start)
     }
 
     /// The operation that asks for what is missing.
     pub(super) fn entry(&mut self) -> squeue::Entry {
         let chunk = self.missing().min(READ_BYTES_MAX) as u32;
-        let offset = self.request.offset + self.buffer.len() as u64;
+        let offset = self.request.offset + (self.buffer.len() - self.start) as u64;
         // `raw_fd` was Some when the request was made; -1 is answered with EBADF.
         let fd: RawFd = self.request.file.raw_fd().unwrap_or(-1);
         let target = self.buffer.spare_capacity_mut().as_mut_ptr();

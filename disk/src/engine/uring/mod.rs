@@ -10,7 +10,6 @@ mod refusal;
 
 use super::pool;
 use super::queue::Queue;
-use crate::disk::buffer_for;
 pub(super) use doorbell::Doorbell;
 use in_flight::{InFlight, Progress, Read};
 use io_uring::{IoUring, opcode, squeue, types};
@@ -134,7 +133,7 @@ impl Worker {
             let Some(request) = self.queue.pop() else {
                 break;
             };
-            let buffer = match buffer_for(request.len) {
+            let buffer = match request.buffer() {
                 Ok(buffer) => buffer,
                 Err(error) => {
                     request.answer(Err(error));
@@ -251,6 +250,7 @@ mod tests {
                     file,
                     offset: 0,
                     len: 7,
+                    is_aligned: false,
                     reply,
                     place,
                 })

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use moongate_filer::{FilePath, Filer, FilerError, ListOptions, Name, Pattern};
+use moongate_filer::{Entry, FilePath, Filer, FilerError, ListOptions, Name, Pattern};
 use moongate_haystack::store::now_ns;
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::entry_json::{self, Described};
-use super::{Ask, page};
+use super::mounts_in::Merged;
+use super::{Ask, mounts_in, page};
 use crate::files::FileError;
 use crate::http::body::FrameSender;
 use crate::http::intake::IntakeError;
@@ -17,7 +18,7 @@ use crate::http::{Body, Response};
 use crate::state::Gateway;
 
 /// Entries in one answer, unless a request says otherwise: as SeaweedFS has it.
-const LIMIT: usize = 100_000;
+pub const LIMIT: usize = 100_000;
 /// Entries of a page for people.
 const PAGE_LIMIT: usize = 1000;
 /// Output is sent on in pieces of about this size.
@@ -29,10 +30,24 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// In what form a folder is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+pub enum Form {
+    /// One object, as SeaweedFS has it.
     Json,
+    /// An object a line.
     Lines,
+    /// For people.
     Page,
+}
+
+impl Form {
+    /// Its media type.
+    pub const fn content_type(self) -> HeaderValue {
+        match self {
+            Self::Json => JSON,
+            Self::Lines => JSON_LINES,
+            Self::Page => HTML,
+        }
+    }
 }
 
 /// Answers a GET of a folder.
@@ -40,7 +55,7 @@ pub async fn folder(gateway: &Arc<Gateway>, ask: Ask<'_>) -> Result<Response, Fi
     if ask.query.is_true("usage") {
         return usage(gateway, ask).await;
     }
-    let form = form_of(&ask);
+    let form = form_of(ask.headers);
     let wish = wish(&ask, form)?;
     let recursive = ask.query.is_true("recursive");
     if recursive && form != Form::Lines {
@@ -51,13 +66,9 @@ pub async fn folder(gateway: &Arc<Gateway>, ask: Ask<'_>) -> Result<Response, Fi
     let path = ask.target.path.clone();
     let lister = Lister {
         filer: Arc::clone(gateway.files.filer()),
+        mounts: mounts_in::wished(&gateway.namespace, path.as_str(), &wish),
         path,
         wish,
-    };
-    let content_type = match form {
-        Form::Json => JSON,
-        Form::Lines => JSON_LINES,
-        Form::Page => HTML,
     };
     let turn = gateway.files.listing_turn().await;
     let turn = turn.ok_or(IntakeError::Busy)?;
@@ -69,7 +80,7 @@ pub async fn folder(gateway: &Arc<Gateway>, ask: Ask<'_>) -> Result<Response, Fi
     });
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, content_type);
+    headers.insert(header::CONTENT_TYPE, form.content_type());
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
@@ -94,8 +105,9 @@ async fn usage(gateway: &Arc<Gateway>, ask: Ask<'_>) -> Result<Response, FileErr
     ))
 }
 
-fn form_of(ask: &Ask<'_>) -> Form {
-    let accept = ask.headers.get_all(header::ACCEPT);
+/// The form that a request's `Accept` asks for.
+pub fn form_of(headers: &HeaderMap) -> Form {
+    let accept = headers.get_all(header::ACCEPT);
     let types = accept
         .iter()
         .filter_map(|value| value.to_str().ok())
@@ -111,20 +123,25 @@ fn form_of(ask: &Ask<'_>) -> Form {
     Form::Page
 }
 
+/// How many entries are wanted at most.
+///
+/// # Errors
+/// What is given is no number.
+pub fn limit_of(given: Option<&str>, form: Form) -> Result<Option<usize>, FileError> {
+    match (given, form) {
+        (None, Form::Json) => Ok(Some(LIMIT)),
+        (None, Form::Lines) => Ok(None),
+        (None, Form::Page) => Ok(Some(PAGE_LIMIT)),
+        (Some(limit), _) => {
+            let number = limit.parse().map(Some);
+            number.map_err(|_| FileError::BadRequest(format!("limit={limit:?} is not a number")))
+        }
+    }
+}
+
 fn wish(ask: &Ask<'_>, form: Form) -> Result<ListOptions, FileError> {
     let query = ask.query;
-    let limit = match query.get_set("limit") {
-        None => match form {
-            Form::Json => Some(LIMIT),
-            Form::Lines => None,
-            Form::Page => Some(PAGE_LIMIT),
-        },
-        Some(limit) => Some(
-            limit
-                .parse()
-                .map_err(|_| FileError::BadRequest(format!("limit={limit:?} is not a number")))?,
-        ),
-    };
+    let limit = limit_of(query.get_set("limit"), form)?;
     let after = query.get_set("lastFileName").map(Name::parse).transpose()?;
     let pattern = query.get_set("namePattern").map(Pattern::new);
     let prefix = pattern.as_ref().map(Pattern::prefix).unwrap_or_default();
@@ -203,9 +220,26 @@ struct Lister {
     filer: Arc<Filer>,
     path: FilePath,
     wish: ListOptions,
+    /// Mounts in the folder.
+    mounts: Vec<(Name, Entry)>,
 }
 
 impl Lister {
+    /// Entries and mounts, as wished.
+    fn listed(
+        &self,
+        wish: ListOptions,
+    ) -> Result<impl Iterator<Item = mounts_in::Item> + '_, FilerError> {
+        let limit = wish.limit.unwrap_or(usize::MAX);
+        let listing = match self.filer.list(&self.path, wish, now_ns()) {
+            Ok(listing) => Some(listing),
+            Err(FilerError::NotFound(_)) if !self.mounts.is_empty() => None,
+            Err(error) => return Err(error),
+        };
+        let merged = Merged::new(listing.into_iter().flatten(), self.mounts.clone());
+        Ok(merged.take(limit))
+    }
+
     /// The full path of a name in the folder, in a buffer that is used again.
     fn full_path<'b>(&self, name: &str, buffer: &'b mut String) -> &'b str {
         buffer.clear();
@@ -225,7 +259,7 @@ impl Lister {
         out.json(&json!(self.path.as_str()));
         out.push(",\"Entries\":");
         let mut more = false;
-        for item in self.filer.list(&self.path, self.one_more(), now_ns())? {
+        for item in self.listed(self.one_more())? {
             let (name, entry) = item?;
             if self.wish.limit == Some(count) {
                 more = true;
@@ -262,7 +296,7 @@ impl Lister {
 
     fn as_lines(&self, out: &mut Out) -> Result<(), FilerError> {
         let (mut count, mut path) = (0u64, String::new());
-        for item in self.filer.list(&self.path, self.wish.clone(), now_ns())? {
+        for item in self.listed(self.wish.clone())? {
             let (name, entry) = item?;
             let path = self.full_path(name.as_str(), &mut path);
             out.entry(&Described {
@@ -300,7 +334,7 @@ impl Lister {
         page::head(&self.path, &mut out.bytes);
         let link = page::link(&self.path);
         let (mut count, mut last, mut more) = (0, None, false);
-        for item in self.filer.list(&self.path, self.one_more(), now_ns())? {
+        for item in self.listed(self.one_more())? {
             let (name, entry) = item?;
             if self.wish.limit == Some(count) {
                 more = true;

@@ -6,6 +6,8 @@ mod change;
 mod entry_json;
 pub mod error;
 mod list;
+pub mod mounted;
+mod mounts_in;
 mod page;
 mod read;
 mod shards;
@@ -28,6 +30,7 @@ use crate::http::server::PeerInfo;
 use crate::http::{Body, Response};
 use crate::metrics::Operation;
 use crate::protocol::batch::{self as batches, DELETE_PATH, DOWNLOAD_PATH};
+use crate::protocol::webhdfs;
 use crate::state::Gateway;
 
 /// A request, as far as handlers look at it.
@@ -47,8 +50,21 @@ pub struct Ask<'a> {
 pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: PeerInfo) -> Response {
     let exchange = Exchange::begin(peer);
     let (parts, body) = request.into_parts();
+    if webhdfs::is_path(parts.uri.path()) {
+        let operation = webhdfs::operation(&parts);
+        let mut response = Box::pin(webhdfs::serve(&gateway, &parts, body)).await;
+        no_body_for_head(&parts, &mut response);
+        return exchange.end(&gateway, &parts, operation, response);
+    }
     let query = Query::parse(parts.uri.query());
     let operation = operation(&parts, &query);
+    if let Some(path) = mounted::path_of(&gateway, &parts, &query) {
+        let answer = mounted::serve(&gateway, operation, &parts, &query, path, body);
+        let mut response = Box::pin(answer).await;
+        drop(query);
+        no_body_for_head(&parts, &mut response);
+        return exchange.end(&gateway, &parts, operation, response);
+    }
     let answer = Box::pin(route(&gateway, operation, &parts, &query, body)).await;
     let mut response = answer.unwrap_or_else(|error| error_answer(operation, &error));
     drop(query);

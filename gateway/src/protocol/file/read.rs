@@ -8,7 +8,7 @@ use moongate_filer::{Entry, FilerError};
 use moongate_haystack::store::now_ns;
 
 use super::entry_json::Described;
-use super::{Ask, archive, list, shards};
+use super::{Ask, archive, list, mounts_in, shards};
 use crate::files::{FileError, content, etag};
 use crate::http::conditional::{self, Outcome, Validators};
 use crate::http::disposition::{self, Disposition};
@@ -28,10 +28,18 @@ const SENT_AS_HEADERS: [&str; 3] = ["Cache-Control", "Expires", "Content-Disposi
 /// Answers GET and HEAD.
 pub async fn get(gateway: &Arc<Gateway>, ask: Ask<'_>) -> Result<Response, FileError> {
     let path = ask.target.path.clone();
-    let entry = gateway
+    let found = gateway
         .files
         .run(move |filer| filer.find(&path, now_ns()))
-        .await?;
+        .await;
+    let entry = match found {
+        Err(FileError::Filer(FilerError::NotFound(path)))
+            if mounts_in::are_below(&gateway.namespace, path.as_str()) =>
+        {
+            return list::folder(gateway, ask).await;
+        }
+        found => found?,
+    };
     if ask.query.is_true("metadata") {
         let described = Described {
             path: ask.target.path.as_str(),

@@ -119,7 +119,11 @@ async fn route(
         | Operation::FileRead
         | Operation::FileWrite
         | Operation::FileDelete
-        | Operation::FileChange => Box::pin(page(gateway, parts, query, body)).await,
+        | Operation::FileChange
+        | Operation::HdfsRead
+        | Operation::HdfsWrite
+        | Operation::HdfsStatus
+        | Operation::HdfsChange => Box::pin(page(gateway, parts, query, body)).await,
     }
 }
 

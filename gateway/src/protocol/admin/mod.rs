@@ -1,4 +1,6 @@
-//! The admin port: health, readiness, metrics, status.
+//! The admin port: health, readiness, metrics, status, mounts.
+
+mod mounts;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,8 +20,11 @@ const OPENMETRICS: HeaderValue =
 
 /// Answers one request of the admin port.
 pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response {
+    if request.uri().path() == "/mounts" {
+        return mounts::serve(&gateway, request).await;
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return error_json(StatusCode::METHOD_NOT_ALLOWED, "this port is read with GET");
+        return error_json(StatusCode::METHOD_NOT_ALLOWED, "this is read with GET");
     }
     let query = Query::parse(request.uri().query());
     let pretty = query.get_set("pretty").is_some();
@@ -30,7 +35,7 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Respons
         "/status" => answer(StatusCode::OK, &status(&gateway), pretty),
         _ => error_json(
             StatusCode::NOT_FOUND,
-            "this port serves /healthz, /readyz, /metrics and /status",
+            "this port serves /healthz, /readyz, /metrics, /status and /mounts",
         ),
     }
 }

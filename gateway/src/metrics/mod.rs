@@ -1,5 +1,7 @@
 //! Every metric of the gateway, in one place. Names carry their unit; docs/operations.md says which to watch.
 
+mod cache;
+
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use self::cache::CacheFigures;
 use crate::state::Gateway;
 
 /// What a request asked for.
@@ -30,9 +33,13 @@ pub enum Operation {
     FileWrite,
     FileDelete,
     FileChange,
+    HdfsRead,
+    HdfsWrite,
+    HdfsStatus,
+    HdfsChange,
 }
 
-const OPERATIONS: [Operation; 12] = [
+const OPERATIONS: [Operation; 16] = [
     Operation::Read,
     Operation::Write,
     Operation::Delete,
@@ -45,6 +52,10 @@ const OPERATIONS: [Operation; 12] = [
     Operation::FileWrite,
     Operation::FileDelete,
     Operation::FileChange,
+    Operation::HdfsRead,
+    Operation::HdfsWrite,
+    Operation::HdfsStatus,
+    Operation::HdfsChange,
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -81,6 +92,7 @@ pub struct Metrics {
     operations: [OperationMetrics; OPERATIONS.len()],
     disks: Vec<(Family<DiskLabel, Gauge>, DiskFigure)>,
     gauges: Vec<(Gauge, GatewayFigure)>,
+    cache: CacheFigures,
 }
 
 type DiskFigure = fn(&moongate_haystack::store::DataDir) -> u64;
@@ -261,6 +273,7 @@ impl Default for Metrics {
             (gauge, figure)
         });
         Self {
+            cache: CacheFigures::register(&mut registry),
             registry,
             operations,
             disks: disks.into(),
@@ -307,6 +320,7 @@ impl Metrics {
         for (gauge, figure) in &self.gauges {
             gauge.set(as_gauge(figure(gateway)));
         }
+        self.cache.set(&gateway.namespace.cache().stats());
         let mut text = String::new();
         if let Err(error) = encode(&mut text, &self.registry) {
             let _ = writeln!(text, "# {error}");

@@ -1,0 +1,81 @@
+//! A file that somebody has open, and the under store's file behind it once that is needed.
+
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::backend::{BackendError, BackendFile, Caller, ErrorKind, Freshness, Status};
+use crate::files::FileVersion;
+use crate::mount::Mount;
+
+/// An open file.
+pub struct OpenFile {
+    pub(crate) mount: Arc<Mount>,
+    pub(crate) file: Arc<FileVersion>,
+    pub(crate) caller: Caller,
+    pub(crate) status: Arc<Status>,
+    under: Mutex<Option<Arc<dyn BackendFile>>>,
+}
+
+impl fmt::Debug for OpenFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpenFile({:?})", self.file)
+    }
+}
+
+impl OpenFile {
+    pub(crate) fn new(
+        mount: Arc<Mount>,
+        file: Arc<FileVersion>,
+        caller: Caller,
+        status: Arc<Status>,
+        under: Option<Arc<dyn BackendFile>>,
+    ) -> Self {
+        if let Some(under) = &under {
+            file.set_opened(&caller.user, under);
+        }
+        Self {
+            mount,
+            file,
+            caller,
+            status,
+            under: Mutex::new(under),
+        }
+    }
+
+    /// The under store's file, opened if it is not. It is of this very version.
+    pub(crate) async fn under(&self) -> Result<Arc<dyn BackendFile>, BackendError> {
+        let held = self.under.lock().clone();
+        if let Some(under) = held.or_else(|| self.file.opened_by(&self.caller.user)) {
+            return Ok(under);
+        }
+        let (mount, path) = (&self.mount, &self.file.path);
+        let moment = mount.names.moment();
+        let opened = mount.under.open(&self.caller, path, Freshness::Now);
+        let opened = match mount.gate.within(opened).await {
+            Err(error) if error.kind == ErrorKind::NotFound => return Err(changed(path)),
+            other => other?,
+        };
+        if opened.status().version() != self.file.version {
+            let seen = Arc::new(opened.status().clone());
+            mount.saw(path, Ok(seen), moment).await;
+            return Err(changed(path));
+        }
+        self.file.set_opened(&self.caller.user, &opened);
+        *self.under.lock() = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    /// The under store's file was of no use: the next read opens it again.
+    pub(crate) fn forget_under(&self) {
+        *self.under.lock() = None;
+        self.file.forget_opened();
+    }
+}
+
+/// The file is not any more what was opened.
+pub fn changed(path: &str) -> BackendError {
+    let text = format!("{path}: the file has changed since it was opened; open it again");
+    BackendError::new(ErrorKind::Changed, text)
+}

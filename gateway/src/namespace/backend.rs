@@ -1,0 +1,348 @@
+//! The namespace as a store: each call goes to the mount that its path belongs to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use moongate_cache::{
+    AclStatus, Backend, BackendError, BackendFile, BackendWriter, Caller, Change, Checksum,
+    CreateOptions, ErrorKind, Freshness, Listing, RenameMode, Status, Summary,
+};
+
+use super::table::{Mount, Table};
+use super::told::told;
+use super::{Namespace, listing, path};
+
+/// How long a listing waits to be told of a mount that stands in it: one that hangs must not hold up its parent's.
+const MOUNT_STATUS_WAIT: Duration = Duration::from_millis(300);
+
+/// The store of a path, and the path as the store sees it.
+struct Place {
+    backend: Arc<dyn Backend>,
+    mount: Option<Arc<Mount>>,
+    inner: String,
+}
+
+impl Place {
+    fn told(&self, error: BackendError) -> BackendError {
+        match &self.mount {
+            Some(mount) => told(mount.path(), &self.inner, error),
+            None => error,
+        }
+    }
+
+    /// The same store's path for another of the namespace's.
+    fn same_store(&self, table: &Table, other: &str) -> Option<String> {
+        match (table.resolve(other), &self.mount) {
+            (Some((theirs, inner)), Some(ours)) if Arc::ptr_eq(theirs, ours) => {
+                Some(inner.to_owned())
+            }
+            (None, None) => Some(other.to_owned()),
+            _ => None,
+        }
+    }
+
+    fn may_change(&self) -> Result<(), BackendError> {
+        match &self.mount {
+            Some(mount) if mount.config.read_only => {
+                let text = format!("{} is mounted read-only", mount.path());
+                Err(BackendError::new(ErrorKind::PermissionDenied, text))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Namespace {
+    fn place(&self, table: &Table, sought: &str) -> Place {
+        match table.resolve(sought) {
+            Some((mount, inner)) => Place {
+                backend: Arc::clone(&mount.backend),
+                mount: Some(Arc::clone(mount)),
+                inner: inner.to_owned(),
+            },
+            None => Place {
+                backend: Arc::clone(&self.root) as Arc<dyn Backend>,
+                mount: None,
+                inner: sought.to_owned(),
+            },
+        }
+    }
+
+    fn place_to_change(&self, table: &Table, sought: &str) -> Result<Place, BackendError> {
+        let place = self.place(table, sought);
+        place.may_change()?;
+        Ok(place)
+    }
+
+    /// The mounts in a folder as entries of it, those after a name.
+    async fn mounts_in(
+        &self,
+        table: &Table,
+        caller: &Caller,
+        folder: &str,
+        after: Option<&str>,
+    ) -> Vec<Status> {
+        let names = table.names_in(folder);
+        let wanted = names
+            .into_iter()
+            .filter(|name| after.is_none_or(|after| *name > after));
+        let mut found = Vec::new();
+        for name in wanted {
+            let mut status = self
+                .entry_of(table, caller, &path::join(folder, name))
+                .await;
+            name.clone_into(&mut status.name);
+            found.push(status);
+        }
+        found
+    }
+
+    async fn entry_of(&self, table: &Table, caller: &Caller, at: &str) -> Status {
+        let place = self.place(table, at);
+        let asked = place
+            .backend
+            .status(caller, &place.inner, Freshness::Cached);
+        match tokio::time::timeout(MOUNT_STATUS_WAIT, asked).await {
+            Ok(Ok(status)) if status.is_dir() => status,
+            _ => folder_at(table, at),
+        }
+    }
+}
+
+/// A folder that is there because mounts are below it, or at it.
+fn folder_at(table: &Table, at: &str) -> Status {
+    let here = table.at(at).map(|mount| mount.since_ms);
+    let since_ms = here.or_else(|| table.below(at).map(|mount| mount.since_ms).max());
+    listing::folder("", since_ms.unwrap_or(0))
+}
+
+fn leads_to_mounts(table: &Table, at: &str) -> bool {
+    table.below(at).next().is_some()
+}
+
+/// A mount, or a folder that leads to one, is not changed by what is done to files.
+fn refuse_mounts(table: &Table, at: &str) -> Result<(), BackendError> {
+    let held = table.at(at).or_else(|| table.below(at).next());
+    let Some(mount) = held else { return Ok(()) };
+    let text = format!(
+        "{at} is or holds the mount {0}: remove that first (moongate mount rm {0})",
+        mount.path()
+    );
+    Err(BackendError::new(ErrorKind::PermissionDenied, text))
+}
+
+#[async_trait]
+impl Backend for Namespace {
+    fn kind(&self) -> &'static str {
+        "namespace"
+    }
+
+    async fn status(
+        &self,
+        caller: &Caller,
+        path: &str,
+        freshness: Freshness,
+    ) -> Result<Status, BackendError> {
+        let table = self.table();
+        let place = self.place(&table, path);
+        match place.backend.status(caller, &place.inner, freshness).await {
+            Err(error) if error.kind == ErrorKind::NotFound && leads_to_mounts(&table, path) => {
+                Ok(folder_at(&table, path))
+            }
+            done => done.map_err(|error| place.told(error)),
+        }
+    }
+
+    async fn list(
+        &self,
+        caller: &Caller,
+        path: &str,
+        after: Option<&str>,
+        limit: usize,
+        freshness: Freshness,
+    ) -> Result<Listing, BackendError> {
+        let table = self.table();
+        let place = self.place(&table, path);
+        let listed = place
+            .backend
+            .list(caller, &place.inner, after, limit, freshness)
+            .await;
+        let listed = match listed {
+            Err(error) if error.kind == ErrorKind::NotFound && leads_to_mounts(&table, path) => {
+                Listing::default()
+            }
+            done => done.map_err(|error| place.told(error))?,
+        };
+        let mounts = self.mounts_in(&table, caller, path, after).await;
+        Ok(listing::merged(&listed, mounts, limit))
+    }
+
+    async fn open(
+        &self,
+        caller: &Caller,
+        path: &str,
+        freshness: Freshness,
+    ) -> Result<Arc<dyn BackendFile>, BackendError> {
+        let place = self.place(&self.table(), path);
+        let opened = place.backend.open(caller, &place.inner, freshness).await;
+        opened.map_err(|error| place.told(error))
+    }
+
+    async fn create(
+        &self,
+        caller: &Caller,
+        path: &str,
+        options: &CreateOptions,
+    ) -> Result<Box<dyn BackendWriter>, BackendError> {
+        let table = self.table();
+        if leads_to_mounts(&table, path) {
+            let text = format!("{path} is a directory: mounts are in it");
+            return Err(BackendError::new(ErrorKind::IsADirectory, text));
+        }
+        let place = self.place_to_change(&table, path)?;
+        let begun = place.backend.create(caller, &place.inner, options).await;
+        begun.map_err(|error| place.told(error))
+    }
+
+    async fn append(
+        &self,
+        caller: &Caller,
+        path: &str,
+    ) -> Result<Box<dyn BackendWriter>, BackendError> {
+        let place = self.place_to_change(&self.table(), path)?;
+        let begun = place.backend.append(caller, &place.inner).await;
+        begun.map_err(|error| place.told(error))
+    }
+
+    async fn make_dirs(
+        &self,
+        caller: &Caller,
+        path: &str,
+        permission: u16,
+    ) -> Result<(), BackendError> {
+        let table = self.table();
+        if leads_to_mounts(&table, path) || table.at(path).is_some() {
+            return Ok(());
+        }
+        let place = self.place_to_change(&table, path)?;
+        let made = place
+            .backend
+            .make_dirs(caller, &place.inner, permission)
+            .await;
+        made.map_err(|error| place.told(error))
+    }
+
+    async fn rename(
+        &self,
+        caller: &Caller,
+        from: &str,
+        to: &str,
+        mode: RenameMode,
+    ) -> Result<(), BackendError> {
+        let table = self.table();
+        refuse_mounts(&table, from)?;
+        let place = self.place_to_change(&table, from)?;
+        let Some(to_inner) = place.same_store(&table, to) else {
+            let text = format!(
+                "{from} and {to} are in different mounts: copy it there and delete it here"
+            );
+            return Err(BackendError::new(ErrorKind::Unsupported, text));
+        };
+        if mode != RenameMode::Into {
+            refuse_mounts(&table, to)?;
+        }
+        let moved = place
+            .backend
+            .rename(caller, &place.inner, &to_inner, mode)
+            .await;
+        moved.map_err(|error| place.told(error))
+    }
+
+    async fn delete(
+        &self,
+        caller: &Caller,
+        path: &str,
+        recursive: bool,
+    ) -> Result<bool, BackendError> {
+        let table = self.table();
+        refuse_mounts(&table, path)?;
+        let place = self.place_to_change(&table, path)?;
+        let deleted = place.backend.delete(caller, &place.inner, recursive).await;
+        deleted.map_err(|error| place.told(error))
+    }
+
+    async fn change(
+        &self,
+        caller: &Caller,
+        path: &str,
+        change: &Change,
+    ) -> Result<(), BackendError> {
+        let place = self.place_to_change(&self.table(), path)?;
+        let changed = place.backend.change(caller, &place.inner, change).await;
+        changed.map_err(|error| place.told(error))
+    }
+
+    async fn truncate(&self, caller: &Caller, path: &str, len: u64) -> Result<bool, BackendError> {
+        let place = self.place_to_change(&self.table(), path)?;
+        let cut = place.backend.truncate(caller, &place.inner, len).await;
+        cut.map_err(|error| place.told(error))
+    }
+
+    async fn concat(
+        &self,
+        caller: &Caller,
+        path: &str,
+        sources: &[String],
+    ) -> Result<(), BackendError> {
+        let table = self.table();
+        let place = self.place_to_change(&table, path)?;
+        let mut inner = Vec::with_capacity(sources.len());
+        for source in sources {
+            let Some(source) = place.same_store(&table, source) else {
+                let text = format!("{source} and {path} are in different mounts");
+                return Err(BackendError::new(ErrorKind::Invalid, text));
+            };
+            inner.push(source);
+        }
+        let joined = place.backend.concat(caller, &place.inner, &inner).await;
+        joined.map_err(|error| place.told(error))
+    }
+
+    async fn summary(&self, caller: &Caller, path: &str) -> Result<Summary, BackendError> {
+        let table = self.table();
+        let place = self.place(&table, path);
+        let mut sum = match place.backend.summary(caller, &place.inner).await {
+            Err(error) if error.kind == ErrorKind::NotFound && leads_to_mounts(&table, path) => {
+                Summary {
+                    directories: 1,
+                    quota: -1,
+                    space_quota_bytes: -1,
+                    ..Summary::default()
+                }
+            }
+            done => done.map_err(|error| place.told(error))?,
+        };
+        for mount in table.below(path) {
+            let more = mount.backend.summary(caller, "/").await;
+            let more = more.map_err(|error| told(mount.path(), "/", error))?;
+            sum.files += more.files;
+            sum.directories += more.directories;
+            sum.len += more.len;
+            sum.space_bytes += more.space_bytes;
+        }
+        Ok(sum)
+    }
+
+    async fn checksum(&self, caller: &Caller, path: &str) -> Result<Checksum, BackendError> {
+        let place = self.place(&self.table(), path);
+        let had = place.backend.checksum(caller, &place.inner).await;
+        had.map_err(|error| place.told(error))
+    }
+
+    async fn acl(&self, caller: &Caller, path: &str) -> Result<AclStatus, BackendError> {
+        let place = self.place(&self.table(), path);
+        let had = place.backend.acl(caller, &place.inner).await;
+        had.map_err(|error| place.told(error))
+    }
+}

@@ -1,0 +1,117 @@
+//! Deletes, moves and copies where a mount is on at least one side.
+
+use futures::StreamExt as _;
+use http::{Method, StatusCode};
+use moongate_cache::{
+    Backend as _, BackendError, BackendWriter, CreateOptions, ErrorKind, Freshness, RenameMode,
+};
+
+use super::error::MountedError;
+use super::{Ask, empty};
+use crate::http::Response;
+use crate::namespace::path as paths;
+
+const FOLDER_PERMISSION: u16 = 0o755;
+
+/// DELETE of a file, or of a folder: with what is in it only if the request says so.
+pub async fn delete(ask: &Ask<'_>) -> Result<Response, MountedError> {
+    let recursive = ask.query.is_true("recursive");
+    let deleted = ask
+        .namespace()
+        .delete(&ask.caller, &ask.path, recursive)
+        .await?;
+    match deleted {
+        true => Ok(empty(StatusCode::NO_CONTENT)),
+        false => Err(BackendError::not_found(&ask.path).into()),
+    }
+}
+
+/// `mv.from` and `cp.from`.
+pub async fn transfer(ask: &Ask<'_>) -> Result<Response, MountedError> {
+    if ask.parts.method == Method::DELETE {
+        return Ok(empty(StatusCode::METHOD_NOT_ALLOWED));
+    }
+    if let Some(from) = ask.query.get("mv.from") {
+        let from = paths::normal(from)?;
+        let to = target(ask, &from).await?;
+        make_way(ask, &to).await?;
+        let moved = ask
+            .namespace()
+            .rename(&ask.caller, &from, &to, RenameMode::Replace);
+        moved.await?;
+        return Ok(empty(StatusCode::NO_CONTENT));
+    }
+    let from = ask.query.get("cp.from").unwrap_or_default();
+    let from = paths::normal(from)?;
+    let to = target(ask, &from).await?;
+    copy(ask, &from, &to).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// Where something goes: into a folder if the target is one, else to the target itself.
+async fn target(ask: &Ask<'_>, from: &str) -> Result<String, MountedError> {
+    let found = ask
+        .namespace()
+        .status(&ask.caller, &ask.path, Freshness::Now)
+        .await;
+    let is_folder = match found {
+        Ok(status) => status.is_dir(),
+        Err(error) if error.kind == ErrorKind::NotFound => false,
+        Err(error) => return Err(error.into()),
+    };
+    if ask.as_folder || (is_folder && ask.query.get("cp.from").is_some()) {
+        return Ok(paths::join(&ask.path, paths::name(from)));
+    }
+    Ok(ask.path.clone())
+}
+
+async fn make_way(ask: &Ask<'_>, to: &str) -> Result<(), MountedError> {
+    let made = ask
+        .namespace()
+        .make_dirs(&ask.caller, paths::parent(to), FOLDER_PERMISSION);
+    Ok(made.await?)
+}
+
+/// Copies a file, piece by piece: what is held of it is one piece.
+async fn copy(ask: &Ask<'_>, from: &str, to: &str) -> Result<(), MountedError> {
+    if from == to {
+        return Err(MountedError::BadRequest(format!(
+            "{from} is copied to itself"
+        )));
+    }
+    let opened = ask
+        .namespace()
+        .open(&ask.caller, from, ask.freshness())
+        .await;
+    let file = opened.map_err(|error| match error.kind {
+        ErrorKind::IsADirectory => MountedError::NotHere(format!(
+            "{from} is a folder: to and from mounts files are copied one by one"
+        )),
+        ErrorKind::NotFound => MountedError::BadRequest(format!("{from}: there is no such file")),
+        _ => error.into(),
+    })?;
+    let options = CreateOptions {
+        overwrite: ask.query.is_true("overwrite"),
+        ..CreateOptions::default()
+    };
+    let mut writer = ask.namespace().create(&ask.caller, to, &options).await?;
+    let mut pieces = match file.read(0..file.status().len).await {
+        Ok(pieces) => pieces,
+        Err(error) => return give_up(writer, error).await,
+    };
+    while let Some(piece) = pieces.next().await {
+        let written = match piece {
+            Ok(piece) => writer.write(piece).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
+            return give_up(writer, error).await;
+        }
+    }
+    Ok(writer.finish().await?)
+}
+
+async fn give_up(writer: Box<dyn BackendWriter>, error: BackendError) -> Result<(), MountedError> {
+    writer.abort().await;
+    Err(error.into())
+}

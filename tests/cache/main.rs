@@ -1,0 +1,10 @@
+//! End to end tests of mounts, of WebHDFS and of plain paths over them: the real binary, judged by what a real NameNode answers.
+#![allow(clippy::unwrap_used)]
+
+mod door;
+mod mounts;
+mod namenode;
+mod paths;
+mod webhdfs_read;
+mod webhdfs_refusals;
+mod webhdfs_write;
