@@ -32,8 +32,10 @@ test-files: ## The end-to-end tests of the file port alone; MOONGATE_TEST_SCALE=
 	@$(cargo) build --release -p moongate
 	@$(cargo) test --release -p moongate-tests --test files $(ARGS)
 
-test-cache: ## The end-to-end tests of mounts, WebHDFS and the cache, against a real HDFS (and of the stores behind them)
+test-cache: ## The end-to-end tests of mounts, WebHDFS and the cache, against a real HDFS, an HA pair and an S3 server, and of the stores behind them
 	@scripts/install.sh python3-venv
+	@scripts/hadoop.sh >/dev/null
+	@scripts/versitygw.sh >/dev/null
 	@$(cargo) build --release -p moongate
 	@$(cargo) test --release -p moongate-tests --test cache $(ARGS)
 	@$(cargo) test --release -p moongate-cache $(ARGS)

@@ -59,6 +59,8 @@ pub enum Name {
     Batch,
     /// Folders on the file port: training shards, and a listing.
     Files,
+    /// The read cache before a real HDFS.
+    Cache,
     /// Memory and speed with ten million needles.
     Index,
     /// Time to ready with ten million needles.

@@ -40,6 +40,14 @@ impl Expect {
         }
     }
 
+    /// 206 with a body of this length that starts with `prefix`.
+    pub fn part(body_bytes: usize, prefix: [u8; 8]) -> Self {
+        Self {
+            status: 206,
+            ..Self::body(body_bytes, prefix)
+        }
+    }
+
     /// Whether a response is as expected.
     pub fn is_met(&self, status: u16, body: &[u8]) -> bool {
         self.status == status

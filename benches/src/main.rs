@@ -22,6 +22,7 @@ mod floor_http;
 mod images;
 mod load;
 mod machine;
+mod names;
 mod needles;
 mod process;
 mod procfs;

@@ -39,8 +39,25 @@ impl Server {
     /// # Errors
     /// When it does not start, or is not ready within `patience`; the end of its log is part of the error.
     pub fn moongate(bin: &Path, data: &Path, log: &Path, patience: Duration) -> Result<Self> {
+        Self::moongate_with(bin, data, None, log, patience)
+    }
+
+    /// As [`Server::moongate`], with a config file.
+    ///
+    /// # Errors
+    /// As [`Server::moongate`].
+    pub fn moongate_with(
+        bin: &Path,
+        data: &Path,
+        config: Option<&Path>,
+        log: &Path,
+        patience: Duration,
+    ) -> Result<Self> {
         let mut command = Command::new(bin);
         command.arg("serve").arg("--data").arg(data);
+        if let Some(config) = config {
+            command.arg("--config").arg(config);
+        }
         command.args([
             "--image-listen",
             "127.0.0.1:0",

@@ -12,7 +12,7 @@ use moongate_haystack::store::{Store, StoreConfig, now_ns};
 use moongate_haystack::volume::Durability;
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::{self, Config, IoEngine};
@@ -61,8 +61,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         spawn(&gateway, file, Port::File, stopped.clone()),
         spawn(&gateway, admin, Port::Admin, stopped),
     ];
+    // Before anybody is told that it is ready: who stops it at once must find it listening for that.
+    let mut signals = Signals::listen()?;
     announce(image_addr, file_addr, admin_addr);
-    wait_for_signal().await?;
+    signals.wait().await;
     tracing::info!("shutting down: finishing requests in flight");
     gateway.stopping.store(true, Ordering::Relaxed);
     let _ = stop.send(true);
@@ -117,13 +119,23 @@ async fn bind(addr: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     })
 }
 
-async fn wait_for_signal() -> std::io::Result<()> {
-    let (mut term, mut int) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
-    tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-    Ok(())
+/// What asks the gateway to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
+    }
 }
 
 fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {

@@ -1,6 +1,7 @@
 //! The benchmarks, one file each, and the run of those that are wanted.
 
 mod batch;
+mod cache;
 mod files;
 mod get;
 mod index;
@@ -90,11 +91,12 @@ impl Bench {
 
     fn run_wanted(&self, options: &Options) -> Vec<Outcome> {
         type Run = fn(&Bench) -> Result<Section>;
-        let all: [(Name, &'static str, Run); 7] = [
+        let all: [(Name, &'static str, Run); 8] = [
             (Name::Get, "get", get::run),
             (Name::Put, "put", put::run),
             (Name::Batch, "batch", batch::run),
             (Name::Files, "files", files::run),
+            (Name::Cache, "cache", cache::run),
             (Name::Index, "index", index::run),
             (Name::Start, "start", start::run),
             (Name::Resize, "resize", resize::run),
@@ -129,6 +131,12 @@ impl Bench {
     /// Starts moongate over `data`.
     fn serve(&self, data: &Path) -> Result<Server> {
         Server::moongate(&self.bin, data, &self.path("moongate.log"), READY_PATIENCE)
+    }
+
+    /// As [`Bench::serve`], with a config file.
+    fn serve_with(&self, data: &Path, config: &Path) -> Result<Server> {
+        let (bin, log) = (&self.bin, self.path("moongate.log"));
+        Server::moongate_with(bin, data, Some(config), &log, READY_PATIENCE)
     }
 
     /// Starts the bare hyper server.

@@ -1,8 +1,9 @@
 //! What is hot of the index, in memory: packed pages over an [`IndexStore`].
 //!
-//! A page holds the live entries of one table with keys in one range of [`PAGE_KEYS`], as parallel arrays: 2 bytes of key, 4 of
-//! offset, 2 of size (4 where a needle is larger than 64 KiB), about 8 bytes a needle. Pages are filled on demand, kept up to date by the
-//! writers, and evicted when the budget is used up; a resident page also answers that a key is absent.
+//! A page holds the live entries of one table with keys in one range of [`PAGE_KEYS`], as [`Packed`] arrays of about 8 bytes a needle. Pages
+//! are filled on demand, kept up to date by the writers, and evicted when the budget is used up; a resident page also answers that a key is
+//! absent. How many keys of a range are in one table depends on how many volumes are written to at once, so what a page counts for in the
+//! budget is learned from those that are in memory.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -10,177 +11,48 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use super::packed::{PAGE_KEY_BITS, PAGE_KEYS, Packed};
 use super::{Change, Entry, IndexError, IndexStore, Progress, TableId};
 use crate::id::NeedleKey;
-use crate::needle::ALIGNMENT_BYTES;
 use crate::sequence;
 
-const PAGE_KEY_BITS: u32 = 11;
-/// Keys in the range of one page.
-pub const PAGE_KEYS: u64 = 1 << PAGE_KEY_BITS;
-/// Memory that a full page of large needles takes; the budget is counted in such pages, so it is an upper bound.
-const PAGE_BYTES: u64 = PAGE_KEYS * 10 + 256;
+/// Memory that a full page of large needles takes: what each counts for until more is known.
+const FULL_PAGE_BYTES: u64 = PAGE_KEYS * 10 + SLOT_BYTES;
+/// Memory that a page takes beside its entries: its place in the cache, the heads of its arrays.
+const SLOT_BYTES: u64 = 256;
 const PAGES_MIN: u64 = 16;
+/// One page more changes what is known of a page by so much: one part in so many.
+const LEARN_ONE_IN: u64 = 8;
 /// Once the budget is used up, one miss in so many brings its page in; the others read the one entry they need.
 const ADMIT_ONE_IN: u64 = 16;
 
 /// A page: one table, one range of keys.
 type PageKey = (TableId, u64);
 
+/// A page, and what it counts for in the budget, which is the same for as long as it is in memory.
+#[derive(Debug)]
+struct Slot {
+    weight_bytes: u64,
+    page: RwLock<Page>,
+}
+
+#[derive(Clone, Debug)]
+struct ByWeight;
+
+impl Weighter<PageKey, Arc<Slot>> for ByWeight {
+    fn weight(&self, _: &PageKey, slot: &Arc<Slot>) -> u64 {
+        slot.weight_bytes
+    }
+}
+
 #[derive(Debug)]
 enum Page {
     /// Being filled from the store; changes that came meanwhile wait here, in order.
     Loading(Vec<Change>),
     Ready(Packed),
-}
-
-/// The live entries of one page, sorted by key.
-#[derive(Debug, Default)]
-struct Packed {
-    keys: Vec<u16>,
-    offsets: Vec<u32>,
-    /// Bits 32 to 39 of the offsets, only once one of them is not 0.
-    offsets_high: Vec<u8>,
-    sizes: Sizes,
-}
-
-#[derive(Debug)]
-enum Sizes {
-    Small(Vec<u16>),
-    Wide(Vec<u32>),
-}
-
-impl Default for Sizes {
-    fn default() -> Self {
-        Self::Small(Vec::new())
-    }
-}
-
-/// Inserts with little slack: pages are many, and most of them are done growing.
-fn insert<T>(vec: &mut Vec<T>, at: usize, value: T) {
-    if vec.len() == vec.capacity() {
-        vec.reserve_exact(vec.len() / 8 + 8);
-    }
-    vec.insert(at, value);
-}
-
-impl Sizes {
-    fn get(&self, at: usize) -> u32 {
-        match self {
-            Self::Small(sizes) => sizes[at].into(),
-            Self::Wide(sizes) => sizes[at],
-        }
-    }
-
-    /// Makes room for a size that takes more than 16 bits.
-    fn widen_for(&mut self, size: u32) {
-        if let (Self::Small(sizes), true) = (&*self, size > u32::from(u16::MAX)) {
-            *self = Self::Wide(sizes.iter().map(|s| u32::from(*s)).collect());
-        }
-    }
-
-    fn set(&mut self, at: usize, size: u32) {
-        self.widen_for(size);
-        match self {
-            Self::Small(sizes) => sizes[at] = size as u16,
-            Self::Wide(sizes) => sizes[at] = size,
-        }
-    }
-
-    fn insert(&mut self, at: usize, size: u32) {
-        self.widen_for(size);
-        match self {
-            Self::Small(sizes) => insert(sizes, at, size as u16),
-            Self::Wide(sizes) => insert(sizes, at, size),
-        }
-    }
-
-    fn remove(&mut self, at: usize) {
-        match self {
-            Self::Small(sizes) => drop(sizes.remove(at)),
-            Self::Wide(sizes) => drop(sizes.remove(at)),
-        }
-    }
-}
-
-impl Packed {
-    fn find(&self, key: NeedleKey) -> Result<usize, usize> {
-        self.keys.binary_search(&((key.0 % PAGE_KEYS) as u16))
-    }
-
-    fn get(&self, key: NeedleKey) -> Option<Entry> {
-        let at = self.find(key).ok()?;
-        let high = self.offsets_high.get(at).copied().unwrap_or(0);
-        let units = u64::from(high) << 32 | u64::from(self.offsets[at]);
-        Some(Entry {
-            offset: units * ALIGNMENT_BYTES,
-            size: self.sizes.get(at),
-            deleted: false,
-        })
-    }
-
-    fn set(&mut self, key: NeedleKey, entry: &Entry) {
-        match (self.find(key), entry.deleted) {
-            (Ok(at), true) => self.remove(at),
-            (Err(_), true) => {}
-            (Ok(at), false) => self.replace(at, entry),
-            (Err(at), false) => self.insert(at, key, entry),
-        }
-    }
-
-    fn replace(&mut self, at: usize, entry: &Entry) {
-        let high = self.high_of(entry);
-        self.offsets[at] = (entry.offset / ALIGNMENT_BYTES) as u32;
-        if let Some(slot) = self.offsets_high.get_mut(at) {
-            *slot = high;
-        }
-        self.sizes.set(at, entry.size);
-    }
-
-    fn insert(&mut self, at: usize, key: NeedleKey, entry: &Entry) {
-        let high = self.high_of(entry);
-        if self.offsets_high.len() == self.keys.len() && (high > 0 || !self.offsets_high.is_empty())
-        {
-            insert(&mut self.offsets_high, at, high);
-        }
-        insert(&mut self.keys, at, (key.0 % PAGE_KEYS) as u16);
-        insert(
-            &mut self.offsets,
-            at,
-            (entry.offset / ALIGNMENT_BYTES) as u32,
-        );
-        self.sizes.insert(at, entry.size);
-    }
-
-    /// High byte of an entry's offset; makes room for high bytes when the first that is not 0 comes.
-    fn high_of(&mut self, entry: &Entry) -> u8 {
-        let high = ((entry.offset / ALIGNMENT_BYTES) >> 32) as u8;
-        if high > 0 && self.offsets_high.is_empty() {
-            self.offsets_high = vec![0; self.keys.len()];
-        }
-        high
-    }
-
-    fn remove(&mut self, at: usize) {
-        self.keys.remove(at);
-        self.offsets.remove(at);
-        if !self.offsets_high.is_empty() {
-            self.offsets_high.remove(at);
-        }
-        self.sizes.remove(at);
-    }
-
-    fn shrink(&mut self) {
-        self.keys.shrink_to_fit();
-        self.offsets.shrink_to_fit();
-        self.offsets_high.shrink_to_fit();
-        match &mut self.sizes {
-            Sizes::Small(sizes) => sizes.shrink_to_fit(),
-            Sizes::Wide(sizes) => sizes.shrink_to_fit(),
-        }
-    }
 }
 
 /// What memory knows of a key.
@@ -198,8 +70,9 @@ pub enum Lookup {
 #[derive(Debug)]
 pub struct HotIndex {
     store: Arc<dyn IndexStore>,
-    pages: Cache<PageKey, Arc<RwLock<Page>>>,
-    pages_max: u64,
+    pages: Cache<PageKey, Arc<Slot>, ByWeight>,
+    /// What a page takes in memory, about: a moving mean of those that were filled or done growing.
+    page_bytes: AtomicU64,
     loading: Mutex<HashSet<PageKey>>,
     misses: AtomicU64,
 }
@@ -211,12 +84,12 @@ fn page_key(table: TableId, key: NeedleKey) -> PageKey {
 impl HotIndex {
     /// Keeps pages worth at most `memory_bytes` (but always a few).
     pub fn new(store: Arc<dyn IndexStore>, memory_bytes: u64) -> Self {
-        let pages_max = (memory_bytes / PAGE_BYTES).max(PAGES_MIN);
-        let pages = Cache::new(usize::try_from(pages_max).unwrap_or(usize::MAX));
+        let memory_bytes = memory_bytes.max(PAGES_MIN * FULL_PAGE_BYTES);
+        let pages = usize::try_from(memory_bytes / FULL_PAGE_BYTES).unwrap_or(usize::MAX);
         Self {
             store,
-            pages,
-            pages_max,
+            pages: Cache::with_weighter(pages, memory_bytes, ByWeight),
+            page_bytes: AtomicU64::new(FULL_PAGE_BYTES),
             loading: Mutex::default(),
             misses: AtomicU64::new(0),
         }
@@ -242,7 +115,7 @@ impl HotIndex {
         let Some(page) = self.pages.get(&page_key(table, key)) else {
             return Lookup::Unknown;
         };
-        match &*page.read() {
+        match &*page.page.read() {
             Page::Loading(_) => Lookup::Unknown,
             Page::Ready(packed) => packed.get(key).map_or(Lookup::Absent, Lookup::Live),
         }
@@ -256,7 +129,8 @@ impl HotIndex {
             Lookup::Unknown => {}
         }
         let misses = self.misses.fetch_add(1, Ordering::Relaxed);
-        let room = (self.pages.len() as u64) < self.pages_max;
+        let page_bytes = self.page_bytes.load(Ordering::Relaxed);
+        let room = self.pages.weight() + page_bytes <= self.pages.capacity();
         let wanted = room || misses.is_multiple_of(ADMIT_ONE_IN);
         let page = page_key(table, key);
         if wanted && self.loading.lock().insert(page) {
@@ -279,8 +153,8 @@ impl HotIndex {
     /// Reads a page from the store. Changes that are applied meanwhile gather in the page, which is in the cache before
     /// the store is asked, so none is missed.
     fn fill(&self, page_key: PageKey) -> Result<Snapshot, IndexError> {
-        let page = Arc::new(RwLock::new(Page::Loading(Vec::new())));
-        self.pages.insert(page_key, Arc::clone(&page));
+        let slot = self.slot(Page::Loading(Vec::new()));
+        self.pages.insert(page_key, Arc::clone(&slot));
         let (table, range) = page_key;
         let first = range << PAGE_KEY_BITS;
         let mut packed = Packed::default();
@@ -297,16 +171,32 @@ impl HotIndex {
             self.pages.remove(&page_key);
             return Err(error);
         }
-        let mut state = page.write();
+        let mut state = slot.page.write();
         if let Page::Loading(changes) = &*state {
             changes
                 .iter()
                 .for_each(|(key, entry)| packed.set(*key, entry));
         }
         packed.shrink();
+        self.learn(&packed);
         *state = Page::Ready(packed);
         drop(state);
-        Ok(Snapshot(page))
+        Ok(Snapshot(slot))
+    }
+
+    fn slot(&self, page: Page) -> Arc<Slot> {
+        Arc::new(Slot {
+            weight_bytes: self.page_bytes.load(Ordering::Relaxed),
+            page: RwLock::new(page),
+        })
+    }
+
+    fn learn(&self, packed: &Packed) {
+        let mean = self.page_bytes.load(Ordering::Relaxed);
+        let bytes = packed.bytes() + SLOT_BYTES;
+        // Of two who learn at once one may be forgotten: it is a mean.
+        let learned = mean - mean / LEARN_ONE_IN + bytes / LEARN_ONE_IN;
+        self.page_bytes.store(learned, Ordering::Relaxed);
     }
 
     /// Applies changes to the store, then to the pages in memory. `key_max` is the largest key of ours (see
@@ -330,7 +220,7 @@ impl HotIndex {
     fn apply_to_page(&self, table: TableId, change: &Change, key_max: Option<NeedleKey>) {
         let page_key = page_key(table, change.0);
         if let Some(page) = self.pages.get(&page_key) {
-            match &mut *page.write() {
+            match &mut *page.page.write() {
                 Page::Loading(changes) => changes.push(*change),
                 Page::Ready(packed) => packed.set(change.0, &change.1),
             }
@@ -341,10 +231,20 @@ impl HotIndex {
         let range_is_new = sequence::is_ours(change.0)
             && key_max.is_none_or(|max| max.0 >> PAGE_KEY_BITS < page_key.1);
         if range_is_new {
+            self.learn_from_before(page_key);
             let mut packed = Packed::default();
             packed.set(change.0, &change.1);
-            self.pages
-                .insert(page_key, Arc::new(RwLock::new(Page::Ready(packed))));
+            self.pages.insert(page_key, self.slot(Page::Ready(packed)));
+        }
+    }
+
+    /// A table's last page but one is done growing.
+    fn learn_from_before(&self, (table, range): PageKey) {
+        let before = range.checked_sub(1);
+        if let Some(slot) = before.and_then(|range| self.pages.peek(&(table, range)))
+            && let Page::Ready(packed) = &*slot.page.read()
+        {
+            self.learn(packed);
         }
     }
 
@@ -356,11 +256,11 @@ impl HotIndex {
 }
 
 /// A page that was just filled.
-struct Snapshot(Arc<RwLock<Page>>);
+struct Snapshot(Arc<Slot>);
 
 impl Snapshot {
     fn get(&self, key: NeedleKey) -> Option<Entry> {
-        match &*self.0.read() {
+        match &*self.0.page.read() {
             Page::Ready(packed) => packed.get(key),
             Page::Loading(_) => None,
         }
@@ -453,24 +353,24 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_small_needles_takes_about_eight_bytes_each() {
-        let mut packed = Packed::default();
-        for key in 0..PAGE_KEYS {
-            packed.set(
-                NeedleKey(key),
-                &Entry {
-                    offset: key * 5000 / 8 * 8 + 8,
-                    size: 5000,
-                    deleted: false,
-                },
-            );
+    fn pages_of_few_keys_count_for_what_they_take() {
+        // As many as 40 full pages, and 400 of a sixteenth of their keys.
+        let (memory_bytes, ranges, step) = (40 * FULL_PAGE_BYTES, 400, 16);
+        let index = HotIndex::new(Arc::new(MemIndex::new()), memory_bytes);
+        let keys = || (0..ranges * PAGE_KEYS).step_by(step).map(NeedleKey);
+        for key in keys() {
+            let entry = Entry {
+                offset: (key.0 + 1) * 8,
+                size: 1,
+                deleted: false,
+            };
+            index.store.load(TABLE, &[(key, entry)]).unwrap();
         }
-        let Sizes::Small(sizes) = &packed.sizes else {
-            panic!("small needles keep small sizes")
-        };
-        let bytes =
-            packed.keys.capacity() * 2 + packed.offsets.capacity() * 4 + sizes.capacity() * 2;
-        assert!(bytes as u64 <= PAGE_KEYS * 10, "{bytes}");
+        for key in keys() {
+            assert!(index.get(TABLE, key).unwrap().is_some());
+        }
+        let known = keys().filter(|key| index.peek(TABLE, *key) != Lookup::Unknown);
+        assert!(known.count() as u64 * 10 >= 9 * ranges * PAGE_KEYS / step as u64);
     }
 
     #[test]

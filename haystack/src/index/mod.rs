@@ -7,6 +7,7 @@
 
 pub mod hot;
 pub mod mem;
+mod packed;
 pub mod rocks;
 
 use std::ops::ControlFlow;
