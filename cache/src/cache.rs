@@ -111,13 +111,20 @@ impl Cache {
             return held;
         }
         let path = Arc::from(path);
-        let (id, folder) = self.find(mount, &path, version).await;
-        let (file, old) = mount.files.adopt(&path, version, id, folder, is_current);
+        let known = self.find(mount, &path, version).await;
+        let new_id = self.new_id();
+        let (file, old) = mount.files.adopt(&path, version, known, new_id, is_current);
         if let Some(old) = old {
             self.drop_version(&old);
         }
-        self.recent.insert(file.id, Arc::clone(&file));
+        if !file.is_alone {
+            self.recent.insert(file.id, Arc::clone(&file));
+        }
         file
+    }
+
+    fn new_id(&self) -> FileId {
+        FileId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// The id under which a disk holds this version, else a new one; and the disk.
@@ -127,18 +134,20 @@ impl Cache {
         path: &Arc<str>,
         version: &Version,
     ) -> (FileId, Option<Arc<Folder>>) {
-        let new = || FileId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
         let folder = self
             .disk
             .as_ref()
             .and_then(|disk| disk.folder_of(&mount.id, path));
         let Some(folder) = folder.map(Arc::clone) else {
-            return (new(), None);
+            return (self.new_id(), None);
         };
         let (finder, id, path) = (Arc::clone(&folder), Arc::clone(&mount.id), Arc::clone(path));
         let version = version.clone();
         let found = tokio::task::spawn_blocking(move || finder.find(&id, &path, &version));
-        (found.await.ok().flatten().unwrap_or_else(new), Some(folder))
+        (
+            found.await.ok().flatten().unwrap_or_else(|| self.new_id()),
+            Some(folder),
+        )
     }
 
     /// Has a page written to disk behind its reader, if the disk keeps up.

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use crate::backend::{BackendFile, Version};
 use crate::fetch::flights::Flights;
+use crate::mutant::{self, Mutant};
 use crate::policy::epochs::is_within;
 use crate::policy::read_ahead::RecentReads;
 use crate::tier::Folder;
@@ -34,6 +35,8 @@ pub struct FileVersion {
     pub(crate) version: Version,
     /// Nothing more is to be kept of it.
     dropped: AtomicBool,
+    /// It never was in the table: see [`FileTable::adopt`].
+    pub(crate) is_alone: bool,
     pub(crate) flights: Mutex<Flights>,
     pub(crate) recent: Mutex<RecentReads>,
     under: Mutex<Option<Opened>>,
@@ -68,6 +71,11 @@ impl FileVersion {
 
     pub(crate) fn is_dropped(&self) -> bool {
         self.dropped.load(Ordering::SeqCst)
+    }
+
+    /// Whether the under store's file of this version may be another one by now: it was changed through us, and its version may be the same.
+    pub(crate) fn may_be_another(&self) -> bool {
+        self.is_dropped() && !self.is_alone
     }
 
     fn mark_dropped(&self) {
@@ -105,7 +113,7 @@ impl Drop for FileVersion {
 /// The versions of a mount's files that are in use or were lately. A path has one at most; no lock is held while one is dropped.
 #[derive(Debug, Default)]
 pub struct FileTable {
-    by_path: Mutex<BTreeMap<Arc<str>, Weak<FileVersion>>>,
+    by_path: Mutex<ByPath>,
 }
 
 impl FileTable {
@@ -113,26 +121,32 @@ impl FileTable {
         self.by_path.lock().get(path)?.upgrade()
     }
 
-    /// The one for a version, made with `id` if there is none; and the one of another version whose place it took.
+    /// The one for a version, made with the id and disk that are `known` of it if there is none; and the one of another version whose place it took.
     ///
     /// If not `is_current`, something has been changed since the version was asked for: it may be that of the old content, with new content
-    /// under the same name. Such a one stands alone and nothing is kept of it.
+    /// under the same name. Such a one gets a `new_id`, stands alone, and nothing is kept of it.
     pub(crate) fn adopt(
         self: &Arc<Self>,
         path: &Arc<str>,
         version: &Version,
-        id: FileId,
-        folder: Option<Arc<Folder>>,
+        known: (FileId, Option<Arc<Folder>>),
+        new_id: FileId,
         is_current: impl FnOnce() -> bool,
     ) -> (Arc<FileVersion>, Option<Arc<FileVersion>>) {
         let mut by_path = self.by_path.lock();
         let held = by_path.get(path).and_then(Weak::upgrade);
         let is_current = is_current();
         match held {
-            Some(held) if held.version == *version && is_current => (held, None),
+            Some(held)
+                if (held.version == *version || mutant::is(Mutant::MixVersions)) && is_current =>
+            {
+                (held, None)
+            }
             held => {
+                let (id, folder) = if is_current { known } else { (new_id, None) };
                 let made = Arc::new(FileVersion {
                     id,
+                    is_alone: !is_current,
                     path: Arc::clone(path),
                     version: version.clone(),
                     dropped: AtomicBool::new(!is_current),
@@ -163,7 +177,7 @@ impl FileTable {
         let mut by_path = self.by_path.lock();
         let held = by_path.get(path)?.upgrade();
         if let Some(held) = &held
-            && version == Some(&held.version)
+            && (version == Some(&held.version) || mutant::is(Mutant::MixVersions))
         {
             drop(by_path);
             return None;
@@ -175,8 +189,8 @@ impl FileTable {
 
     /// Takes off a path's version and those of all below it.
     pub(crate) fn take_tree(&self, path: &str) -> Vec<Arc<FileVersion>> {
-        let taken = self.within(path);
         let mut by_path = self.by_path.lock();
+        let taken = within(&by_path, path);
         for file in &taken {
             file.mark_dropped();
             by_path.remove(&file.path);
@@ -187,14 +201,7 @@ impl FileTable {
 
     /// A path's version and those of all below it.
     pub(crate) fn within(&self, tree: &str) -> Vec<Arc<FileVersion>> {
-        let by_path = self.by_path.lock();
-        let from = (Bound::Included(tree), Bound::Unbounded);
-        by_path
-            .range::<str, _>(from)
-            .take_while(|(path, _)| path.starts_with(tree))
-            .filter(|(path, _)| is_within(path, tree))
-            .filter_map(|(_, file)| file.upgrade())
-            .collect()
+        within(&self.by_path.lock(), tree)
     }
 
     fn forget(&self, path: &str, file: *const FileVersion) {
@@ -203,6 +210,17 @@ impl FileTable {
             by_path.remove(path);
         }
     }
+}
+
+type ByPath = BTreeMap<Arc<str>, Weak<FileVersion>>;
+
+fn within(by_path: &ByPath, tree: &str) -> Vec<Arc<FileVersion>> {
+    by_path
+        .range::<str, _>((Bound::Included(tree), Bound::Unbounded))
+        .take_while(|(path, _)| path.starts_with(tree))
+        .filter(|(path, _)| is_within(path, tree))
+        .filter_map(|(_, file)| file.upgrade())
+        .collect()
 }
 
 #[cfg(test)]
@@ -219,7 +237,13 @@ mod tests {
 
     fn adopt(table: &Arc<FileTable>, path: &str, len: u64, id: u64) -> Arc<FileVersion> {
         table
-            .adopt(&path.into(), &version(len), FileId(id), None, || true)
+            .adopt(
+                &path.into(),
+                &version(len),
+                (FileId(id), None),
+                FileId(0),
+                || true,
+            )
             .0
     }
 
@@ -228,7 +252,13 @@ mod tests {
         let table = Arc::new(FileTable::default());
         let first = adopt(&table, "/a", 1, 1);
         assert_eq!(adopt(&table, "/a", 1, 2).id, first.id);
-        let (second, old) = table.adopt(&"/a".into(), &version(2), FileId(3), None, || true);
+        let (second, old) = table.adopt(
+            &"/a".into(),
+            &version(2),
+            (FileId(3), None),
+            FileId(0),
+            || true,
+        );
         assert!(first.is_dropped() && !second.is_dropped());
         assert_eq!(old.unwrap().id, first.id);
         drop(first);
@@ -240,7 +270,13 @@ mod tests {
     #[test]
     fn what_raced_with_a_change_stands_alone() {
         let table = Arc::new(FileTable::default());
-        let (alone, old) = table.adopt(&"/a".into(), &version(1), FileId(1), None, || false);
+        let (alone, old) = table.adopt(
+            &"/a".into(),
+            &version(1),
+            (FileId(1), None),
+            FileId(0),
+            || false,
+        );
         assert!(alone.is_dropped() && old.is_none() && table.get("/a").is_none());
     }
 

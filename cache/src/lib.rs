@@ -19,11 +19,14 @@ mod fetch;
 mod files;
 mod gate;
 mod mount;
+mod mutant;
 mod names;
 mod page_buffer;
 mod policy;
 mod ram;
 mod reader;
+#[cfg(test)]
+mod simulation;
 mod single_flight;
 mod stats;
 #[cfg(test)]

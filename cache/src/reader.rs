@@ -100,7 +100,7 @@ impl Reader {
 
     async fn step(&mut self) -> Result<Option<Bytes>, BackendError> {
         if let Some((page, fill, found)) = self.filling.clone() {
-            return self.from_fill(page, &fill, found).await;
+            return self.follow(page, &fill, found).await;
         }
         let page = self.position / self.page_bytes();
         if let Some(bytes) = self.in_ram(page) {
@@ -139,7 +139,7 @@ impl Reader {
         Some(bytes)
     }
 
-    async fn from_fill(
+    async fn follow(
         &mut self,
         page: u64,
         fill: &Fill,
@@ -166,7 +166,7 @@ impl Reader {
         self.retries = 0;
         self.window.grow(len);
         self.open.mount.cache.counters.served(found, len);
-        if self.position % self.page_bytes() == 0 {
+        if self.position.is_multiple_of(self.page_bytes()) {
             self.filling = None;
         }
     }

@@ -62,7 +62,7 @@ impl AlignedBuf {
     }
 }
 
-fn padding(bytes: &Vec<u8>) -> usize {
+fn padding(bytes: &[u8]) -> usize {
     bytes.as_ptr().align_offset(BLOCK_BYTES)
 }
 

@@ -38,9 +38,11 @@ impl CachedBackend {
             None => Vec::new(),
         };
         let mut freed = 0;
-        for file in mount.files.take_tree(path) {
-            freed += self.bytes_in_ram(file.id, cache.pages_of(&file.version));
-            cache.drop_version(&file);
+        // The versions stay known: who reads one just now fetches on.
+        for file in mount.files.within(path) {
+            let pages = cache.pages_of(&file.version);
+            freed += self.bytes_in_ram(file.id, pages);
+            cache.forget_in_ram(file.id, pages);
         }
         for dropping in dropping {
             // No answer: the disk is off, and does it before it is on again.

@@ -200,9 +200,15 @@ impl<P: Fn(LoadProgress) + Send + Sync> Load<'_, P> {
         Ok(())
     }
 
-    /// A page has come: waits for the rate.
+    /// A page has come: has it on disk if it came from memory, and waits for the rate.
     async fn settle(&self, open: &Arc<OpenFile>, page: u64) {
         let cache = &open.mount.cache;
+        if !is_here(open, page)
+            && let Some(held) = cache.ram.get(open.file.key(page))
+        {
+            let bytes = &held.bytes;
+            cache.write(&open.mount, &open.file, page, bytes).await;
+        }
         let len = cache.page_len(&open.file.version, page);
         self.told(|so_far| so_far.bytes_loaded += len);
         let wait = self.rate.lock().take(cache.config.clock.now(), len);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::mount::Mount;
+use crate::mutant::{self, Mutant};
 use crate::names::parents;
 use crate::tier::Dropped;
 
@@ -77,9 +78,15 @@ impl Writing {
 
     /// Bars what the disks hold, then forgets what is known, then what is in memory.
     fn forget(&self) -> Dropping {
+        if mutant::is(Mutant::KeepAfterWrite) {
+            return Vec::new();
+        }
         let dropping = self.drop_on_disk();
         self.forget_names();
         let files = &self.mount.files;
+        if mutant::is(Mutant::KeepTrees) {
+            return dropping;
+        }
         let taken = self
             .files
             .iter()
@@ -95,6 +102,9 @@ impl Writing {
         let Some(disk) = &self.mount.cache.disk else {
             return Vec::new();
         };
+        if mutant::is(Mutant::KeepOnDiskAfterWrite) {
+            return Vec::new();
+        }
         let mount = &self.mount.id;
         let files = self
             .files

@@ -66,6 +66,9 @@ impl OpenFile {
             self.mount.cache.counters.under_bytes.add(next.len() as u64);
             bytes.extend_from_slice(next.get(..len - bytes.len()).unwrap_or(&next));
         }
+        if self.file.may_be_another() {
+            return Err(changed(&self.file.path));
+        }
         Ok(bytes.freeze())
     }
 }

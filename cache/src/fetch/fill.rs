@@ -86,22 +86,6 @@ impl Fill {
             more.await;
         }
     }
-
-    /// Waits for the whole page.
-    pub(crate) async fn whole(&self) -> Result<Option<Bytes>, BackendError> {
-        loop {
-            let more = self.more.notified();
-            tokio::pin!(more);
-            more.as_mut().enable();
-            match self.state.lock().outcome.clone() {
-                Some(Outcome::Whole(page)) => return Ok(Some(page)),
-                Some(Outcome::Failed(error)) => return Err(error),
-                Some(Outcome::Given) => return Ok(None),
-                None => {}
-            }
-            more.await;
-        }
-    }
 }
 
 impl State {
@@ -151,7 +135,6 @@ mod tests {
         assert_eq!(bytes(&fill, 1).await, "bc");
         fill.finish(Bytes::from_static(b"abcdef"));
         assert_eq!(bytes(&fill, 1).await, "bcdef");
-        assert_eq!(fill.whole().await.unwrap().unwrap(), "abcdef");
     }
 
     #[tokio::test]

@@ -169,11 +169,6 @@ impl Flights {
         owed
     }
 
-    /// As [`Self::end`], if nobody reads it any more.
-    pub(crate) fn end_if_left(&mut self, id: RunId) -> Option<Vec<Arc<Fill>>> {
-        self.is_left(id).then(|| self.end(id))
-    }
-
     fn run_mut(&mut self, id: RunId) -> Option<&mut Run> {
         self.runs.iter_mut().find(|run| run.id == id)
     }
@@ -222,11 +217,12 @@ mod tests {
         flights.extend(1);
         flights.join(run);
         flights.leave(run);
-        assert!(flights.end_if_left(run).is_none());
+        assert!(!flights.is_left(run));
         flights.leave(run);
         assert!(flights.extend(2).is_none());
         assert!(matches!(flights.step(run), Step::End));
-        assert_eq!(flights.end_if_left(run).unwrap().len(), 2);
+        assert!(flights.is_left(run));
+        assert_eq!(flights.end(run).len(), 2);
         assert!(flights.claim(0).is_none() && flights.runs() == 0);
     }
 }

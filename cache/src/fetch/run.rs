@@ -174,6 +174,9 @@ impl Run {
             };
             // It ended before what its status promised.
             let bytes = next.ok_or_else(|| changed(&self.open.file.path))?;
+            if self.open.file.may_be_another() {
+                return Err(changed(&self.open.file.path));
+            }
             self.open
                 .mount
                 .cache

@@ -13,6 +13,7 @@ use super::queue::Job;
 use super::rows;
 use super::table::Slot;
 use crate::files::PageKey;
+use crate::mutant::{self, Mutant};
 
 const BLOCK: u64 = BLOCK_BYTES as u64;
 
@@ -72,7 +73,7 @@ impl Folder {
         let blocks = bytes.chunks(BLOCK_BYTES).zip(start / BLOCK..);
         let mut right = blocks
             .map(|(bytes, block)| sums.get(block as usize) == Some(&rows::sum(key, block, bytes)));
-        let is_right = right.all(|is_right| is_right);
+        let is_right = right.all(|is_right| is_right) || mutant::is(Mutant::SkipSums);
         let from = (wanted.start - start) as usize;
         Ok(is_right.then(|| bytes.slice(from..from + (wanted.end - wanted.start) as usize)))
     }

@@ -263,6 +263,59 @@ async fn it_stays_within_its_bytes_and_gives_room_back() {
 }
 
 #[tokio::test]
+async fn a_full_disk_holds_less_and_serves_on() {
+    let w = filled().await;
+    let before = w.cache.stats().disk_bytes;
+    let disk = w.cache.disk.as_ref().unwrap();
+    let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+    disk.folders.iter().for_each(|folder| folder.failed(&full));
+    for n in 50..90 {
+        let path = format!("/more/{n}");
+        w.store.put(&path, pattern(n, 2 * PAGE));
+        assert_eq!(w.read(&path).await.unwrap(), pattern(n, 2 * PAGE));
+    }
+    w.written().await;
+    let stats = w.cache.stats();
+    assert!(
+        stats.disk_bytes <= before / 10 * 9 && stats.disk_writes > 61,
+        "{stats:?}"
+    );
+    assert_eq!((stats.disks_off, stats.disk_failures), (0, 2));
+    w.check_all().await;
+}
+
+#[tokio::test]
+async fn what_is_changed_while_a_disk_is_off_is_not_found_later() {
+    let w = World::new(1 << 30);
+    for (n, path) in [(1, "/x/a"), (2, "/x/b")] {
+        w.store.put(path, pattern(n, 3 * PAGE));
+        w.store.set_time(path, 7);
+        w.read(path).await.unwrap();
+    }
+    w.written().await;
+    let disk = w.cache.disk.as_ref().unwrap();
+    let broken = std::io::Error::other("told to fail");
+    disk.folders
+        .iter()
+        .for_each(|folder| folder.failed(&broken));
+    assert_eq!(w.cache.stats().disks_off, 2);
+    w.mount
+        .rename(&caller(), "/x/a", "/x/b", RenameMode::Replace)
+        .await
+        .unwrap();
+    w.hand.advance(Duration::from_secs(60));
+    // Something to be written, so that the disks are tried again.
+    for n in 0..20 {
+        let path = format!("/{n}");
+        w.store.put(&path, pattern(n, 100));
+        w.read(&path).await.unwrap();
+        w.written().await;
+    }
+    assert_eq!(w.cache.stats().disks_off, 0);
+    assert_eq!(w.read("/x/b").await.unwrap(), pattern(1, 3 * PAGE));
+}
+
+#[tokio::test]
 async fn what_is_pinned_stays_over_a_restart_too() {
     let w = World::new(4 << 20);
     w.store.put("/keep/a", pattern(1, 6 * PAGE));
