@@ -9,8 +9,15 @@ use moongate_tests::beds::hdfs::Hdfs;
 
 fn python(version: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let output = Command::new(root.join("scripts/spark.sh")).arg(version).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(root.join("scripts/spark.sh"))
+        .arg(version)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap().trim().into()
 }
 
@@ -23,14 +30,22 @@ fn job(version: &str, url: &str) -> String {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let result = text.lines().find_map(|line| line.strip_prefix("RESULT "));
     let errors = String::from_utf8_lossy(&output.stderr);
-    result.unwrap_or_else(|| panic!("{url}: {text}\n{errors}")).to_owned()
+    result
+        .unwrap_or_else(|| panic!("{url}: {text}\n{errors}"))
+        .to_owned()
 }
 
 fn same_results(version: &str) {
     let hdfs = Hdfs::shared();
-    let gateway = Gateway::fresh(&format!("[[mount]]\npath = '/h'\nstore = '{}'\n", hdfs.url()));
+    let gateway = Gateway::fresh(&format!(
+        "[[mount]]\npath = '/h'\nstore = '{}'\n",
+        hdfs.url()
+    ));
     let folder = format!("spark-{version}");
-    let through = job(version, &format!("webhdfs://{}/h/{folder}-through", gateway.file()));
+    let through = job(
+        version,
+        &format!("webhdfs://{}/h/{folder}-through", gateway.file()),
+    );
     let direct = job(version, &format!("{}/{folder}-direct", hdfs.url()));
     assert_eq!(through, direct);
 }
