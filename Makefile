@@ -6,7 +6,7 @@ in_env = . scripts/environment.sh && cd "$$repo" &&
 cargo = $(in_env) cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-images test-batch test-files test-cache test-simulation bench fmt lint docs
+.PHONY: help run test test-images test-batch test-files test-cache test-spark test-simulation bench fmt lint docs
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @
@@ -32,11 +32,19 @@ test-files: ## The end-to-end tests of the file port alone; MOONGATE_TEST_SCALE=
 	@$(cargo) build --release -p moongate
 	@$(cargo) test --release -p moongate-tests --test files $(ARGS)
 
-test-cache: ## The end-to-end tests of mounts, WebHDFS and the cache, against a real HDFS (and of the stores behind them)
+test-cache: ## The end-to-end tests of mounts, WebHDFS and the cache, against a real HDFS, an HA pair and an S3 server, and of the stores behind them
 	@scripts/install.sh python3-venv
+	@scripts/hadoop.sh >/dev/null
+	@scripts/versitygw.sh >/dev/null
 	@$(cargo) build --release -p moongate
 	@$(cargo) test --release -p moongate-tests --test cache $(ARGS)
 	@$(cargo) test --release -p moongate-cache $(ARGS)
+
+test-spark: ## Spark 4.1 and 4.3 through the gateway, beside the same job on HDFS direct; downloads 500 MB a version, once
+	@scripts/install.sh python3-venv
+	@scripts/hadoop.sh >/dev/null
+	@$(cargo) build --release -p moongate
+	@$(cargo) test --release -p moongate-tests --test cache spark -- --ignored
 
 test-simulation: ## The simulation alone; MOONGATE_SIM_SEEDS=100000 runs longer, MOONGATE_SIM_SEED=7 replays one
 	@scripts/install.sh

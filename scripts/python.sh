@@ -3,7 +3,7 @@
 # programs are. With `test`, runs the client's tests there, against the gateway that is built; more arguments go to pytest.
 . "$(dirname "$0")/environment.sh"
 
-wheels=(fsspec==2026.9.0 numpy==2.4.6 pandas==3.1.1 pyarrow==26.0.1 pytest==9.2.0 setuptools==84.2.1 webdataset==1.0.2)
+wheels=(fsspec==2026.9.0 hdfs==2.7.3 numpy==2.4.6 pandas==3.1.1 pyarrow==26.0.1 pytest==9.2.0 requests==2.34.2 setuptools==84.2.1 webdataset==1.0.2)
 venv="$cache/python"
 if [ "$(cat "$venv/wheels" 2>/dev/null)" != "${wheels[*]}" ]; then
     rm -rf "$venv"

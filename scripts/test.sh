@@ -28,8 +28,11 @@ examples() {
     "$moongate" check-config deploy/moongate.toml && scripts/check-readme.sh
 }
 
-# Batches are read and written by other programs too.
-stage "what is needed" scripts/install.sh python3-venv tar unzip libarchive-tools
+# Batches are read and written by other programs too, and under stores are servers of other makes.
+needed() {
+    scripts/install.sh python3-venv tar unzip libarchive-tools && scripts/hadoop.sh >/dev/null && scripts/versitygw.sh >/dev/null
+}
+stage "what is needed" needed
 stage "format" cargo fmt --all --check
 stage "spelling, licenses, bans, sources" scripts/lint.sh
 stage "build" cargo build --release "${locked[@]}" -p moongate

@@ -39,7 +39,7 @@ Exit codes:
   0  done; nothing wrong was found
   1  failed, or found problems; they are on standard error
   2  the command line is wrong
-  3  the server cannot be reached (put, get, ls, stat, rm, cp, mv, du, mount)";
+  3  the server cannot be reached (all but serve, check-config, fsck, version)";
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -148,6 +148,30 @@ pub enum Command {
     /// its cache. Talks to the admin port.
     #[command(after_long_help = client::MOUNT_EXAMPLES)]
     Mount(client::MountArgs),
+    /// Bring mounted files into the cache.
+    ///
+    /// Brings in files, and folders with all that is in them, so that the first reader already finds them in the cache. Talks to
+    /// the admin port.
+    #[command(after_long_help = client::LOAD_EXAMPLES)]
+    Load(client::LoadArgs),
+    /// Take mounted files out of the cache.
+    ///
+    /// Lets go what the cache holds of files and folders, pinned or not. The files themselves stay.
+    #[command(after_long_help = client::PATH_EXAMPLES)]
+    Free(client::PathArgs),
+    /// Keep mounted files in the cache.
+    ///
+    /// What the cache holds of these files and folders, or will hold, is not let go for others. It needs a cache disk.
+    #[command(after_long_help = client::PATH_EXAMPLES)]
+    Pin(client::PathArgs),
+    /// Take back a pin.
+    ///
+    /// What was pinned may be let go for others again.
+    #[command(after_long_help = client::PATH_EXAMPLES)]
+    Unpin(client::PathArgs),
+    /// Show what the cache holds.
+    #[command(after_long_help = client::CACHE_EXAMPLES)]
+    Cache(client::CacheArgs),
     /// Check a configuration file, and explain its mistakes.
     ///
     /// Reads a configuration file as `serve --config` would, checks every key, unit and range, and opens nothing.
@@ -310,6 +334,14 @@ mod tests {
             ("ls", &["-l", "-R", "-h", "--json", "--help"]),
             ("stat", &["--json"]),
             ("rm", &["--recursive", "--force"]),
+            (
+                "load",
+                &["--rate <SIZE>", "--jobs", "--json", "MOONGATE_ADMIN"],
+            ),
+            ("free", &["MOONGATE_ADMIN"]),
+            ("pin", &["MOONGATE_ADMIN"]),
+            ("unpin", &["MOONGATE_ADMIN"]),
+            ("cache", &["stat", "MOONGATE_ADMIN"]),
             ("mount", &["ls", "add", "rm", "MOONGATE_ADMIN", "--json"]),
             ("cp", &["--force"]),
             ("mv", &["--force"]),

@@ -1,10 +1,13 @@
 //! End to end tests of mounts, of WebHDFS and of plain paths over them: the real binary, judged by what a real NameNode answers.
 #![allow(clippy::unwrap_used)]
 
+mod commands;
 mod door;
 mod mounts;
 mod namenode;
 mod paths;
+mod python;
+mod spark;
 mod webhdfs_read;
 mod webhdfs_refusals;
 mod webhdfs_write;

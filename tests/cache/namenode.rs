@@ -238,6 +238,57 @@ fn changes_are_the_namenodes() {
 }
 
 #[test]
+fn what_is_cached_is_shown_to_those_alone_who_may_see_it() {
+    let hdfs = Hdfs::shared();
+    let config = format!(
+        "[[mount]]\npath = '/h'\nstore = '{}/doors-guard'\nttl = '10m'\n",
+        hdfs.url()
+    );
+    let gateway = Gateway::fresh(&config);
+    let http = hdfs.http(0).replace("localhost", "127.0.0.1");
+    let namenode = WebHdfs(http.parse().unwrap());
+    namenode.create("/doors-guard/open", b"for all");
+    namenode
+        .put("/doors-guard/locked", "op=MKDIRS&permission=700", &[])
+        .status(200);
+    namenode.create("/doors-guard/locked/secret", b"secret");
+    let door = WebHdfs(gateway.file());
+    for _ in 0..2 {
+        for (path, bytes) in [
+            ("/h/open", &b"for all"[..]),
+            ("/h/locked/secret", b"secret"),
+        ] {
+            assert_eq!(
+                door.get(path, "op=OPEN&user.name=root").status(200).body,
+                bytes
+            );
+        }
+        assert_eq!(
+            door.get("/h/open", "op=OPEN&user.name=bob")
+                .status(200)
+                .body,
+            b"for all"
+        );
+        for (path, op) in [
+            ("/h/locked/secret", "OPEN"),
+            ("/h/locked/secret", "GETFILESTATUS"),
+            ("/h/locked", "LISTSTATUS"),
+        ] {
+            let (status, class, message) =
+                door.refusal("GET", path, &format!("op={op}&user.name=bob"));
+            assert_eq!(
+                (status, class.as_str()),
+                (403, "org.apache.hadoop.security.AccessControlException"),
+                "{op}"
+            );
+            assert!(message.contains("inode=\"/h/locked\""), "{message}");
+        }
+        let plain = gateway.files().get("/h/locked/secret?user.name=bob");
+        assert_eq!(plain.status, 403, "{}", plain.summary());
+    }
+}
+
+#[test]
 fn the_hadoop_shell_works_through_the_gateway() {
     let pair = Pair::start("/doors-shell");
     let url = |path: &str| {

@@ -1,7 +1,11 @@
-//! The contract on one NameNode with three DataNodes.
+//! The contract on one NameNode with three DataNodes, and what is HDFS's own.
 
+use futures::StreamExt;
 use moongate_cache::backend::contract::Bench;
+use moongate_cache::backend::contract::bench::{assert_kind, payload};
+use moongate_cache::{AclEntry, Change, CreateOptions, ErrorKind};
 use moongate_tests::beds::hdfs::Hdfs;
+use moongate_tests::http::{Request, send};
 
 use crate::on_hdfs::{bench_of, wait_for};
 
@@ -10,3 +14,147 @@ async fn bench() -> Bench {
 }
 
 moongate_cache::contract_tests!(bench);
+
+/// By the NameNode's own WebHDFS: hdfs-native cannot truncate.
+async fn truncate(bench: &Bench, name: &str, len: usize) {
+    let target = format!(
+        "/webhdfs/v1{}?op=TRUNCATE&newlength={len}&user.name={}",
+        bench.path(name),
+        bench.caller.user
+    );
+    let answer = wait_for(move || {
+        let address = Hdfs::shared().http(0).replace("localhost", "127.0.0.1");
+        let request = Request::new("POST", &target).header("Connection", "close");
+        send(address.parse().unwrap(), &request).unwrap()
+    })
+    .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+/// The one way in which HDFS changes bytes under a reader: the block is cut, and grows again with others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_that_is_cut_and_grows_again_is_not_mixed() {
+    let bench = bench().await;
+    let (old, new) = (payload(1, 40 << 20), payload(2, 40 << 20));
+    let options = CreateOptions {
+        block_bytes: Some(128 << 20),
+        ..CreateOptions::default()
+    };
+    bench.try_put("file", &old, &options).await.unwrap();
+    let file = bench.open("file").await.unwrap();
+    let mut stream = file.read(0..old.len() as u64).await.unwrap();
+    let mut got = stream.next().await.unwrap().unwrap().to_vec();
+    truncate(&bench, "file", 20 << 20).await;
+    append(&bench, "file", &new[20 << 20..]).await;
+    let mut failed = None;
+    while let Some(piece) = stream.next().await {
+        match piece {
+            Ok(piece) => got.extend_from_slice(&piece),
+            Err(error) => failed = Some(error),
+        }
+    }
+    match failed {
+        Some(error) => assert_eq!(error.kind, ErrorKind::Changed, "{error:?}"),
+        None => assert!(got == old, "a mixture"),
+    }
+    // What is opened now is the new one.
+    let want = [&old[..20 << 20], &new[20 << 20..]].concat();
+    assert!(bench.get("file").await.unwrap() == want);
+    assert_kind(file.read(0..1).await.map(drop), ErrorKind::Changed);
+}
+
+/// While the last block is being recovered after a truncate nobody can append.
+async fn append(bench: &Bench, name: &str, data: &[u8]) {
+    let path = bench.path(name);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let mut writer = loop {
+        match bench.backend.append(&bench.caller, &path).await {
+            Ok(writer) => break writer,
+            Err(error) => assert!(std::time::Instant::now() < deadline, "{error:?}"),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    };
+    writer.write(data.to_vec().into()).await.unwrap();
+    writer.finish().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn access_control_lists_are_kept() {
+    let bench = bench().await;
+    bench.put("file", b"x").await;
+    bench.make_dir("folder").await;
+    let bob = AclEntry {
+        is_default: false,
+        kind: "user".to_owned(),
+        name: "bob".to_owned(),
+        permission: Some(6),
+    };
+    let change = |name: &str, change: Change| {
+        let path = bench.path(name);
+        let bench = &bench;
+        async move {
+            bench
+                .backend
+                .change(&bench.caller, &path, &change)
+                .await
+                .unwrap()
+        }
+    };
+    let entries = |name: &str| {
+        let path = bench.path(name);
+        let bench = &bench;
+        async move {
+            bench
+                .backend
+                .acl(&bench.caller, &path)
+                .await
+                .unwrap()
+                .entries
+        }
+    };
+    change("file", Change::ModifyAcl(vec![bob.clone()])).await;
+    assert!(entries("file").await.contains(&bob));
+    let nobody = AclEntry {
+        permission: None,
+        ..bob.clone()
+    };
+    change("file", Change::RemoveAclEntries(vec![nobody])).await;
+    assert!(!entries("file").await.contains(&bob));
+    let handed_down = AclEntry {
+        is_default: true,
+        ..bob
+    };
+    change("folder", Change::ModifyAcl(vec![handed_down.clone()])).await;
+    assert!(entries("folder").await.contains(&handed_down));
+    change("folder", Change::RemoveDefaultAcl).await;
+    assert!(entries("folder").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn owners_and_replication_change() {
+    let bench = bench().await;
+    bench.put("file", b"x").await;
+    let path = bench.path("file");
+    let owner = Change::Owner {
+        owner: Some("alice".to_owned()),
+        group: Some("people".to_owned()),
+    };
+    for change in [owner, Change::Replication(2)] {
+        bench
+            .backend
+            .change(&bench.caller, &path, &change)
+            .await
+            .unwrap();
+    }
+    let status = bench.status("file").await.unwrap();
+    assert_eq!(
+        (&*status.owner, &*status.group, status.replication),
+        ("alice", "people", 2)
+    );
+    let folder = bench.path("");
+    let refused = bench
+        .backend
+        .change(&bench.caller, &folder, &Change::Replication(2))
+        .await;
+    assert_kind(refused, ErrorKind::Invalid);
+}

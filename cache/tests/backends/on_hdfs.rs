@@ -18,7 +18,10 @@ pub const FEATURES: Features = Features {
 
 /// A store over a bed, which gives up sooner than one in service.
 pub fn store(hdfs: &Hdfs) -> HdfsStore {
+    // As everybody with three DataNodes has it: a file is begun on two if one fails.
+    let best_effort = "dfs.client.block.write.replace-datanode-on-failure.best-effort";
     HdfsStore::open(HdfsOptions {
+        config: [(best_effort.to_owned(), "true".to_owned())].into(),
         config_dir: Some(hdfs.config_dir()),
         request_timeout: Duration::from_secs(20),
         datanode_timeout: Duration::from_secs(2),

@@ -146,6 +146,84 @@ configuration. Added mounts are kept when the gateway starts again; those of the
 are removed there."
 );
 
+/// Help of `load`.
+pub const LOAD_EXAMPLES: &str = with_admin_and_codes!(
+    "\
+Examples:
+  moongate load /warehouse/sales/2026
+  moongate load --rate 100MB /models && moongate pin /models
+  moongate load --json /data | tail -1 | jq .
+
+What is in the cache already is skipped: to go on after an interruption, run the same command."
+);
+
+/// Help of `free`, `pin` and `unpin`.
+pub const PATH_EXAMPLES: &str = with_admin_and_codes!(
+    "\
+Examples:
+  moongate free /warehouse/sales/2025
+  moongate pin /models/current
+  moongate unpin /models/old"
+);
+
+/// Help of `cache`.
+pub const CACHE_EXAMPLES: &str = with_admin_and_codes!(
+    "\
+Examples:
+  moongate cache stat
+  moongate cache stat /warehouse/sales"
+);
+
+/// Arguments of `moongate load`.
+#[derive(Clone, Debug, Args)]
+pub struct LoadArgs {
+    /// Mounted files and folders
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<String>,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub admin: Admin,
+    /// Most bytes a second that are fetched, as 100MB
+    #[arg(long, value_name = "SIZE")]
+    pub rate: Option<String>,
+    /// Files at once
+    #[arg(short, long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: u16,
+}
+
+/// Arguments of `moongate free`, `pin` and `unpin`.
+#[derive(Clone, Debug, Args)]
+pub struct PathArgs {
+    /// Mounted files and folders
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<String>,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub admin: Admin,
+}
+
+/// Arguments of `moongate cache`.
+#[derive(Clone, Debug, Args)]
+pub struct CacheArgs {
+    /// Whom to ask.
+    #[command(flatten)]
+    pub admin: Admin,
+    /// What to do
+    #[command(subcommand)]
+    pub what: CacheCommand,
+}
+
+/// What `moongate cache` does.
+#[derive(Clone, Debug, Subcommand)]
+pub enum CacheCommand {
+    /// Show how much of a path the cache holds
+    Stat {
+        /// A mounted file or folder, or a folder that leads to mounts
+        #[arg(value_name = "PATH", default_value = "/")]
+        path: String,
+    },
+}
+
 /// The admin port of a gateway.
 #[derive(Clone, Debug, Args)]
 pub struct Admin {

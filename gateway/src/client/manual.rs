@@ -4,7 +4,10 @@ use clap::CommandFactory as _;
 
 use crate::cli::Cli;
 
-const COMMANDS: [&str; 9] = ["put", "get", "ls", "stat", "rm", "cp", "mv", "du", "mount"];
+const COMMANDS: [&str; 14] = [
+    "put", "get", "ls", "stat", "rm", "cp", "mv", "du", "mount", "load", "free", "pin", "unpin",
+    "cache",
+];
 const MARK: &str = "<!-- From here on made by `make docs`. -->\n";
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/command-line.md");
 

@@ -1,4 +1,5 @@
-//! The commands that talk to a server: to its file port `put`, `get`, `ls`, `stat`, `rm`, `cp`, `mv`, `du`; to its admin port `mount`.
+//! The commands that talk to a server: to its file port `put`, `get`, `ls`, `stat`, `rm`, `cp`, `mv`, `du`; to its admin port `mount`, `load`,
+//! `free`, `pin`, `unpin`, `cache`.
 //!
 //! **Owns:** what the user of a file server expects of a client: folders and globs, many streams, progress, resuming, retries, exit
 //! codes. **Refuses to own:** anything of the server: it knows its HTTP calls only.
@@ -12,6 +13,7 @@ pub mod address;
 mod answers;
 pub mod args;
 mod body;
+mod cache;
 mod change;
 mod download;
 mod entry;
@@ -197,8 +199,14 @@ async fn get(args: &GetArgs, report: Arc<Report>) -> Result<(), ClientError> {
 }
 
 async fn ask(command: &Command) -> Ended {
-    if let Command::Mount(args) = command {
-        return mounts::run(args).await.map(|()| true);
+    match command {
+        Command::Mount(args) => return mounts::run(args).await.map(|()| true),
+        Command::Load(args) => return cache::load(args).await,
+        Command::Free(args) => return cache::change("free", args).await.map(|()| true),
+        Command::Pin(args) => return cache::change("pin", args).await.map(|()| true),
+        Command::Unpin(args) => return cache::change("unpin", args).await.map(|()| true),
+        Command::Cache(args) => return cache::stat(args).await.map(|()| true),
+        _ => {}
     }
     let mut failures = Failures::default();
     let (connection, urls) = match command {

@@ -9,6 +9,7 @@ use moongate_cache::{
     CreateOptions, ErrorKind, Freshness, Listing, RenameMode, Status, Summary,
 };
 
+use super::guard::Deed;
 use super::table::{Mount, Table};
 use super::told::told;
 use super::{Namespace, listing, path};
@@ -40,6 +41,22 @@ impl Place {
             (None, None) => Some(other.to_owned()),
             _ => None,
         }
+    }
+
+    /// Runs a call that the cache may answer beside the question whether this caller may have the answer.
+    async fn guarded<T>(
+        &self,
+        caller: &Caller,
+        deed: Deed,
+        call: impl Future<Output = Result<T, BackendError>>,
+    ) -> Result<T, BackendError> {
+        let guard = self.mount.as_ref().and_then(|mount| mount.guard.as_ref());
+        let Some(guard) = guard else {
+            return call.await;
+        };
+        let (checked, answer) = futures::join!(guard.check(caller, &self.inner, deed), call);
+        checked?;
+        answer
     }
 
     fn may_change(&self) -> Result<(), BackendError> {
@@ -146,7 +163,8 @@ impl Backend for Namespace {
     ) -> Result<Status, BackendError> {
         let table = self.table();
         let place = self.place(&table, path);
-        match place.backend.status(caller, &place.inner, freshness).await {
+        let asked = place.backend.status(caller, &place.inner, freshness);
+        match place.guarded(caller, Deed::Look, asked).await {
             Err(error) if error.kind == ErrorKind::NotFound && leads_to_mounts(&table, path) => {
                 Ok(folder_at(&table, path))
             }
@@ -164,10 +182,10 @@ impl Backend for Namespace {
     ) -> Result<Listing, BackendError> {
         let table = self.table();
         let place = self.place(&table, path);
-        let listed = place
+        let asked = place
             .backend
-            .list(caller, &place.inner, after, limit, freshness)
-            .await;
+            .list(caller, &place.inner, after, limit, freshness);
+        let listed = place.guarded(caller, Deed::List, asked).await;
         let listed = match listed {
             Err(error) if error.kind == ErrorKind::NotFound && leads_to_mounts(&table, path) => {
                 Listing::default()
@@ -185,7 +203,8 @@ impl Backend for Namespace {
         freshness: Freshness,
     ) -> Result<Arc<dyn BackendFile>, BackendError> {
         let place = self.place(&self.table(), path);
-        let opened = place.backend.open(caller, &place.inner, freshness).await;
+        let asked = place.backend.open(caller, &place.inner, freshness);
+        let opened = place.guarded(caller, Deed::Read, asked).await;
         opened.map_err(|error| place.told(error))
     }
 

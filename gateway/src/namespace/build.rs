@@ -8,6 +8,7 @@ use moongate_cache::under::{
 };
 use moongate_cache::{Backend, BackendError, Cache, CachedBackend, ErrorKind, MountTerms};
 
+use super::guard::Guard;
 use super::path;
 use super::subtree::{self, Subtree};
 use crate::config::MountConfig;
@@ -183,6 +184,13 @@ fn s3(config: &MountConfig, bucket: &str, prefix: &str) -> S3Options {
         request_timeout: config.timeout.duration(),
         ..defaults
     }
+}
+
+/// What keeps callers apart, where the store decides by caller and the cache does not.
+pub fn guard(config: &MountConfig, store: &Arc<dyn Backend>) -> Option<Guard> {
+    let by_caller =
+        config.impersonate && matches!(Store::parse(&config.store), Some(Store::Hdfs(..)));
+    (by_caller && config.cache).then(|| Guard::new(Arc::clone(store), config.ttl.duration()))
 }
 
 /// Puts the cache before a mount's store.

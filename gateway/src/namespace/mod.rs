@@ -9,6 +9,7 @@
 
 mod backend;
 mod build;
+mod guard;
 pub mod images;
 mod kept;
 mod listing;
@@ -89,6 +90,7 @@ impl Namespace {
                 Mount {
                     backend: Arc::new(Refusing::new(error.message.clone())),
                     cached: None,
+                    guard: None,
                     since_ms: now_ms(),
                     refused: Some(error.message),
                     config,
@@ -105,9 +107,10 @@ impl Namespace {
             .then(|| build::cached(&self.cache, &config, Arc::clone(&store)));
         let backend = match &cached {
             Some(cached) => Arc::clone(cached) as Arc<dyn Backend>,
-            None => store,
+            None => Arc::clone(&store),
         };
         Ok(Mount {
+            guard: build::guard(&config, &store),
             backend,
             cached,
             since_ms: now_ms(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use moongate_cache::{Backend, CachedBackend};
 
+use super::guard::Guard;
 use super::path;
 use crate::config::MountConfig;
 
@@ -28,6 +29,8 @@ pub struct Mount {
     pub backend: Arc<dyn Backend>,
     /// The cache over the store, if it has one.
     pub cached: Option<Arc<CachedBackend>>,
+    /// Asks the store whether a caller may see what the cache holds, where the store knows callers.
+    pub guard: Option<Guard>,
     /// Since when, in milliseconds since 1970.
     pub since_ms: u64,
     /// Why the store could not be opened, if so.
@@ -130,6 +133,7 @@ mod tests {
             origin: Origin::Admin,
             backend: Arc::new(Refusing::new("nothing")),
             cached: None,
+            guard: None,
             since_ms: 0,
             refused: None,
         }

@@ -5,8 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::wait;
+
+/// A stop takes as long as the busiest system call.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// A running server. Dropping it kills it.
 #[derive(Debug)]
@@ -86,9 +92,23 @@ impl Daemon {
         let _ = self.child.wait();
     }
 
-    /// `SIGSTOP`: it lives, and answers nothing.
+    /// `SIGSTOP`: it lives, and answers nothing. Returns when it has stopped.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
+        wait::until_true("all its threads have stopped", STOP_LIMIT, || {
+            self.has_stopped()
+        });
+    }
+
+    /// Each thread by itself: the signal goes to one of them, which tells the others.
+    fn has_stopped(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        threads.into_iter().flatten().flatten().all(|thread| {
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            // The state stands after the name, which is in brackets and may hold anything.
+            stat.rsplit_once(") ")
+                .is_none_or(|(_, rest)| rest.starts_with('T'))
+        })
     }
 
     /// `SIGCONT`.

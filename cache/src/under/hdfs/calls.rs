@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::HdfsOptions;
-use super::clients::Clients;
+use super::clients::{Clients, For};
 use super::error::of_hdfs;
 use crate::backend::{BackendError, Caller, ErrorKind};
 
@@ -46,9 +46,9 @@ impl Calls {
         F: Future<Output = Result<T, HdfsError>>,
     {
         let half = self.timeout() / 2;
-        match self.once(caller, path, half, &call).await {
+        match self.once(caller, path, (For::Reading, half), &call).await {
             Err(error) if error.kind == ErrorKind::TimedOut => {
-                self.once(caller, path, half, &call).await
+                self.once(caller, path, (For::Reading, half), &call).await
             }
             done => done,
         }
@@ -64,20 +64,35 @@ impl Calls {
     where
         F: Future<Output = Result<T, HdfsError>>,
     {
-        self.once(caller, path, self.timeout(), call).await
+        let terms = (For::Reading, self.timeout());
+        self.once(caller, path, terms, call).await
+    }
+
+    /// As [`Calls::tell`], of what begins to write.
+    pub(super) async fn begin<T, F>(
+        &self,
+        caller: &Caller,
+        path: &str,
+        call: impl FnOnce(Client) -> F,
+    ) -> Result<T, BackendError>
+    where
+        F: Future<Output = Result<T, HdfsError>>,
+    {
+        let terms = (For::Writing, self.timeout());
+        self.once(caller, path, terms, call).await
     }
 
     async fn once<T, F>(
         &self,
         caller: &Caller,
         path: &str,
-        limit: Duration,
+        (purpose, limit): (For, Duration),
         call: impl FnOnce(Client) -> F,
     ) -> Result<T, BackendError>
     where
         F: Future<Output = Result<T, HdfsError>>,
     {
-        let client = self.clients.of(caller)?;
+        let client = self.clients.of(caller, purpose)?;
         match timeout(limit, call(client)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(self.explain(of_hdfs(error, path), caller)),

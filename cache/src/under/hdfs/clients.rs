@@ -13,20 +13,32 @@ use super::HdfsOptions;
 use super::error::of_hdfs;
 use crate::backend::{BackendError, Caller, ErrorKind};
 
-/// Users whose connections are kept.
-const USERS_MAX: u64 = 256;
+/// Clients that are kept: two for each user who reads and writes.
+const CLIENTS_MAX: u64 = 512;
 /// How long those of a user are kept who does not come back. NameNodes close idle connections after 10 s anyway.
 const IDLE: Duration = Duration::from_secs(600);
 /// How often NameNodes are tried by one call: with the pauses between, about 4 s for one, 7 s for a pair that changes roles.
 const ATTEMPTS_ALONE: u32 = 4;
 const ATTEMPTS_OF_A_PAIR: u32 = 12;
 
+/// What a client is for: hdfs-native has one patience for both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum For {
+    /// A DataNode that says nothing is left for another one soon.
+    Reading,
+    /// A chain of DataNodes is as slow as its slowest one, and starts anew at a cost.
+    Writing,
+}
+
+/// Whose it is (empty: the process's user, or the principal's) and what for.
+type Key = (Arc<str>, For);
+
 /// The pool.
 #[derive(Debug)]
 pub(super) struct Clients {
     options: HdfsOptions,
     runtime: Handle,
-    by_user: Cache<Arc<str>, Client>,
+    by_user: Cache<Key, Client>,
     /// Set when a NameNode has not answered in time: the next client may try another one first.
     shuffles: AtomicBool,
 }
@@ -41,12 +53,12 @@ impl Clients {
             options,
             runtime,
             by_user: Cache::builder()
-                .max_capacity(USERS_MAX)
+                .max_capacity(CLIENTS_MAX)
                 .time_to_idle(IDLE)
                 .build(),
             shuffles: AtomicBool::new(false),
         };
-        clients.build("probe of the configuration")?;
+        clients.build("nobody", For::Reading)?;
         Ok(clients)
     }
 
@@ -54,20 +66,22 @@ impl Clients {
         &self.options
     }
 
-    pub(super) fn of(&self, caller: &Caller) -> Result<Client, BackendError> {
-        let user = self.effective(caller);
-        if let Some(client) = self.by_user.get(&user) {
+    pub(super) fn of(&self, caller: &Caller, purpose: For) -> Result<Client, BackendError> {
+        let key = (self.effective(caller), purpose);
+        if let Some(client) = self.by_user.get(&key) {
             return Ok(client);
         }
-        let client = self.build(&user)?;
-        self.by_user.insert(user, client.clone());
+        let client = self.build(&key.0, purpose)?;
+        self.by_user.insert(key, client.clone());
         Ok(client)
     }
 
     /// Leaves a connection that did not answer: a NameNode that is gone without a word is otherwise waited for until the kernel gives up.
     pub(super) fn forget(&self, caller: &Caller) {
         self.shuffles.store(true, Ordering::Relaxed);
-        self.by_user.invalidate(&self.effective(caller));
+        for purpose in [For::Reading, For::Writing] {
+            self.by_user.invalidate(&(self.effective(caller), purpose));
+        }
     }
 
     fn effective(&self, caller: &Caller) -> Arc<str> {
@@ -77,11 +91,11 @@ impl Clients {
         self.options.user.as_deref().unwrap_or_default().into()
     }
 
-    fn build(&self, user: &str) -> Result<Client, BackendError> {
+    fn build(&self, user: &str, purpose: For) -> Result<Client, BackendError> {
         let options = &self.options;
         let mut builder = ClientBuilder::new()
             .with_url(&options.url)
-            .with_config(self.config())
+            .with_config(self.config(purpose))
             .with_io_runtime(self.runtime.clone());
         if let Some(folder) = &options.config_dir {
             builder = builder.with_config_dir(folder.to_string_lossy());
@@ -101,14 +115,18 @@ impl Clients {
     }
 
     /// What bounds hdfs-native's own waiting; whoever sets these keys knows better.
-    fn config(&self) -> BTreeMap<String, String> {
+    fn config(&self, purpose: For) -> BTreeMap<String, String> {
         let options = &self.options;
         let attempts = if names_a_port(&options.url) {
             ATTEMPTS_ALONE
         } else {
             ATTEMPTS_OF_A_PAIR
         };
-        let silence_ms = options.datanode_timeout.as_millis();
+        let silence = match purpose {
+            For::Reading => options.datanode_timeout,
+            For::Writing => options.request_timeout / 2,
+        };
+        let silence_ms = silence.as_millis();
         let mut config = BTreeMap::from([
             (
                 "dfs.client.failover.max.attempts".to_owned(),

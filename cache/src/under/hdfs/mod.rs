@@ -15,6 +15,9 @@ mod rename;
 mod status;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -54,7 +57,7 @@ pub struct HdfsOptions {
     pub impersonate: bool,
     /// The longest that a call of the NameNode may take, and the longest silence within a read.
     pub request_timeout: Duration,
-    /// The longest silence of one DataNode before another one is asked.
+    /// The longest silence of one DataNode before another one is read from. Writes wait for half of `request_timeout`.
     pub datanode_timeout: Duration,
     /// Reads at once; each may hold up to 12 MB of what a fast DataNode has sent to a slow reader.
     pub streams_max: usize,
@@ -182,7 +185,7 @@ impl Backend for HdfsStore {
         wanted.block_size = options.block_bytes;
         let writer = self
             .calls
-            .tell(caller, path, |client| async move {
+            .begin(caller, path, |client| async move {
                 client.create(path, wanted).await
             })
             .await?;
@@ -198,7 +201,7 @@ impl Backend for HdfsStore {
     ) -> Result<Box<dyn BackendWriter>, BackendError> {
         let writer = self
             .calls
-            .tell(
+            .begin(
                 caller,
                 path,
                 |client| async move { client.append(path).await },
@@ -258,7 +261,8 @@ impl Backend for HdfsStore {
     async fn summary(&self, caller: &Caller, path: &str) -> Result<Summary, BackendError> {
         let summary = self
             .calls
-            .ask(caller, path, |client| async move {
+            // It walks the tree: with all the time of a call, and once.
+            .tell(caller, path, |client| async move {
                 client.get_content_summary(path).await
             })
             .await?;

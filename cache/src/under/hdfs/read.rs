@@ -237,6 +237,11 @@ impl Reading {
         tracing::debug!(%error, path = self.file.path, at = self.at, "blocks are located again");
         self.file.locate().await?;
         self.blocks = self.file.blocks(self.at..self.end).await?;
-        self.piece().await
+        let piece = self.piece().await;
+        if piece.is_err() {
+            // Its reader takes these holders for dead, and they may come back.
+            *self.file.located.lock() = None;
+        }
+        piece
     }
 }

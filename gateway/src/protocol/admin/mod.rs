@@ -1,5 +1,6 @@
-//! The admin port: health, readiness, metrics, status, mounts.
+//! The admin port: health, readiness, metrics, status, mounts, cache.
 
+mod cache;
 mod mounts;
 
 use std::sync::Arc;
@@ -23,6 +24,9 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Respons
     if request.uri().path() == "/mounts" {
         return mounts::serve(&gateway, request).await;
     }
+    if request.uri().path().starts_with("/cache/") {
+        return cache::serve(&gateway, request).await;
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return error_json(StatusCode::METHOD_NOT_ALLOWED, "this is read with GET");
     }
@@ -35,7 +39,7 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Respons
         "/status" => answer(StatusCode::OK, &status(&gateway), pretty),
         _ => error_json(
             StatusCode::NOT_FOUND,
-            "this port serves /healthz, /readyz, /metrics, /status and /mounts",
+            "this port serves /healthz, /readyz, /metrics, /status, /mounts and /cache/",
         ),
     }
 }

@@ -26,9 +26,8 @@ pub async fn apply(asked: &Asked<'_>) -> Result<Response, Refusal> {
 fn not_there(asked: &Asked<'_>) -> String {
     let path = &asked.path;
     match asked.op {
-        Op::SetPermission => format!("Directory/File does not exist {path}"),
         Op::SetTimes => format!("File/Directory {path} does not exist."),
-        _ => format!("File does not exist: {path}"),
+        _ => format!("Directory/File does not exist {path}"),
     }
 }
 

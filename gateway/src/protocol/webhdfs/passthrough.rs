@@ -23,6 +23,8 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 const KEPT_MAX: usize = 16;
 /// Most that is taken of an answer.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// A NameNode sends on to a DataNode, once.
+const REDIRECTS_MAX: usize = 2;
 /// What a path keeps in a URL.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
@@ -87,7 +89,29 @@ pub async fn forward(asked: &Asked<'_>, op: &str) -> Result<Response, Refusal> {
         let text = format!("the NameNode at {} does not answer", mount.config.webhdfs);
         BackendError::new(ErrorKind::TimedOut, text)
     };
-    answered.map_err(late)?
+    let answered = answered.map_err(late)?;
+    if asked.parts.method != http::Method::GET
+        && let Some(cached) = &mount.cached
+    {
+        // What the NameNode changed, the cache has not seen.
+        cached.invalidate(inner);
+    }
+    answered
+}
+
+/// What the store itself lacks, asked of its NameNode where the mount names it; else the store's refusal stands.
+pub async fn instead(asked: &Asked<'_>, op: &str, refused: Refusal) -> Result<Response, Refusal> {
+    let lacks = matches!(
+        refused,
+        Refusal::Store {
+            kind: ErrorKind::Unsupported,
+            ..
+        }
+    );
+    if lacks && has_namenode(asked) {
+        return forward(asked, op).await;
+    }
+    Err(refused)
 }
 
 async fn exchange(
@@ -98,12 +122,24 @@ async fn exchange(
         let text = format!("the NameNode's WebHDFS does not answer: {error}");
         Refusal::from(BackendError::new(ErrorKind::Unavailable, text))
     };
-    let answer = namenodes
-        .client
-        .request(request)
-        .await
-        .map_err(|error| unavailable(&error))?;
-    let (head, body) = answer.into_parts();
+    let method = request.method().clone();
+    let mut answer = namenodes.client.request(request).await;
+    for _ in 0..REDIRECTS_MAX {
+        let location = answer
+            .as_ref()
+            .ok()
+            .filter(|answer| answer.status().is_redirection());
+        let location =
+            location.and_then(|answer| answer.headers().get(header::LOCATION)?.to_str().ok());
+        let Some(url) = location else { break };
+        let request = Request::builder()
+            .method(method.clone())
+            .uri(url)
+            .body(Empty::new());
+        let request = request.map_err(|error| unavailable(&error))?;
+        answer = namenodes.client.request(request).await;
+    }
+    let (head, body) = answer.map_err(|error| unavailable(&error))?.into_parts();
     let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
     let body = body.map_err(|error| unavailable(&error))?.to_bytes();
     let mut response = Response::new(Body::full(body));
@@ -128,6 +164,10 @@ fn url(asked: &Asked<'_>, mount: &Mount, inner: &str) -> Result<String, Refusal>
         }
         if name.eq_ignore_ascii_case("destination") {
             query.append_pair(name, &of_mount(mount, value)?);
+        } else if name.eq_ignore_ascii_case("sources") {
+            let sources: Result<Vec<_>, _> =
+                value.split(',').map(|path| of_mount(mount, path)).collect();
+            query.append_pair(name, &sources?.join(","));
         } else {
             query.append_pair(name, value);
         }

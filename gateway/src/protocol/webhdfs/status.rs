@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::error::Refusal;
 use super::json::{FileStatus, FileStatuses, Octal, named};
-use super::{Asked, acl as acls, write};
+use super::{Asked, acl as acls, passthrough, write};
 use crate::http::Response;
 
 /// Entries of a folder that are asked of the store at once.
@@ -171,10 +171,14 @@ pub async fn checksum(asked: &Asked<'_>) -> Result<Response, Refusal> {
         return Ok(write::location(asked));
     }
     let had = asked.namespace().checksum(&asked.caller, &asked.path).await;
-    let checksum = had.map_err(|error| match error.kind {
+    let refused = |error: BackendError| match error.kind {
         ErrorKind::IsADirectory => not_a_file(asked),
         _ => missing(error, || format!("File {} not found.", asked.path)),
-    })?;
+    };
+    let checksum = match had {
+        Ok(checksum) => checksum,
+        Err(error) => return passthrough::instead(asked, "GETFILECHECKSUM", refused(error)).await,
+    };
     Ok(named(
         "FileChecksum",
         &json!({ "algorithm": checksum.algorithm, "bytes": checksum.bytes, "length": checksum.len }),
@@ -184,7 +188,7 @@ pub async fn checksum(asked: &Asked<'_>) -> Result<Response, Refusal> {
 /// GETACLSTATUS
 pub async fn acl(asked: &Asked<'_>) -> Result<Response, Refusal> {
     let had = asked.namespace().acl(&asked.caller, &asked.path).await;
-    let acl = had.map_err(|error| no_file(asked, error))?;
+    let acl = had.map_err(|error| missing(error, || format!("cannot find {}", asked.path)))?;
     let entries: Vec<String> = acl.entries.iter().map(acls::text).collect();
     Ok(named(
         "AclStatus",

@@ -5,7 +5,7 @@ use moongate_cache::{Backend as _, BackendError, ErrorKind, RenameMode};
 
 use super::error::Refusal;
 use super::json::boolean;
-use super::{Asked, done, status};
+use super::{Asked, done, passthrough, status};
 use crate::http::Response;
 use crate::namespace::path as paths;
 
@@ -47,6 +47,12 @@ pub async fn rename(asked: &Asked<'_>) -> Result<Response, Refusal> {
         (Ok(()), None) => Ok(boolean(true)),
         (Ok(()), Some(_)) => Ok(done(StatusCode::OK)),
         (Err(error), None) if is_plain_failure(&error) => Ok(boolean(false)),
+        (Err(error), Some(_)) if error.class.is_none() && error.kind == ErrorKind::Invalid => {
+            Err(Refusal::Io(format!(
+                "Rename destination {to} is a directory or file under source {}",
+                asked.path
+            )))
+        }
         (Err(error), _) => Err(error.into()),
     }
 }
@@ -133,11 +139,14 @@ pub async fn concat(asked: &Asked<'_>) -> Result<Response, Refusal> {
         let class = "org.apache.hadoop.HadoopIllegalArgumentException";
         return Err(BackendError::of_class(ErrorKind::Invalid, class, text).into());
     }
-    asked
+    let joined = asked
         .namespace()
         .concat(&asked.caller, &asked.path, &sources)
-        .await?;
-    Ok(done(StatusCode::OK))
+        .await;
+    match joined {
+        Ok(()) => Ok(done(StatusCode::OK)),
+        Err(error) => passthrough::instead(asked, "CONCAT", error.into()).await,
+    }
 }
 
 /// TRUNCATE
@@ -148,7 +157,13 @@ pub async fn truncate(asked: &Asked<'_>) -> Result<Response, Refusal> {
         .namespace()
         .truncate(&asked.caller, &asked.path, len)
         .await;
-    Ok(boolean(cut.map_err(|error| status::no_file(asked, error))?))
+    match cut {
+        Ok(cut) => Ok(boolean(cut)),
+        Err(error) => {
+            let refused = status::no_file(asked, error);
+            passthrough::instead(asked, "TRUNCATE", refused).await
+        }
+    }
 }
 
 #[cfg(test)]

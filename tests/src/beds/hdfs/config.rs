@@ -146,6 +146,12 @@ pub fn write(folder: &Path, nodes: &Nodes) {
         ("dfs.datanode.hostname", "localhost".into()),
         ("dfs.heartbeat.interval", "1".into()),
         ("dfs.namenode.heartbeat.recheck-interval", "1000".into()),
+        // What is missing is copied at once, and again if that fails.
+        ("dfs.namenode.redundancy.interval.seconds", "1".into()),
+        (
+            "dfs.namenode.reconstruction.pending.timeout-sec",
+            "5".into(),
+        ),
         ("dfs.webhdfs.enabled", "true".into()),
     ];
     let hdfs = hdfs.map(|(key, value)| (key.to_owned(), value));

@@ -42,6 +42,7 @@ pub const NAMESERVICE: &str = "beds";
 const NAMENODE: &str = "org.apache.hadoop.hdfs.server.namenode.NameNode";
 const DATANODE: &str = "org.apache.hadoop.hdfs.server.datanode.DataNode";
 const FS_SHELL: &str = "org.apache.hadoop.fs.FsShell";
+const DFS_ADMIN: &str = "org.apache.hadoop.hdfs.tools.DFSAdmin";
 const HA_ADMIN: &str = "org.apache.hadoop.hdfs.tools.DFSHAAdmin";
 
 /// A running cluster.
@@ -147,6 +148,17 @@ impl Hdfs {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// Runs `hdfs dfsadmin` with these arguments, which must succeed.
+    #[track_caller]
+    pub fn dfsadmin(&self, arguments: &[&str]) {
+        let output = java::run(self.folder.path(), DFS_ADMIN, arguments, &[]);
+        assert!(
+            output.status.success(),
+            "hdfs dfsadmin {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
     /// Makes the other NameNode of an HA pair the active one.
     pub fn fail_over(&self, from: usize, to: usize) {
         let name = |n: usize| format!("nn{}", n + 1);
@@ -205,6 +217,13 @@ impl Hdfs {
         }
     }
 
+    /// `SIGSTOP` of a NameNode: it takes connections, and answers nothing.
+    pub fn freeze_namenode(&self, n: usize) {
+        if let Some(daemon) = self.namenode(n).as_ref() {
+            daemon.freeze();
+        }
+    }
+
     /// Lets go on what is frozen, starts what was killed, and waits until a NameNode has heard of all DataNodes since: what a test that broke
     /// something ends with.
     pub fn mend(&self) {
@@ -225,6 +244,24 @@ impl Hdfs {
             }
         }
         self.wait_until_heard();
+    }
+
+    /// Waits until each block of a file is on so many DataNodes: one may have been slow when the file was written, and then has none of it.
+    #[track_caller]
+    pub fn wait_until_replicated(&self, path: &str, copies: usize) {
+        wait::until_true("every block has its copies", READY_LIMIT, || {
+            self.copies(path).is_some_and(|found| found >= copies)
+        });
+    }
+
+    /// Of the block that has the fewest.
+    fn copies(&self, path: &str) -> Option<usize> {
+        let user = Hdfs::superuser();
+        let target = format!("/webhdfs/v1{path}?op=GETFILEBLOCKLOCATIONS&user.name={user}");
+        let answer = self.get(0, &target)?;
+        let blocks = answer["BlockLocations"]["BlockLocation"].as_array()?;
+        let copies = |block: &Value| block["names"].as_array().map(Vec::len);
+        blocks.iter().map(copies).min()?
     }
 
     /// A DataNode that was killed counts as alive for a while: what tells is when each was last heard of.
@@ -290,10 +327,14 @@ impl Hdfs {
 
     fn bean(&self, namenode: usize, name: &str) -> Option<Value> {
         let target = format!("/jmx?qry=Hadoop:service=NameNode,name={name}");
+        self.get(namenode, &target)?["beans"].get(0).cloned()
+    }
+
+    /// What a NameNode answers, if it is JSON.
+    fn get(&self, namenode: usize, target: &str) -> Option<Value> {
         let address = format!("127.0.0.1:{}", self.nodes.namenodes[namenode].http);
-        let answer = send(address.parse().ok()?, &Request::get(&target)).ok()?;
-        let text: Value = serde_json::from_slice(&answer.body).ok()?;
-        text["beans"].get(0).cloned()
+        let answer = send(address.parse().ok()?, &Request::get(target)).ok()?;
+        serde_json::from_slice(&answer.body).ok()
     }
 
     /// Where everything is kept, with the logs.

@@ -1,0 +1,62 @@
+//! Whether a caller may see what the cache holds. The cache gives its answers to everybody; a store that knows users is asked in the
+//! caller's own name first, and its yes is believed for as long as the mount's other answers are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+use moongate_cache::{Backend, BackendError, Caller, Freshness};
+
+/// Answers that are remembered.
+const KNOWN_MAX: u64 = 1 << 17;
+
+/// What a caller wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// To know of it.
+    Look,
+    /// To know the names in it.
+    List,
+    /// To read its bytes.
+    Read,
+}
+
+/// Asks a store, and remembers what it allowed.
+#[derive(Debug)]
+pub struct Guard {
+    store: Arc<dyn Backend>,
+    allowed: Cache<String, ()>,
+}
+
+impl Guard {
+    /// Over a store that decides by caller.
+    pub fn new(store: Arc<dyn Backend>, ttl: Duration) -> Self {
+        let allowed = Cache::builder()
+            .max_capacity(KNOWN_MAX)
+            .time_to_live(ttl)
+            .build();
+        Self { store, allowed }
+    }
+
+    /// Whether the caller may.
+    ///
+    /// # Errors
+    /// What the store says to this caller.
+    pub async fn check(&self, caller: &Caller, path: &str, deed: Deed) -> Result<(), BackendError> {
+        let key = format!("{}\0{}{path}", caller.user, deed as u8);
+        if self.allowed.contains_key(&key) {
+            return Ok(());
+        }
+        match deed {
+            Deed::Look => drop(self.store.status(caller, path, Freshness::Now).await?),
+            Deed::List => drop(
+                self.store
+                    .list(caller, path, None, 1, Freshness::Now)
+                    .await?,
+            ),
+            Deed::Read => drop(self.store.open(caller, path, Freshness::Now).await?),
+        }
+        self.allowed.insert(key, ());
+        Ok(())
+    }
+}
