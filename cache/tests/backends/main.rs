@@ -3,6 +3,7 @@
 //! The servers are started by the test beds of `moongate-tests`, from what `scripts/hadoop.sh` and `scripts/versitygw.sh` install.
 #![allow(clippy::unwrap_used)]
 
+mod cached;
 mod faults;
 mod hdfs;
 mod on_hdfs;

@@ -14,7 +14,7 @@ use moongate_tests::beds::s3::S3;
 
 use crate::on_hdfs::wait_for;
 
-const FEATURES: Features = Features {
+pub const FEATURES: Features = Features {
     append: false,
     truncate: false,
     concat: false,
@@ -23,7 +23,7 @@ const FEATURES: Features = Features {
     real_folders: false,
 };
 
-fn options(s3: &S3) -> S3Options {
+pub fn options(s3: &S3) -> S3Options {
     S3Options {
         endpoint: Some(s3.endpoint()),
         path_style: true,
