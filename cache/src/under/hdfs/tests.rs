@@ -1,4 +1,5 @@
 //! NameNodes that behave badly. What a good one does is tested by `tests/backends`.
+#![allow(clippy::disallowed_methods)] // how long a real server is waited for
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

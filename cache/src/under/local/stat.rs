@@ -37,7 +37,8 @@ pub(super) fn settled(handle: impl AsFd, path: &str) -> Result<Stat, BackendErro
     }
 }
 
-/// How long it takes until the clock has moved on since a change.
+/// How long it takes until the clock has moved on since a change: the kernel's clock, by which it stamps files.
+#[allow(clippy::disallowed_methods)]
 fn unsettled_for(stat: &Stat) -> Option<Duration> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
     let changed = Duration::new(
