@@ -122,7 +122,8 @@ pub async fn change(verb: &str, args: &PathArgs) -> Result<(), ClientError> {
         let said: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let text = match said["freed_bytes"].as_u64() {
             Some(freed) => format!("{path}: {} freed\n", ByteSize(freed)),
-            None => format!("{path}: {verb}ned\n"),
+            None if verb == "pin" => format!("{path}: pinned\n"),
+            None => format!("{path}: no longer pinned\n"),
         };
         print(text.as_bytes())?;
     }
