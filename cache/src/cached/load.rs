@@ -7,7 +7,7 @@ use futures::{Stream, StreamExt, stream};
 use parking_lot::Mutex;
 
 use super::CachedBackend;
-use crate::backend::{Backend, BackendError, Caller, Freshness, Status};
+use crate::backend::{Backend, BackendError, Caller, ErrorKind, Freshness, Status};
 use crate::fetch::open_file::OpenFile;
 use crate::names::child;
 use crate::policy::rate::Rate;
@@ -154,7 +154,15 @@ impl<P: Fn(LoadProgress) + Send + Sync> Load<'_, P> {
     }
 
     async fn file(&self, path: String) {
-        if let Err(error) = self.pages(&path).await {
+        let mut loaded = self.pages(&path).await;
+        // It was listed as what it is no longer, which is forgotten now.
+        if loaded
+            .as_ref()
+            .is_err_and(|error| error.kind == ErrorKind::Changed)
+        {
+            loaded = self.pages(&path).await;
+        }
+        if let Err(error) = loaded {
             self.failed(&error);
         }
         self.told(|so_far| so_far.files_done += 1);
