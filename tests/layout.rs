@@ -1,4 +1,4 @@
-//! The arrows between the crates, held by a test: `haystack -> disk`, `cache -> disk`, `gateway -> {haystack, filer, cache, disk}`, and nothing
+//! The arrows between the crates, held by a test: `haystack -> disk`, `cache -> disk`, `auth` alone, `gateway -> {haystack, filer, cache, auth, disk}`, and nothing
 //! depends on the gateway. The cores know no network.
 #![allow(clippy::unwrap_used)]
 
@@ -27,7 +27,8 @@ const NETWORK: [&str; 14] = [
     "tower",
 ];
 /// What each member may use of the others, in its product code.
-const ARROWS: [(&str, &[&str]); 5] = [
+const ARROWS: [(&str, &[&str]); 6] = [
+    ("auth", &[]),
     ("cache", &["moongate-disk"]),
     ("disk", &[]),
     ("filer", &[]),
@@ -35,6 +36,7 @@ const ARROWS: [(&str, &[&str]); 5] = [
     (
         "gateway",
         &[
+            "moongate-auth",
             "moongate-cache",
             "moongate-disk",
             "moongate-filer",

@@ -1,0 +1,7 @@
+//! Who is calling, and what may they do. No HTTP server, no store: the gateway joins these.
+//!
+//! An [`Identity`] is what every way of logging in ends in, and what every decision begins with.
+
+mod identity;
+
+pub use identity::{Groups, Identity, Method};
