@@ -12,6 +12,7 @@ use moongate_haystack::index::Entry;
 use moongate_haystack::needle::Needle;
 use moongate_haystack::store::now_ns;
 use moongate_haystack::volume::{Generation, Located, Volume};
+use tokio::sync::Semaphore;
 
 use super::path::ObjectPath;
 use crate::http::intake::BudgetPermit;
@@ -21,6 +22,8 @@ use crate::state::Gateway;
 const BUDGETED_BYTES: u64 = 256 << 10;
 const BUDGET_WAIT: Duration = Duration::from_secs(5);
 const IDENTITY_BYTES_MAX: u64 = 1 << 30;
+/// Look-ups in RocksDB at once, each on a thread that keeps memory of its own for a while; more wait for their turn.
+static LOOKUPS: Semaphore = Semaphore::const_new(8);
 
 /// Finds, reads and verifies the needle that an object URL names.
 pub async fn load(
@@ -93,6 +96,7 @@ async fn locate(
         Located::Absent if !with_deleted => return Err(HaystackError::NotFound),
         Located::Absent | Located::Unknown => {}
     }
+    let _turn = LOOKUPS.acquire().await;
     let volume = Arc::clone(volume);
     let found = tokio::task::spawn_blocking(move || volume.locate_slow(key, with_deleted)).await;
     found
