@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod identity;
+pub mod kerberos;
 mod login_error;
 pub mod proxy;
 

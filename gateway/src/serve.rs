@@ -57,6 +57,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     let (stop, stopped) = watch::channel(false);
     let reclaiming = tokio::spawn(reclaim::run(Arc::clone(&gateway), stopped.clone()));
+    let keys = tokio::spawn(tend_keys(Arc::clone(&gateway)));
     let servers = [
         spawn(&gateway, image, Port::Image, stopped.clone()),
         spawn(&gateway, file, Port::File, stopped.clone()),
@@ -72,6 +73,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     for server in servers {
         server.await?;
     }
+    keys.abort();
     reclaiming.await?;
     let store = Arc::clone(&gateway.store);
     tokio::task::spawn_blocking(move || store.close())
@@ -79,6 +81,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .context("closing the volumes")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Keys of cookies and tokens are made anew in time.
+async fn tend_keys(gateway: Arc<Gateway>) {
+    if let Some(kerberos) = &gateway.login.kerberos {
+        kerberos.tend().await;
+    }
 }
 
 /// The one line on stdout: everything is bound, requests are answered.
@@ -159,13 +168,14 @@ fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
     };
     let mounts_file = mounts_file(&config)?;
     let cache = Cache::open(cache_config(&config)).context("opening the cache ([cache])")?;
+    let login = Login::new(&config).context("preparing authentication ([auth])")?;
     Ok(Arc::new_cyclic(|gateway| Gateway {
         namespace: Namespace::new(
             Arc::new(Images::new(Weak::clone(gateway))),
             cache,
             mounts_file,
         ),
-        login: Login::new(&config),
+        login,
         namenodes: NameNodes::default(),
         budget: ByteBudget::new(config.limits.buffers_bytes_max.bytes()),
         intake: IntakeLimits::new(
