@@ -141,8 +141,9 @@ impl Acceptor {
             }
             _ => String::new(),
         };
-        let detail = said.rsplit(" (").next().unwrap_or(&said);
-        let detail = detail.trim_end_matches(')');
+        // "What every mechanism says (what Kerberos says)"
+        let detail = said.split_once(" (").map_or(&*said, |(_, detail)| detail);
+        let detail = detail.strip_suffix(')').unwrap_or(detail);
         let text = format!("the Kerberos ticket is refused: {detail}{ours}; {advice}");
         LoginError::new(failure, text)
     }
