@@ -219,4 +219,12 @@ fn clocks_that_are_too_far_apart_are_told_by_how_much() {
         text.contains("Clock skew too great") && text.contains("NTP"),
         "{text}"
     );
+    let told = text
+        .split("clock is ")
+        .nth(1)
+        .and_then(|rest| rest.split(" s ahead").next());
+    let seconds: u64 = told
+        .and_then(|told| told.parse().ok())
+        .unwrap_or_else(|| panic!("{text}"));
+    assert!((1190..1260).contains(&seconds), "{seconds}");
 }
