@@ -19,7 +19,8 @@ use crate::config::{self, Config, IoEngine};
 use crate::files::{Files, reclaim};
 use crate::http::intake::{ByteBudget, IntakeLimits};
 use crate::http::lane::NoLane;
-use crate::http::server::{self, PeerInfo, ServerLimits};
+use crate::http::server::{self, ServerLimits};
+use crate::login::Login;
 use crate::metrics::Metrics;
 use crate::namespace::Namespace;
 use crate::namespace::images::Images;
@@ -58,6 +59,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     let (stop, stopped) = watch::channel(false);
     let reclaiming = tokio::spawn(reclaim::run(Arc::clone(&gateway), stopped.clone()));
+    let keys = tokio::spawn(tend_keys(Arc::clone(&gateway)));
     let servers = [
         spawn(&gateway, image, Port::Image, stopped.clone()),
         spawn(&gateway, file, Port::File, stopped.clone()),
@@ -73,6 +75,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     for server in servers {
         server.await?;
     }
+    keys.abort();
     reclaiming.await?;
     let store = Arc::clone(&gateway.store);
     tokio::task::spawn_blocking(move || store.close())
@@ -80,6 +83,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .context("closing the volumes")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Keys of cookies and tokens are made anew in time.
+async fn tend_keys(gateway: Arc<Gateway>) {
+    if let Some(kerberos) = &gateway.login.kerberos {
+        kerberos.tend().await;
+    }
 }
 
 /// The one line on stdout: everything is bound, requests are answered.
@@ -160,12 +170,14 @@ fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
     };
     let mounts_file = mounts_file(&config)?;
     let cache = Cache::open(cache_config(&config)).context("opening the cache ([cache])")?;
+    let login = Login::new(&config).context("preparing authentication ([auth])")?;
     Ok(Arc::new_cyclic(|gateway| Gateway {
         namespace: Namespace::new(
             Arc::new(Images::new(Weak::clone(gateway))),
             cache,
             mounts_file,
         ),
+        login,
         namenodes: NameNodes::default(),
         budget: ByteBudget::new(config.limits.buffers_bytes_max.bytes()),
         intake: IntakeLimits::new(
@@ -309,7 +321,7 @@ fn spawn(
         }
         Port::Admin => {
             let stats = Arc::clone(&gateway.admin_connections);
-            let service = move |request, _: PeerInfo| admin::serve(Arc::clone(&gateway), request);
+            let service = move |request, peer| admin::serve(Arc::clone(&gateway), request, peer);
             tokio::spawn(server::serve(
                 listener, limits, stats, service, NoLane, stopped, drain,
             ))

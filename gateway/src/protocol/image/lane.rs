@@ -34,8 +34,8 @@ impl ImageLane {
 
 impl Lane for ImageLane {
     fn is_open(&self) -> bool {
-        // Lines of answers that went well are written by the exchange of the long way.
-        self.gateway.config.log.access != AccessLog::All
+        // Lines of answers that went well are written by the exchange of the long way; and who calls is asked there alone.
+        self.gateway.config.log.access != AccessLog::All && self.gateway.login.is_open()
     }
 
     async fn answer(&self, request: &PlainGet<'_>, head: &mut Vec<u8>) -> Option<Bytes> {

@@ -8,7 +8,6 @@
 
 mod access;
 mod acl;
-mod caller;
 mod change;
 pub mod error;
 mod json;
@@ -18,6 +17,7 @@ mod params;
 pub mod passthrough;
 mod read;
 mod status;
+mod token;
 mod tree;
 mod write;
 
@@ -26,17 +26,20 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
+use moongate_auth::Identity;
 use moongate_cache::{Caller, Freshness};
 use percent_encoding::percent_decode_str;
 
 use self::error::Refusal;
 pub use self::op::Op;
-use self::params::Params;
+pub use self::params::Params;
 pub use self::read::body as body_of;
 pub use self::write::carry;
 use crate::config::JsonContentType;
 use crate::http::query::Query;
+use crate::http::server::PeerInfo;
 use crate::http::{Body, Response};
+use crate::login::{self, Known, answer as login_answer, caller};
 use crate::metrics::Operation;
 use crate::namespace::{Namespace, path as paths};
 use crate::state::Gateway;
@@ -54,6 +57,8 @@ pub struct Asked<'a> {
     pub op: Op,
     /// Who asks.
     pub caller: Caller,
+    /// Who that is.
+    pub identity: &'a Identity,
     /// Of what, in its normal form.
     pub path: String,
     /// With these parameters.
@@ -106,14 +111,6 @@ pub fn freshness(parts: &Parts) -> Freshness {
     }
 }
 
-/// The caller that a request of the file port names, as WebHDFS has it.
-///
-/// # Errors
-/// A name that is none, or somebody who may not act as somebody else.
-pub fn caller_of(gateway: &Gateway, query: &Query<'_>) -> Result<Caller, Refusal> {
-    caller::of(Params(query), &gateway.config.webhdfs)
-}
-
 /// Whether a URL's path is one of WebHDFS.
 pub fn is_path(path: &str) -> bool {
     path.strip_prefix(PREFIX)
@@ -133,7 +130,12 @@ pub fn operation(parts: &Parts) -> Operation {
 }
 
 /// Answers one request.
-pub async fn serve(gateway: &Arc<Gateway>, parts: &Parts, body: Incoming) -> Response {
+pub async fn serve(
+    gateway: &Arc<Gateway>,
+    parts: &Parts,
+    from: (&Known, PeerInfo),
+    body: Incoming,
+) -> Response {
     let query = Query::parse(parts.uri.query());
     if parts.method == Method::OPTIONS {
         return options();
@@ -142,7 +144,7 @@ pub async fn serve(gateway: &Arc<Gateway>, parts: &Parts, body: Incoming) -> Res
         Ok(op) => op,
         Err(refusal) => return typed(gateway, parts, error::response(&refusal, Op::Open)),
     };
-    let answered = match asked(gateway, parts, op, &query) {
+    let answered = match asked(gateway, parts, op, (&query, from)) {
         Ok(asked) => dispatch(&asked, body).await,
         Err(refusal) => Err(refusal),
     };
@@ -150,11 +152,19 @@ pub async fn serve(gateway: &Arc<Gateway>, parts: &Parts, body: Incoming) -> Res
     typed(gateway, parts, response)
 }
 
+/// Answers who is not let in.
+pub fn refuse(gateway: &Gateway, parts: &Parts, refused: login::Refusal) -> Response {
+    let refusal = token::refusal(parts, refused.clone());
+    let mut response = error::response(&refusal, Op::Open);
+    login_answer::challenge(gateway, &refused, &mut response);
+    typed(gateway, parts, response)
+}
+
 fn asked<'a>(
     gateway: &'a Arc<Gateway>,
     parts: &'a Parts,
     op: Op,
-    query: &'a Query<'a>,
+    (query, (known, peer)): (&'a Query<'a>, (&'a Known, PeerInfo)),
 ) -> Result<Asked<'a>, Refusal> {
     let params = Params(query);
     let encoded = parts.uri.path().strip_prefix(PREFIX).unwrap_or_default();
@@ -165,7 +175,8 @@ fn asked<'a>(
     Ok(Asked {
         gateway,
         op,
-        caller: caller::of(params, &gateway.config.webhdfs)?,
+        caller: caller::of(&known.identity, peer, op.name()),
+        identity: &known.identity,
         path: paths::normal(path)?,
         params,
         parts,
@@ -183,7 +194,7 @@ async fn dispatch(asked: &Asked<'_>, body: Incoming) -> Result<Response, Refusal
         Op::GetFileChecksum => status::checksum(asked).await,
         Op::GetHomeDirectory => Ok(status::home(asked)),
         Op::GetTrashRoot => Ok(status::trash_root(asked)),
-        Op::GetDelegationToken => Ok(status::no_token()),
+        Op::GetDelegationToken => token::get(asked),
         Op::GetServerDefaults => Ok(status::server_defaults()),
         Op::GetAclStatus => status::acl(asked).await,
         Op::CheckAccess => access::check(asked).await,
@@ -205,10 +216,8 @@ async fn dispatch(asked: &Asked<'_>, body: Incoming) -> Result<Response, Refusal
         | Op::RemoveAcl
         | Op::SetAcl => change::apply(asked).await,
         Op::SetReplication => change::replication(asked).await,
-        Op::RenewDelegationToken => Err(Refusal::Unsupported(
-            "delegation tokens belong to Kerberos, which is not in use here".into(),
-        )),
-        Op::CancelDelegationToken => Ok(done(StatusCode::OK)),
+        Op::RenewDelegationToken => token::renew(asked).await,
+        Op::CancelDelegationToken => token::cancel(asked).await,
         Op::NameNodes(name) => passthrough::forward(asked, name).await,
     }
 }

@@ -1,0 +1,138 @@
+//! Who calls: from a request of any port to an [`Identity`], before it is routed.
+//!
+//! **Owns:** where a request shows who it comes from, and in which order that is looked at. **Refuses to own:** how it is proved
+//! ([`moongate_auth`]), and what they may do then (the namespace).
+//!
+//! What is looked at, in this order; the first that is there decides, and if it is wrong nothing after it is tried: the `Authorization`
+//! header, the cookie, `delegation=`, `user.name=`. Then `doas=`.
+
+pub mod answer;
+pub mod caller;
+mod doas;
+pub mod kerberos;
+mod name;
+mod shown;
+mod simple;
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{HeaderName, HeaderValue};
+use moongate_auth::proxy::ProxyUsers;
+use moongate_auth::{Failure, Identity, LoginError, Method};
+
+use self::kerberos::Kerberos;
+use self::shown::Shown;
+use crate::config::{AuthMethod, Config};
+use crate::http::Response;
+use crate::http::query::Query;
+use crate::http::server::PeerInfo;
+use crate::protocol::webhdfs::Params;
+use crate::state::Gateway;
+
+/// Why somebody is not let in.
+pub type Refusal = LoginError;
+
+/// What is needed to tell who calls, made once from the configuration.
+#[derive(Debug)]
+pub struct Login {
+    methods: Vec<AuthMethod>,
+    anonymous: Identity,
+    proxies: ProxyUsers,
+    /// Tickets, cookies and delegation tokens, where they are taken.
+    pub kerberos: Option<Kerberos>,
+}
+
+/// Somebody who is known.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Who.
+    pub identity: Identity,
+    /// What the answer tells the client: a cookie, the proof of who we are.
+    reply: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Known {
+    const fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            reply: Vec::new(),
+        }
+    }
+
+    /// Adds to the answer what the login has to tell the client.
+    pub fn tell(self, response: &mut Response) {
+        for (name, value) in self.reply {
+            response.headers_mut().append(name, value);
+        }
+    }
+}
+
+impl Login {
+    /// As configured.
+    ///
+    /// # Errors
+    /// What is configured cannot be used: a keytab, rules, the file of secrets.
+    pub fn new(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self {
+            kerberos: Kerberos::open(config)?,
+            methods: config.auth.methods.clone(),
+            anonymous: simple::identity(&config.webhdfs.anonymous_user, Method::Anonymous),
+            proxies: doas::rules(config),
+        })
+    }
+
+    /// Whether a way of logging in is switched on by name.
+    fn allows(&self, method: AuthMethod) -> bool {
+        self.methods.contains(&method)
+    }
+
+    /// Whether nothing is said of logging in: everybody is served, and believed on loopback.
+    pub const fn is_open(&self) -> bool {
+        self.methods.is_empty()
+    }
+}
+
+/// Who sent a request.
+///
+/// # Errors
+/// What was shown is wrong, or nothing was shown that is enough here.
+pub async fn identify(
+    gateway: &Arc<Gateway>,
+    parts: &Parts,
+    peer: PeerInfo,
+) -> Result<Known, Refusal> {
+    let query = Query::parse(parts.uri.query());
+    let params = Params(&query);
+    let known = match prove(gateway, parts, params, peer).await {
+        Ok(known) => doas::act(gateway, known, params, peer),
+        Err(refused) => Err(refused),
+    };
+    gateway.metrics.login(&known);
+    known
+}
+
+/// The first thing that is shown.
+async fn prove(
+    gateway: &Arc<Gateway>,
+    parts: &Parts,
+    params: Params<'_>,
+    peer: PeerInfo,
+) -> Result<Known, Refusal> {
+    let login = &gateway.login;
+    // Where nobody is asked, what clients show of themselves for others is not looked at.
+    if !login.is_open()
+        && let Some(shown) = Shown::of(parts, params)
+    {
+        let known = login.believe(shown).await?;
+        return name::agrees(known, params);
+    }
+    if let Some(user) = name::given(params, "user.name")? {
+        return simple::believe(gateway, user, peer);
+    }
+    if login.is_open() || login.allows(AuthMethod::Anonymous) {
+        return Ok(Known::new(login.anonymous.clone()));
+    }
+    let text = "Authentication required: nothing in the request says who it comes from";
+    Err(Refusal::new(Failure::Missing, text))
+}
