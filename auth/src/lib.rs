@@ -7,8 +7,10 @@
 )]
 
 pub mod fetch;
+pub mod groups;
 mod identity;
 pub mod jwt;
+pub mod keys;
 pub mod watched;
 
 pub use identity::{Groups, Identity, Method};
