@@ -1,6 +1,8 @@
 //! Who is calling, and what may they do. No HTTP server, no store: the gateway joins these.
 //!
-//! An [`Identity`] is what every way of logging in ends in, and what every decision begins with.
+//! An [`Identity`] is what every way of logging in ends in, and what every decision begins with. A login that fails ends in a
+//! [`LoginError`].
+
 #![cfg_attr(
     test,
     allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)
@@ -11,6 +13,10 @@ pub mod groups;
 mod identity;
 pub mod jwt;
 pub mod keys;
+mod login_error;
+pub mod proxy;
+pub mod tls;
 pub mod watched;
 
 pub use identity::{Groups, Identity, Method};
+pub use login_error::{Failure, LoginError};

@@ -1,5 +1,7 @@
 //! Why a token is refused.
 
+use crate::{Failure, LoginError};
+
 /// Why a token is refused: what its owner can do about it, and nothing that helps to make another.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -40,26 +42,17 @@ pub enum Refused {
     KeysAway,
 }
 
-impl Refused {
-    /// Whether the same token can be good a little later, without its owner's doing.
-    pub const fn may_pass(&self) -> bool {
-        matches!(self, Self::KeysAway)
-    }
-
-    /// A word for a counter.
-    pub const fn label(&self) -> &'static str {
-        match self {
-            Self::Malformed(_) => "malformed",
-            Self::Issuer => "issuer",
-            Self::Algorithm => "algorithm",
-            Self::UnknownKey => "unknown_key",
-            Self::Signature => "signature",
-            Self::Expired(_) => "expired",
-            Self::NotYet(_) => "not_yet",
-            Self::Audience(_) => "audience",
-            Self::Claim(_) => "claim",
-            Self::NoUser => "no_user",
-            Self::KeysAway => "keys_away",
-        }
+impl From<Refused> for LoginError {
+    fn from(refused: Refused) -> Self {
+        let failure = match refused {
+            Refused::Malformed(_) | Refused::Claim(_) => Failure::Malformed,
+            Refused::Signature | Refused::Algorithm => Failure::Forged,
+            Refused::Expired(_) => Failure::Expired,
+            Refused::NotYet(_) => Failure::Skew,
+            Refused::Issuer | Refused::UnknownKey | Refused::Audience(_) => Failure::NotForUs,
+            Refused::NoUser => Failure::NotAllowed,
+            Refused::KeysAway => Failure::Unavailable,
+        };
+        Self::new(failure, refused.to_string())
     }
 }

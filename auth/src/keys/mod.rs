@@ -21,7 +21,7 @@ use std::time::SystemTime;
 
 use crate::jwt::Verified;
 use crate::watched::{FileError, Watched};
-use crate::{Groups, Identity, Method};
+use crate::{Failure, Groups, Identity, LoginError, Method};
 
 pub use file::{Key, KeyFile};
 
@@ -40,6 +40,17 @@ pub enum KeyRefused {
     /// It is not `ID:SECRET`.
     #[error("an access key is ID:SECRET")]
     Malformed,
+}
+
+impl From<KeyRefused> for LoginError {
+    fn from(refused: KeyRefused) -> Self {
+        let failure = match refused {
+            KeyRefused::Wrong => Failure::Forged,
+            KeyRefused::Expired(_) => Failure::Expired,
+            KeyRefused::Malformed => Failure::Malformed,
+        };
+        Self::new(failure, refused.to_string())
+    }
 }
 
 /// The keys that are known, as they are now.
