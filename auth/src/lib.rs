@@ -15,6 +15,7 @@ pub mod jwt;
 pub mod keys;
 mod login_error;
 pub mod proxy;
+pub mod tenants;
 pub mod tls;
 pub mod watched;
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use anyhow::Context as _;
+use moongate_auth::tls::Tls;
 use moongate_cache::{Cache, CacheConfig};
 use moongate_disk::{EngineChoice, ReadEngine, RealDisk};
 use moongate_haystack::store::{Store, StoreConfig, now_ns};
@@ -42,6 +43,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let image = bind(config.image.listen, "image.listen").await?;
     let file = bind(config.file.listen, "file.listen").await?;
     let admin = bind(config.admin.listen, "admin.listen").await?;
+    let tls = config
+        .tls
+        .open()
+        .context("opening the certificates ([tls])")?;
     let gateway = tokio::task::spawn_blocking(move || open(config)).await??;
     let mounted = gateway.namespace.mount_all(&gateway.config.mount);
     mounted
@@ -58,9 +63,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let reclaiming = tokio::spawn(reclaim::run(Arc::clone(&gateway), stopped.clone()));
     let servers = [
-        spawn(&gateway, image, Port::Image, stopped.clone()),
-        spawn(&gateway, file, Port::File, stopped.clone()),
-        spawn(&gateway, admin, Port::Admin, stopped),
+        spawn(&gateway, image, Port::Image, &tls, stopped.clone()),
+        spawn(&gateway, file, Port::File, &tls, stopped.clone()),
+        spawn(&gateway, admin, Port::Admin, &tls, stopped),
     ];
     // Before anybody is told that it is ready: who stops it at once must find it listening for that.
     let mut signals = Signals::listen()?;
@@ -285,32 +290,33 @@ fn spawn(
     gateway: &Arc<Gateway>,
     listener: TcpListener,
     port: Port,
+    tls: &Option<Arc<Tls>>,
     stopped: watch::Receiver<bool>,
 ) -> tokio::task::JoinHandle<()> {
     let limits = server_limits(&gateway.config);
     let drain = gateway.config.limits.drain_timeout.duration();
-    let gateway = Arc::clone(gateway);
+    let (gateway, tls) = (Arc::clone(gateway), tls.clone());
     // One arm a port: each service is a type of its own, and a request goes to it without a choice.
     match port {
         Port::Image => {
             let stats = Arc::clone(&gateway.image_connections);
             let service = move |request, peer| image::serve(Arc::clone(&gateway), request, peer);
             tokio::spawn(server::serve(
-                listener, limits, stats, service, stopped, drain,
+                listener, limits, stats, service, tls, stopped, drain,
             ))
         }
         Port::File => {
             let stats = Arc::clone(&gateway.file_connections);
             let service = move |request, peer| file::serve(Arc::clone(&gateway), request, peer);
             tokio::spawn(server::serve(
-                listener, limits, stats, service, stopped, drain,
+                listener, limits, stats, service, tls, stopped, drain,
             ))
         }
         Port::Admin => {
             let stats = Arc::clone(&gateway.admin_connections);
             let service = move |request, peer| admin::serve(Arc::clone(&gateway), request, peer);
             tokio::spawn(server::serve(
-                listener, limits, stats, service, stopped, drain,
+                listener, limits, stats, service, tls, stopped, drain,
             ))
         }
     }

@@ -139,6 +139,7 @@ impl CachedGroups {
 mod tests {
     use std::sync::atomic::AtomicUsize;
 
+    use super::super::Found;
     use super::*;
 
     /// A map that counts its questions.
@@ -146,7 +147,10 @@ mod tests {
         let asked = Arc::clone(asked);
         Source::Map(Arc::new(move |user| {
             asked.fetch_add(1, Ordering::Relaxed);
-            (user == "ann").then(|| vec!["a".to_owned()])
+            match user {
+                "ann" => Found::Groups(vec!["a".to_owned()]),
+                _ => Found::Nobody,
+            }
         }))
     }
 

@@ -31,8 +31,8 @@ pub enum Found {
     Failed(String),
 }
 
-/// A map that somebody else keeps: Ranger's user store. `None`: it does not know the user.
-pub type Lookup = Arc<dyn Fn(&str) -> Option<Vec<String>> + Send + Sync>;
+/// A map that somebody else keeps: Ranger's user store.
+pub type Lookup = Arc<dyn Fn(&str) -> Found + Send + Sync>;
 
 /// Where groups come from.
 pub enum Source {
@@ -63,7 +63,7 @@ impl Source {
             Self::File(file) => file.find(user),
             Self::Ldap(ldap) => ldap.find(user).await,
             Self::Os => os::find(user).await,
-            Self::Map(lookup) => lookup(user).map_or(Found::Nobody, Found::Groups),
+            Self::Map(lookup) => lookup(user),
         }
     }
 }

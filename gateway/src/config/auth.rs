@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
 use super::mount::names;
+use super::tokens::{GroupsConfig, JwtConfig, KeysConfig};
 
 /// Who is let in, by every port. With nothing here everybody is, who can connect: on loopback only, unless `allow_anonymous` says more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,13 +17,18 @@ use super::mount::names;
     reason = "a section is documented on its own type, from where the reference takes it"
 )]
 pub struct AuthConfig {
-    /// Ways of logging in: `"anonymous"` (nobody need say who they are), `"simple"` (`user.name=` is believed). Any that is named here is
+    /// Ways of logging in: `"anonymous"` (nobody need say who they are), `"simple"` (`user.name=` is believed), `"jwt"` (tokens of
+    /// `[[auth.jwt]]`), `"access-key"` (`[auth.keys]`), `"certificate"` (client certificates, `[tls]`). Any that is named here is
     /// enough; whoever shows none is refused with 401, but for `/healthz` and `/readyz`. `[]`: nobody is asked.
     #[cfg_attr(test, schemars(schema_with = "names"))]
     pub methods: Vec<AuthMethod>,
     pub simple: SimpleConfig,
     /// Users that may act for others (`doas=`).
     pub proxy_user: BTreeMap<String, ProxyUserConfig>,
+    pub keys: KeysConfig,
+    pub groups: GroupsConfig,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub jwt: Vec<JwtConfig>,
 }
 
 impl AuthConfig {
@@ -41,6 +47,12 @@ pub enum AuthMethod {
     Anonymous,
     /// `user.name=` is believed.
     Simple,
+    /// Tokens of an OIDC issuer.
+    Jwt,
+    /// Access keys.
+    AccessKey,
+    /// Client certificates.
+    Certificate,
 }
 
 /// Hadoop's "simple" authentication: `user.name=` says who it is, and is believed.

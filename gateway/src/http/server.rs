@@ -26,7 +26,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWriteExt;
+use moongate_auth::tls::{ClientCertificate, Tls};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -35,6 +36,7 @@ use tokio::time::{sleep, timeout};
 use super::body::Response;
 use super::json::error_json;
 use super::socket::GuardedSocket;
+use super::tls;
 use super::watchdog::{InFlight, Order, Watchdog, Watched};
 
 /// The pause after an accept that failed for want of descriptors or memory. Until some connection ends,
@@ -92,11 +94,13 @@ pub struct ConnectionStats {
 pub struct PeerInfo {
     /// The address of the other end of the connection.
     pub addr: SocketAddr,
+    /// Whether it is encrypted. A client's certificate, if it showed one, is in the request's extensions.
+    pub tls: bool,
 }
 
 /// Serves `listener` until `shutdown` becomes true (or its sender is dropped), then drains: no more
 /// connections are accepted, idle ones are closed, requests in flight get their answers, and what is
-/// left after `drain_timeout` is cut. Returns when nothing is left.
+/// left after `drain_timeout` is cut. Returns when nothing is left. With `tls` nothing else is spoken.
 ///
 /// A service whose client goes away is dropped at its next `.await`: what must be finished belongs in a
 /// task of its own. A service that panics answers 500.
@@ -105,6 +109,7 @@ pub async fn serve<S, F>(
     limits: ServerLimits,
     stats: Arc<ConnectionStats>,
     service: S,
+    tls: Option<Arc<Tls>>,
     mut shutdown: watch::Receiver<bool>,
     drain_timeout: Duration,
 ) where
@@ -116,6 +121,7 @@ pub async fn serve<S, F>(
     let acceptor = Acceptor {
         stats,
         service,
+        tls,
         watchdog: Watchdog::start(limits.header_timeout),
         limits,
         starved: AtomicBool::new(false),
@@ -157,6 +163,7 @@ struct Acceptor<S> {
     limits: ServerLimits,
     stats: Arc<ConnectionStats>,
     service: S,
+    tls: Option<Arc<Tls>>,
     watchdog: Arc<Watchdog>,
     /// Whether the last accept failed: such a time is logged once, not at every attempt.
     starved: AtomicBool,
@@ -177,7 +184,8 @@ where
         self.starved.store(false, Ordering::Relaxed);
         if self.stats.open.load(Ordering::Relaxed) >= self.limits.connections_max {
             self.stats.refused.fetch_add(1, Ordering::Relaxed);
-            if (refusals.len() as u64) < REFUSALS_MAX {
+            // A handshake for a refusal would cost more than the connection: the client sees it closed.
+            if self.tls.is_none() && (refusals.len() as u64) < REFUSALS_MAX {
                 refusals.spawn(refuse(GuardedSocket::new(
                     stream,
                     self.limits.write_stall_timeout,
@@ -187,7 +195,8 @@ where
             return;
         }
         self.stats.accepted.fetch_add(1, Ordering::Relaxed);
-        connections.spawn(self.connection(stream, PeerInfo { addr }));
+        let tls = self.tls.is_some();
+        connections.spawn(self.connection(stream, PeerInfo { addr, tls }));
     }
 
     /// One connection, from its first byte to its last.
@@ -199,6 +208,7 @@ where
         let open = OpenConnection::count(&self.stats);
         let (limits, service) = (self.limits.clone(), self.service.clone());
         let watched = self.watchdog.enter();
+        let tls = self.tls.clone();
         async move {
             if !speaks_in_time(&stream, &watched).await {
                 return;
@@ -207,30 +217,17 @@ where
             let _ = stream.set_nodelay(true);
             let socket =
                 GuardedSocket::new(stream, limits.write_stall_timeout, Some(watched.writing()));
-            let (stats, watching) = (&*open.stats, &watched);
-            let handler = service_fn(move |request| {
-                let in_flight = watching.begin();
-                // To begin with, a service is a function: that may panic as well as its future.
-                let running = catch_unwind(AssertUnwindSafe(|| service(request, peer)));
-                answer(running.ok(), peer, stats, in_flight)
-            });
-            let connection = protocol(&limits).serve_connection(TokioIo::new(socket), handler);
-            let mut connection = pin!(connection);
-            let mut finishing = false;
-            let ended = poll_fn(|cx| {
-                match watched.poll_order(cx) {
-                    Order::GoOn => {}
-                    Order::Finish if finishing => {}
-                    Order::Finish => {
-                        finishing = true;
-                        connection.as_mut().graceful_shutdown();
-                    }
-                    Order::Cut => return Poll::Ready(Ok(())),
-                }
-                connection.as_mut().poll(cx)
-            });
-            if let Err(error) = ended.await {
-                tracing::debug!(peer = %peer.addr, %error, "connection ended");
+            let talk = Talk {
+                peer,
+                limits: &limits,
+                stats: &open.stats,
+                watched: &watched,
+                service,
+            };
+            match tls {
+                None => talk.over(socket, None).await,
+                // Boxed: TLS has kilobytes of state, which connections without it need not have room for.
+                Some(tls) => Box::pin(talk.over_tls(&tls, socket)).await,
             }
         }
     }
@@ -248,6 +245,78 @@ where
             tracing::warn!(%error, "cannot accept connections for now");
         }
         sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+/// What one connection's requests are answered with.
+struct Talk<'a, S> {
+    peer: PeerInfo,
+    limits: &'a ServerLimits,
+    stats: &'a ConnectionStats,
+    watched: &'a Watched,
+    service: S,
+}
+
+impl<S, F> Talk<'_, S>
+where
+    S: Fn(Request<Incoming>, PeerInfo) -> F,
+    F: Future<Output = Response>,
+{
+    /// After a handshake, for which the client has as long as for a head.
+    async fn over_tls(self, tls: &Tls, socket: GuardedSocket) {
+        let mut handshake = pin!(tls::accept(tls, socket));
+        let accepted = poll_fn(|cx| match self.watched.poll_order(cx) {
+            Order::GoOn => handshake.as_mut().poll(cx).map(Some),
+            Order::Finish | Order::Cut => Poll::Ready(None),
+        });
+        match accepted.await {
+            Some(Ok((stream, certificate))) => self.over(stream, certificate).await,
+            Some(Err(error)) => {
+                tracing::debug!(peer = %self.peer.addr, %error, "no TLS could be agreed on");
+            }
+            None => {}
+        }
+    }
+
+    /// HTTP, to its end. Every request carries the client's certificate, if it showed one.
+    async fn over<I>(self, stream: I, certificate: Option<Arc<ClientCertificate>>)
+    where
+        I: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Talk {
+            peer,
+            limits,
+            stats,
+            watched,
+            service,
+        } = self;
+        let handler = service_fn(move |mut request: Request<Incoming>| {
+            let in_flight = watched.begin();
+            if let Some(certificate) = &certificate {
+                request.extensions_mut().insert(Arc::clone(certificate));
+            }
+            // To begin with, a service is a function: that may panic as well as its future.
+            let running = catch_unwind(AssertUnwindSafe(|| service(request, peer)));
+            answer(running.ok(), peer, stats, in_flight)
+        });
+        let connection = protocol(limits).serve_connection(TokioIo::new(stream), handler);
+        let mut connection = pin!(connection);
+        let mut finishing = false;
+        let ended = poll_fn(|cx| {
+            match watched.poll_order(cx) {
+                Order::GoOn => {}
+                Order::Finish if finishing => {}
+                Order::Finish => {
+                    finishing = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                Order::Cut => return Poll::Ready(Ok(())),
+            }
+            connection.as_mut().poll(cx)
+        });
+        if let Err(error) = ended.await {
+            tracing::debug!(peer = %peer.addr, %error, "connection ended");
+        }
     }
 }
 

@@ -55,6 +55,7 @@ async fn start_draining(limits: ServerLimits, drain_timeout: Duration) -> Runnin
         limits,
         Arc::clone(&stats),
         service,
+        None,
         shutdown,
         drain_timeout,
     ));
