@@ -12,6 +12,7 @@ pub mod fetch;
 pub mod groups;
 mod identity;
 pub mod jwt;
+pub mod kerberos;
 pub mod keys;
 mod login_error;
 pub mod proxy;

@@ -21,12 +21,14 @@ use crate::files::{Files, reclaim};
 use crate::http::intake::{ByteBudget, IntakeLimits};
 use crate::http::server::{self, ServerLimits};
 use crate::login::Login;
+use crate::login::fid::FidTokens;
 use crate::metrics::Metrics;
 use crate::namespace::Namespace;
 use crate::namespace::images::Images;
 use crate::protocol::webhdfs::passthrough::NameNodes;
 use crate::protocol::{admin, file, image};
 use crate::state::Gateway;
+use crate::tenancy;
 use crate::transform::TransformPool;
 
 /// Runs until SIGTERM or SIGINT, then drains.
@@ -62,6 +64,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     let (stop, stopped) = watch::channel(false);
     let reclaiming = tokio::spawn(reclaim::run(Arc::clone(&gateway), stopped.clone()));
+    let keys = tokio::spawn(tend_keys(Arc::clone(&gateway)));
+    let counting = tokio::spawn(tenancy::count::run(Arc::clone(&gateway), stopped.clone()));
     let servers = [
         spawn(&gateway, image, Port::Image, &tls, stopped.clone()),
         spawn(&gateway, file, Port::File, &tls, stopped.clone()),
@@ -77,13 +81,22 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     for server in servers {
         server.await?;
     }
+    keys.abort();
     reclaiming.await?;
+    counting.await?;
     let store = Arc::clone(&gateway.store);
     tokio::task::spawn_blocking(move || store.close())
         .await?
         .context("closing the volumes")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Keys of cookies and tokens are made anew in time.
+async fn tend_keys(gateway: Arc<Gateway>) {
+    if let Some(kerberos) = &gateway.login.kerberos {
+        kerberos.tend().await;
+    }
 }
 
 /// The one line on stdout: everything is bound, requests are answered.
@@ -164,13 +177,18 @@ fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
     };
     let mounts_file = mounts_file(&config)?;
     let cache = Cache::open(cache_config(&config)).context("opening the cache ([cache])")?;
+    let login = Login::new(&config).context("preparing authentication ([auth])")?;
+    let fid_tokens = FidTokens::open(&config).context("reading the secrets of image.jwt")?;
+    let tenants = tenancy::open(&config.tenant).map_err(anyhow::Error::msg)?;
     Ok(Arc::new_cyclic(|gateway| Gateway {
         namespace: Namespace::new(
             Arc::new(Images::new(Weak::clone(gateway))),
             cache,
             mounts_file,
         ),
-        login: Login::new(&config),
+        login,
+        fid_tokens,
+        tenants,
         namenodes: NameNodes::default(),
         budget: ByteBudget::new(config.limits.buffers_bytes_max.bytes()),
         intake: IntakeLimits::new(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use moongate_auth::proxy::{ProxyRule, ProxyUsers};
-use moongate_auth::{Groups, Identity};
+use moongate_auth::{Failure, Groups, Identity, Method};
 
 use super::{Known, Refusal, name};
 use crate::config::Config;
@@ -33,7 +33,7 @@ pub(super) fn rules(config: &Config) -> ProxyUsers {
 }
 
 /// The user for whom is acted, if the request names one.
-pub(super) fn act(
+pub(super) async fn act(
     gateway: &Gateway,
     known: Known,
     params: Params<'_>,
@@ -42,8 +42,16 @@ pub(super) fn act(
     let Some(other) = name::given(params, "doas")? else {
         return Ok(known);
     };
+    if known.identity.method == Method::DelegationToken {
+        let text = "doas= goes with a ticket or its cookie: a delegation token stands for its own user only";
+        return Err(Refusal::new(Failure::Impersonation, text));
+    }
     let real = known.identity.user.clone();
-    let groups = Groups::known::<Arc<str>>([]);
+    let groups = if gateway.login.is_open() {
+        Groups::known::<Arc<str>>([])
+    } else {
+        gateway.login.tokens.groups_of(other).await
+    };
     gateway
         .login
         .proxies
@@ -52,7 +60,12 @@ pub(super) fn act(
         user: other.into(),
         groups,
         real_user: Some(real),
+        tenant: None,
         ..known.identity
     };
-    Ok(Known { identity, ..known })
+    Ok(Known {
+        identity,
+        groups_told: false,
+        ..known
+    })
 }

@@ -4,20 +4,29 @@
 //! ([`moongate_auth`]), and what they may do then (the namespace).
 //!
 //! What is looked at, in this order; the first that is there decides, and if it is wrong nothing after it is tried: the `Authorization`
-//! header, the cookie, `delegation=`, `user.name=`. Then `doas=`.
+//! header, the cookie, `delegation=`, a client certificate, `user.name=`. Then `doas=`; then groups and tenant are found.
 
 pub mod answer;
 pub mod caller;
 mod doas;
+pub mod fid;
+pub mod kerberos;
 mod name;
+mod shown;
 mod simple;
+pub mod tokens;
+pub mod whoami;
 
 use std::sync::Arc;
 
 use http::request::Parts;
+use http::{HeaderName, HeaderValue};
 use moongate_auth::proxy::ProxyUsers;
 use moongate_auth::{Failure, Identity, LoginError, Method};
 
+use self::kerberos::Kerberos;
+use self::shown::Shown;
+use self::tokens::Tokens;
 use crate::config::{AuthMethod, Config};
 use crate::http::Response;
 use crate::http::query::Query;
@@ -34,6 +43,10 @@ pub struct Login {
     methods: Vec<AuthMethod>,
     anonymous: Identity,
     proxies: ProxyUsers,
+    /// Tickets, cookies and delegation tokens, where they are taken.
+    pub kerberos: Option<Kerberos>,
+    /// Tokens, access keys, client certificates; and groups.
+    pub tokens: Tokens,
 }
 
 /// Somebody who is known.
@@ -41,25 +54,47 @@ pub struct Login {
 pub struct Known {
     /// Who.
     pub identity: Identity,
+    /// What the answer tells the client: a cookie, the proof of who we are.
+    reply: Vec<(HeaderName, HeaderValue)>,
+    /// The login itself told the groups, so that they are not looked up.
+    groups_told: bool,
 }
 
 impl Known {
-    const fn new(identity: Identity) -> Self {
-        Self { identity }
+    pub(crate) const fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            reply: Vec::new(),
+            groups_told: false,
+        }
     }
 
     /// Adds to the answer what the login has to tell the client.
-    pub const fn tell(&self, _response: &mut Response) {}
+    pub fn tell(self, response: &mut Response) {
+        for (name, value) in self.reply {
+            response.headers_mut().append(name, value);
+        }
+    }
 }
 
 impl Login {
     /// As configured.
-    pub fn new(config: &Config) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// What is configured cannot be used: a keytab, rules, the file of secrets.
+    pub fn new(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self {
+            kerberos: Kerberos::open(config)?,
+            tokens: Tokens::open(config)?,
             methods: config.auth.methods.clone(),
             anonymous: simple::identity(&config.webhdfs.anonymous_user, Method::Anonymous),
             proxies: doas::rules(config),
-        }
+        })
+    }
+
+    /// Who calls where nobody need say so.
+    pub const fn anonymous(&self) -> &Identity {
+        &self.anonymous
     }
 
     /// Whether a way of logging in is switched on by name.
@@ -84,18 +119,46 @@ pub async fn identify(
 ) -> Result<Known, Refusal> {
     let query = Query::parse(parts.uri.query());
     let params = Params(&query);
-    let known =
-        prove(gateway, params, peer).and_then(|known| doas::act(gateway, known, params, peer));
+    let known = match prove(gateway, parts, params, peer).await {
+        Ok(known) => doas::act(gateway, known, params, peer).await,
+        Err(refused) => Err(refused),
+    };
     gateway.metrics.login(&known);
-    known
+    Ok(completed(gateway, known?).await)
+}
+
+/// With groups and tenant.
+async fn completed(gateway: &Gateway, known: Known) -> Known {
+    let mut identity = known.identity;
+    let is_asked = !gateway.login.is_open() && identity.method != Method::Anonymous;
+    if is_asked && !known.groups_told {
+        identity.groups = gateway.login.tokens.groups_of(&identity.user).await;
+    }
+    identity.tenant = gateway.tenants.of(&identity);
+    Known { identity, ..known }
 }
 
 /// The first thing that is shown.
-fn prove(gateway: &Arc<Gateway>, params: Params<'_>, peer: PeerInfo) -> Result<Known, Refusal> {
+async fn prove(
+    gateway: &Arc<Gateway>,
+    parts: &Parts,
+    params: Params<'_>,
+    peer: PeerInfo,
+) -> Result<Known, Refusal> {
+    let login = &gateway.login;
+    // Where nobody is asked, what clients show of themselves for others is not looked at.
+    if !login.is_open()
+        && let Some(shown) = Shown::of(parts, params)
+    {
+        let known = login.believe(shown).await?;
+        return name::agrees(known, params);
+    }
+    if let Some(certified) = login.tokens.certified(parts) {
+        return name::agrees(certified?, params);
+    }
     if let Some(user) = name::given(params, "user.name")? {
         return simple::believe(gateway, user, peer);
     }
-    let login = &gateway.login;
     if login.is_open() || login.allows(AuthMethod::Anonymous) {
         return Ok(Known::new(login.anonymous.clone()));
     }

@@ -6,10 +6,11 @@ use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::AUTHORIZATION;
 use http::request::Parts;
 use moongate_auth::fetch::HttpFetch;
-use moongate_auth::groups::{CachedGroups, Found, GroupFile, Ldap, LdapConfig, Lifetimes, Lookup, Source};
+use moongate_auth::groups::{
+    CachedGroups, Found, GroupFile, Ldap, LdapConfig, Lifetimes, Lookup, Source,
+};
 use moongate_auth::jwt::claims::Required;
 use moongate_auth::jwt::jwk::Algorithm;
 use moongate_auth::jwt::rules::Mapping;
@@ -17,7 +18,7 @@ use moongate_auth::jwt::{Issuer, IssuerConfig, KeysFrom, Verified, Verifier};
 use moongate_auth::keys::Keys;
 use moongate_auth::tls::{ClientCertificate, NameFrom};
 use moongate_auth::watched::FileError;
-use moongate_auth::{Failure, Groups, Identity};
+use moongate_auth::{Failure, Groups};
 
 use super::{Known, Refusal};
 use crate::config::{AuthMethod, Config, GroupSource, JwtConfig, LdapSection};
@@ -76,6 +77,12 @@ impl Tokens {
         self.groups.forget();
     }
 
+    /// Whether there is anything to be shown as `Authorization: Bearer`.
+    pub fn takes_bearer(&self) -> bool {
+        let bearers = [AuthMethod::Jwt, AuthMethod::AccessKey];
+        bearers.iter().any(|method| self.methods.contains(method))
+    }
+
     /// Forgets the groups of everybody: what told them has changed.
     pub fn forget_groups(&self) {
         self.groups.forget();
@@ -86,53 +93,28 @@ impl Tokens {
         self.groups.of(user).await
     }
 
-    /// Fills in groups that the login did not tell.
-    pub(super) async fn with_groups(&self, identity: Identity) -> Identity {
-        Identity {
-            groups: self.groups.of(&identity.user).await,
-            ..identity
-        }
-    }
-
-    /// Who the `Authorization` header shows, if it is a token's or a key's.
-    pub(super) async fn shown(&self, parts: &Parts) -> Option<Result<Known, Refusal>> {
-        let mut headers = parts.headers.get_all(AUTHORIZATION).iter();
-        let header = headers.next()?;
-        if headers.next().is_some() {
-            let text = "more than one Authorization header: which is meant is not known";
-            return Some(Err(Refusal::new(Failure::Malformed, text)));
-        }
-        let (scheme, rest) = header.to_str().ok()?.split_once(' ')?;
-        let verified = match scheme.to_ascii_lowercase().as_str() {
-            "bearer" => self.bearer(rest.trim()).await,
-            "basic" => self.basic(rest.trim()),
-            _ => return None,
-        };
-        match verified {
-            Ok(verified) => Some(Ok(self.known(verified).await)),
-            Err(refused) => Some(Err(refused)),
-        }
-    }
-
-    async fn bearer(&self, text: &str) -> Result<Verified, Refusal> {
+    /// Who has this token, or this `ID:SECRET`.
+    pub(super) async fn bearer(&self, text: &str) -> Result<Known, Refusal> {
         if text.contains(':') {
-            return Ok(self.keys()?.verify_pair(text)?);
+            return Ok(known(self.keys()?.verify_pair(text)?));
         }
         if !self.methods.contains(&AuthMethod::Jwt) {
             return Err(switched_off("jwt"));
         }
-        Ok(self.jwt.verify(text).await?)
+        Ok(known(self.jwt.verify(text).await?))
     }
 
-    fn basic(&self, text: &str) -> Result<Verified, Refusal> {
+    /// Who has this access key, by HTTP Basic.
+    pub(super) fn basic(&self, text: &str) -> Result<Known, Refusal> {
         let keys = self.keys()?;
-        let malformed = || Refusal::new(Failure::Malformed, "HTTP Basic is the base64 of ID:SECRET");
+        let malformed =
+            || Refusal::new(Failure::Malformed, "HTTP Basic is the base64 of ID:SECRET");
         if text.len() > BASIC_BYTES_MAX {
             return Err(malformed());
         }
         let pair = STANDARD.decode(text).map_err(|_| malformed())?;
         let pair = String::from_utf8(pair).map_err(|_| malformed())?;
-        Ok(keys.verify_pair(&pair)?)
+        Ok(known(keys.verify_pair(&pair)?))
     }
 
     fn keys(&self) -> Result<&Keys, Refusal> {
@@ -142,28 +124,28 @@ impl Tokens {
     }
 
     /// Who the connection's client certificate shows.
-    pub(super) async fn certified(&self, parts: &Parts) -> Option<Result<Known, Refusal>> {
+    pub(super) fn certified(&self, parts: &Parts) -> Option<Result<Known, Refusal>> {
         if !self.methods.contains(&AuthMethod::Certificate) {
             return None;
         }
         let certificate = parts.extensions.get::<Arc<ClientCertificate>>()?;
-        let Some(identity) = certificate.identity(self.certificates) else {
-            let text = "the client certificate has no name that can be a user (tls.client_name)";
-            return Some(Err(Refusal::new(Failure::BadName, text)));
-        };
-        Some(Ok(Known::new(self.with_groups(identity).await)))
+        let text = "the client certificate has no name that can be a user (tls.client_name)";
+        let identity = certificate.identity(self.certificates).map(Known::new);
+        Some(identity.ok_or_else(|| Refusal::new(Failure::BadName, text)))
     }
+}
 
-    async fn known(&self, verified: Verified) -> Known {
-        Known::new(match verified.groups_told {
-            true => verified.identity,
-            false => self.with_groups(verified.identity).await,
-        })
+fn known(verified: Verified) -> Known {
+    Known {
+        groups_told: verified.groups_told,
+        ..Known::new(verified.identity)
     }
 }
 
 fn switched_off(method: &str) -> Refusal {
-    let text = format!("Authentication required: this way of logging in is not switched on here (auth.methods does not name \"{method}\")");
+    let text = format!(
+        "Authentication required: this way of logging in is not switched on here (auth.methods does not name \"{method}\")"
+    );
     Refusal::new(Failure::NotAllowed, text)
 }
 
@@ -186,7 +168,9 @@ fn issuer(config: &JwtConfig) -> Result<Arc<Issuer>, FileError> {
             audiences: config.audiences.clone(),
             leeway_secs: config.leeway.duration().as_secs(),
         },
-        algorithms: algorithms.filter_map(|name| Algorithm::named(name)).collect(),
+        algorithms: algorithms
+            .filter_map(|name| Algorithm::named(name))
+            .collect(),
         mapping: Mapping {
             rules: config.rules.clone(),
             user_claim: config.user_claim.clone(),
