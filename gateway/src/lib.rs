@@ -25,4 +25,5 @@ pub mod protocol;
 pub mod serve;
 pub mod state;
 pub mod tenancy;
+pub mod token;
 pub mod transform;

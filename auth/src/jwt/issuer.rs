@@ -246,11 +246,16 @@ fn watch(path: PathBuf) -> Result<Watched<Vec<Key>>, FileError> {
     })
 }
 
+/// What is wrong with an address that keys are to come from, if anything.
+pub fn issuer_url_problem(url: &str) -> Option<String> {
+    check_url(url).err()
+}
+
 /// Keys that come over a network in the clear can be anybody's.
 ///
 /// # Errors
 /// In words.
-pub fn check_url(url: &str) -> Result<(), String> {
+fn check_url(url: &str) -> Result<(), String> {
     let uri: http::Uri = url.parse().map_err(|_| format!("{url} is no URL"))?;
     let host = uri.host().unwrap_or_default();
     let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();

@@ -17,5 +17,5 @@ pub mod token;
 mod verifier;
 
 pub use error::Refused;
-pub use issuer::{Issuer, IssuerConfig, KeysFrom};
+pub use issuer::{Issuer, IssuerConfig, KeysFrom, issuer_url_problem};
 pub use verifier::{Verified, Verifier};

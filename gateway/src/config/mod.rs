@@ -26,6 +26,7 @@ mod tls;
 mod tokens;
 mod units;
 mod validate;
+mod validate_tokens;
 
 use std::path::Path;
 
