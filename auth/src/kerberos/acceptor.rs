@@ -6,6 +6,7 @@ use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use libgssapi::context::{SecurityContext as _, ServerCtx};
 use libgssapi::credential::{Cred, CredUsage};
@@ -13,7 +14,8 @@ use libgssapi::error::{Error, MajorFlags};
 use libgssapi::oid::{GSS_MECH_KRB5, GSS_MECH_SPNEGO, OidSet};
 use parking_lot::Mutex;
 
-use super::keytab;
+use super::keytab::{self, Entry};
+use super::skew;
 use crate::{Failure, LoginError};
 
 /// A longer token is not looked at: tickets with many groups stay below 64 KiB.
@@ -64,12 +66,28 @@ impl Acceptor {
     /// # Errors
     /// The file cannot be read, or is no keytab.
     pub fn keys(&self) -> Result<Vec<String>, LoginError> {
-        let file = std::fs::read(&self.keytab).map_err(|error| self.unusable(&error))?;
-        let entries = keytab::entries(&file).ok_or_else(|| self.unusable("it is no keytab"))?;
+        let entries = self.entries()?;
         let mut ours: Vec<String> = entries.into_iter().map(|entry| entry.principal).collect();
         ours.retain(|principal| principal.starts_with(SERVICE));
         ours.dedup();
         Ok(ours)
+    }
+
+    fn entries(&self) -> Result<Vec<Entry>, LoginError> {
+        let file = std::fs::read(&self.keytab).map_err(|error| self.unusable(&error))?;
+        keytab::entries(&file).ok_or_else(|| self.unusable("it is no keytab"))
+    }
+
+    /// How far apart the clocks are, in words.
+    fn skew(&self, token: &[u8]) -> Option<String> {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now_secs = i64::try_from(since.ok()?.as_secs()).ok()?;
+        let ahead = skew::seconds(token, &self.entries().ok()?, now_secs)?;
+        let side = if ahead < 0 { "behind" } else { "ahead of" };
+        Some(format!(
+            ": the client's clock is {} s {side} the gateway's",
+            ahead.abs()
+        ))
     }
 
     /// Who sent this token.
@@ -88,7 +106,7 @@ impl Acceptor {
         let mut context = ServerCtx::new(Some(self.credential()?));
         let reply = context
             .step(token, None)
-            .map_err(|error| self.explain(error))?;
+            .map_err(|error| self.explain(error, token))?;
         if !context.is_complete() {
             return Err(malformed("more than one round is asked for"));
         }
@@ -113,7 +131,7 @@ impl Acceptor {
         {
             return Ok(credential.clone());
         }
-        let unusable = |error: Error| self.unusable(&error);
+        let unusable = |error: Error| self.unusable(error);
         let mut mechanisms = OidSet::new();
         for mechanism in [GSS_MECH_SPNEGO, GSS_MECH_KRB5] {
             mechanisms.add(mechanism).map_err(unusable)?;
@@ -131,7 +149,7 @@ impl Acceptor {
     }
 
     /// The library's codes come without names; its texts are told apart. They hold names and numbers of keys, and no secret.
-    fn explain(&self, error: Error) -> LoginError {
+    fn explain(&self, error: Error, token: &[u8]) -> LoginError {
         let said = error.to_string();
         let (failure, advice) = kind_of(&said, error.major);
         let ours = match failure {
@@ -139,10 +157,12 @@ impl Acceptor {
                 let keys = self.keys().unwrap_or_default().join(", ");
                 format!("; the keytab here holds {keys}")
             }
+            Failure::Skew => self.skew(token).unwrap_or_default(),
             _ => String::new(),
         };
-        let detail = said.rsplit(" (").next().unwrap_or(&said);
-        let detail = detail.trim_end_matches(')');
+        // "What every mechanism says (what Kerberos says)"
+        let detail = said.split_once(" (").map_or(&*said, |(_, detail)| detail);
+        let detail = detail.strip_suffix(')').unwrap_or(detail);
         let text = format!("the Kerberos ticket is refused: {detail}{ours}; {advice}");
         LoginError::new(failure, text)
     }

@@ -1,13 +1,28 @@
-//! Whose keys a keytab holds: for choosing a default realm, and for telling an operator what is missing. The keys themselves are left to the
-//! Kerberos library. Format: MIT's `kt_file.c`, version 0x0502.
+//! What a keytab holds: for choosing a default realm, and for telling who is refused why. Letting in is left to the Kerberos library. Format: MIT's `kt_file.c`, version 0x0502.
+
+use std::fmt;
 
 /// A key in a keytab.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     /// `HTTP/host@REALM`
     pub principal: String,
     /// Number of the key.
     pub version: u32,
+    /// Kind of encryption: 18 is AES-256.
+    pub kind: i32,
+    /// The key.
+    pub key: Vec<u8>,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} of kind {}",
+            self.principal, self.version, self.kind
+        )
+    }
 }
 
 /// What is in the file; `None` for what is no keytab.
@@ -37,13 +52,15 @@ fn entry(mut record: &[u8]) -> Option<Entry> {
     let _name_type: [u8; 4] = take(&mut record)?;
     let _made: [u8; 4] = take(&mut record)?;
     let [short] = take(&mut record)?;
-    let _kind: [u8; 2] = take(&mut record)?;
+    let kind = i16::from_be_bytes(take(&mut record)?);
     let key_len = u16::from_be_bytes(take(&mut record)?);
-    let after = record.get(usize::from(key_len)..)?;
+    let (key, after) = record.split_at_checked(key_len.into())?;
     let long = after.first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
     Some(Entry {
         principal: format!("{}@{realm}", names.join("/")),
         version: long.filter(|&long| long > 0).unwrap_or(short.into()),
+        kind: kind.into(),
+        key: key.to_vec(),
     })
 }
 
@@ -85,6 +102,8 @@ mod tests {
         let entry = |version| Entry {
             principal: "HTTP/h@R".into(),
             version,
+            kind: 18,
+            key: vec![9, 9],
         };
         assert_eq!(entries(&file), Some(vec![entry(3), entry(256)]));
         assert_eq!(entries(&[5, 2]), Some(vec![]));

@@ -5,11 +5,13 @@
 //! **Refuses to own:** HTTP: where these are found in a request, and what the answers look like.
 
 pub mod acceptor;
+mod ap_req;
 pub mod auth_to_local;
 pub mod cookie;
 pub mod kept;
 pub mod keytab;
 pub mod secrets;
+mod skew;
 mod substitution;
 pub mod token;
 mod writable;
