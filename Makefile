@@ -41,7 +41,7 @@ test-cache: ## The end-to-end tests of mounts, WebHDFS and the cache, against a 
 	@$(cargo) test --release -p moongate-cache $(ARGS)
 
 test-auth: ## The end-to-end tests of logins, against a real KDC, an HDFS that wants tickets, and clients of other makes
-	@scripts/install.sh krb5-kdc krb5-admin-server krb5-user faketime python3-requests-kerberos
+	@scripts/install.sh krb5-kdc krb5-admin-server krb5-user faketime python3-requests-kerberos slapd
 	@scripts/hadoop.sh >/dev/null
 	@$(cargo) build --release -p moongate
 	@$(cargo) test --release -p moongate-tests --test auth $(ARGS)

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::client::args as client;
+use crate::token;
 
 /// Exit code: done, and nothing wrong was found.
 pub const EXIT_OK: u8 = 0;
@@ -186,6 +187,16 @@ pub enum Command {
     /// serving: it refuses to.
     #[command(after_long_help = FSCK_EXAMPLES)]
     Fsck(FsckArgs),
+    /// Make and read tokens and access keys.
+    ///
+    /// Makes access keys for the file of auth.keys, tokens of single file ids, and shows what is in a token. Talks to no server.
+    #[command(after_long_help = token::EXAMPLES)]
+    Token(token::TokenArgs),
+    /// Tell who a gateway takes the caller for.
+    ///
+    /// Asks the gateway who it takes the caller for: user, groups, tenant, and how that was shown.
+    #[command(after_long_help = crate::client::whoami::EXAMPLES)]
+    Whoami(crate::client::whoami::WhoamiArgs),
     /// Print the version.
     ///
     /// Prints the version and what it was built for.

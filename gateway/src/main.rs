@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use moongate::cli::{CheckConfigArgs, Cli, Command, EXIT_PROBLEMS, ServeArgs, VersionArgs};
 use moongate::config::Config;
-use moongate::{client, fsck, log, serve};
+use moongate::{client, fsck, log, serve, token};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => run_serve(&args),
         Command::CheckConfig(args) => check_config(&args),
         Command::Fsck(args) => fsck::run(&args).map(ExitCode::from),
+        Command::Token(args) => token::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Version(args) => version(&args),
         command => client::run(&command)
             .map_err(Into::into)

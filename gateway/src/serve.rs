@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use anyhow::Context as _;
+use moongate_auth::tls::Tls;
 use moongate_cache::{Cache, CacheConfig};
 use moongate_disk::{EngineChoice, ReadEngine, RealDisk};
 use moongate_haystack::store::{Store, StoreConfig, now_ns};
@@ -19,8 +20,9 @@ use crate::config::{self, Config, IoEngine};
 use crate::files::{Files, reclaim};
 use crate::http::intake::{ByteBudget, IntakeLimits};
 use crate::http::lane::NoLane;
-use crate::http::server::{self, ServerLimits};
+use crate::http::server::{self, ServerLimits, Terms};
 use crate::login::Login;
+use crate::login::fid::FidTokens;
 use crate::metrics::Metrics;
 use crate::namespace::Namespace;
 use crate::namespace::images::Images;
@@ -28,6 +30,7 @@ use crate::protocol::image::lane::ImageLane;
 use crate::protocol::webhdfs::passthrough::NameNodes;
 use crate::protocol::{admin, file, image};
 use crate::state::Gateway;
+use crate::tenancy;
 use crate::transform::TransformPool;
 
 /// Runs until SIGTERM or SIGINT, then drains.
@@ -44,6 +47,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let image = bind(config.image.listen, "image.listen").await?;
     let file = bind(config.file.listen, "file.listen").await?;
     let admin = bind(config.admin.listen, "admin.listen").await?;
+    let tls = config
+        .tls
+        .open()
+        .context("opening the certificates ([tls])")?;
     let gateway = tokio::task::spawn_blocking(move || open(config)).await??;
     let mounted = gateway.namespace.mount_all(&gateway.config.mount);
     mounted
@@ -60,10 +67,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let reclaiming = tokio::spawn(reclaim::run(Arc::clone(&gateway), stopped.clone()));
     let keys = tokio::spawn(tend_keys(Arc::clone(&gateway)));
+    let counting = tokio::spawn(tenancy::count::run(Arc::clone(&gateway), stopped.clone()));
     let servers = [
-        spawn(&gateway, image, Port::Image, stopped.clone()),
-        spawn(&gateway, file, Port::File, stopped.clone()),
-        spawn(&gateway, admin, Port::Admin, stopped),
+        spawn(&gateway, image, Port::Image, &tls, stopped.clone()),
+        spawn(&gateway, file, Port::File, &tls, stopped.clone()),
+        spawn(&gateway, admin, Port::Admin, &tls, stopped),
     ];
     // Before anybody is told that it is ready: who stops it at once must find it listening for that.
     let mut signals = Signals::listen()?;
@@ -77,6 +85,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     keys.abort();
     reclaiming.await?;
+    counting.await?;
     let store = Arc::clone(&gateway.store);
     tokio::task::spawn_blocking(move || store.close())
         .await?
@@ -171,6 +180,8 @@ fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
     let mounts_file = mounts_file(&config)?;
     let cache = Cache::open(cache_config(&config)).context("opening the cache ([cache])")?;
     let login = Login::new(&config).context("preparing authentication ([auth])")?;
+    let fid_tokens = FidTokens::open(&config).context("reading the secrets of image.jwt")?;
+    let tenants = tenancy::open(&config.tenant).map_err(anyhow::Error::msg)?;
     Ok(Arc::new_cyclic(|gateway| Gateway {
         namespace: Namespace::new(
             Arc::new(Images::new(Weak::clone(gateway))),
@@ -178,6 +189,8 @@ fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
             mounts_file,
         ),
         login,
+        fid_tokens,
+        tenants,
         namenodes: NameNodes::default(),
         budget: ByteBudget::new(config.limits.buffers_bytes_max.bytes()),
         intake: IntakeLimits::new(
@@ -297,34 +310,35 @@ fn spawn(
     gateway: &Arc<Gateway>,
     listener: TcpListener,
     port: Port,
+    tls: &Option<Arc<Tls>>,
     stopped: watch::Receiver<bool>,
 ) -> tokio::task::JoinHandle<()> {
-    let limits = server_limits(&gateway.config);
-    let drain = gateway.config.limits.drain_timeout.duration();
+    let stats = match port {
+        Port::Image => &gateway.image_connections,
+        Port::File => &gateway.file_connections,
+        Port::Admin => &gateway.admin_connections,
+    };
+    let terms = Terms {
+        limits: server_limits(&gateway.config),
+        stats: Arc::clone(stats),
+        tls: tls.clone(),
+        drain_timeout: gateway.config.limits.drain_timeout.duration(),
+    };
     let gateway = Arc::clone(gateway);
     // One arm a port: each service is a type of its own, and a request goes to it without a choice.
     match port {
         Port::Image => {
-            let stats = Arc::clone(&gateway.image_connections);
             let lane = ImageLane::new(Arc::clone(&gateway));
             let service = move |request, peer| image::serve(Arc::clone(&gateway), request, peer);
-            tokio::spawn(server::serve(
-                listener, limits, stats, service, lane, stopped, drain,
-            ))
+            tokio::spawn(server::serve(listener, terms, service, lane, stopped))
         }
         Port::File => {
-            let stats = Arc::clone(&gateway.file_connections);
             let service = move |request, peer| file::serve(Arc::clone(&gateway), request, peer);
-            tokio::spawn(server::serve(
-                listener, limits, stats, service, NoLane, stopped, drain,
-            ))
+            tokio::spawn(server::serve(listener, terms, service, NoLane, stopped))
         }
         Port::Admin => {
-            let stats = Arc::clone(&gateway.admin_connections);
             let service = move |request, peer| admin::serve(Arc::clone(&gateway), request, peer);
-            tokio::spawn(server::serve(
-                listener, limits, stats, service, NoLane, stopped, drain,
-            ))
+            tokio::spawn(server::serve(listener, terms, service, NoLane, stopped))
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
+use moongate_auth::tenants::Tenants;
 use moongate_disk::ReadEngine;
 use moongate_haystack::store::Store;
 
@@ -12,6 +13,7 @@ use crate::files::Files;
 use crate::http::intake::{ByteBudget, IntakeLimits};
 use crate::http::server::ConnectionStats;
 use crate::login::Login;
+use crate::login::fid::FidTokens;
 use crate::metrics::Metrics;
 use crate::namespace::Namespace;
 use crate::protocol::webhdfs::passthrough::NameNodes;
@@ -23,6 +25,10 @@ pub struct Gateway {
     pub config: Config,
     /// Tells who calls.
     pub login: Login,
+    /// Who shares the gateway.
+    pub tenants: Tenants,
+    /// Checks and makes tokens of single file ids.
+    pub fid_tokens: FidTokens,
     /// Images.
     pub store: Arc<Store>,
     /// Files by path.

@@ -1,10 +1,17 @@
 //! End to end tests of who is let in: the real binary with a real KDC, a real HDFS that wants tickets, and clients of other makes.
 #![allow(clippy::unwrap_used)]
 
+mod access_keys;
+mod certificates;
 mod desk;
+mod directory;
 mod doas;
+mod fid_tokens;
 mod hdfs;
+mod issuer;
+mod jwt;
 mod keys;
 mod shell;
+mod tenants;
 mod tickets;
 mod tokens;

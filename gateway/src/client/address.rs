@@ -1,6 +1,6 @@
 //! Where things are on a server, as a person writes it.
 //!
-//! `moongate://HOST:PORT/path`, `http://HOST:PORT/path`, `mg:/path` or plain `/path`: the last two are on the default server. Which
+//! `moongate://HOST:PORT/path`, `http://HOST:PORT/path`, `https://HOST:PORT/path`, `mg:/path` or plain `/path`: the last two are on the default server. Which
 //! arguments of a command are local and which are on a server is told by their place, never by how they look.
 
 use std::fmt;
@@ -30,9 +30,6 @@ const ESCAPED: &AsciiSet = &CONTROLS
 /// Why an address cannot be used; the text says what to write.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadAddress {
-    /// It is for TLS.
-    #[error("{0}: https is not spoken yet: write http:// or moongate://")]
-    Https(String),
     /// Neither a URL nor a path.
     #[error(
         "{0}: is no address on a server: write moongate://HOST:PORT/path, or /path on the default server"
@@ -49,24 +46,46 @@ pub enum BadAddress {
     NotUtf8(String),
 }
 
-/// A server: what follows `http://` in a URL.
+/// A server: what stands before the path in a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server(String);
+pub struct Server {
+    /// Whether TLS is spoken.
+    tls: bool,
+    authority: String,
+}
 
 impl Server {
-    /// By `moongate://HOST:PORT`, `http://HOST:PORT` or `HOST:PORT`; a slash may follow.
+    /// By `moongate://HOST:PORT`, `http://HOST:PORT`, `https://HOST:PORT` or `HOST:PORT`; a slash may follow.
     ///
     /// # Errors
-    /// [`BadAddress::Host`], [`BadAddress::Https`].
+    /// [`BadAddress::Host`].
     pub fn parse(text: &str) -> Result<Self, BadAddress> {
-        if text.starts_with("https://") {
-            return Err(BadAddress::Https(text.to_owned()));
+        if let Some(rest) = text.strip_prefix("https://") {
+            return Self::with_tls(rest.strip_suffix('/').unwrap_or(rest));
         }
         let (rest, port) = match text.strip_prefix("http://") {
             Some(rest) => (rest, None),
             None => (text.strip_prefix("moongate://").unwrap_or(text), Some(PORT)),
         };
         Self::with_port(rest.strip_suffix('/').unwrap_or(rest), port)
+    }
+
+    fn with_tls(text: &str) -> Result<Self, BadAddress> {
+        Ok(Self {
+            tls: true,
+            ..Self::with_port(text, None)?
+        })
+    }
+
+    /// Whether TLS is spoken.
+    pub const fn is_tls(&self) -> bool {
+        self.tls
+    }
+
+    /// What stands before the path in a request's URL.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.authority)
     }
 
     /// `port`: that of an address without one, where it is not HTTP's.
@@ -76,16 +95,23 @@ impl Server {
         if authority.host().is_empty() || text.contains('@') || text.ends_with(':') {
             return Err(bad());
         }
-        Ok(Self(match (authority.port(), port) {
+        let authority = match (authority.port(), port) {
             (None, Some(port)) => format!("{text}:{port}"),
             _ => text.to_owned(),
-        }))
+        };
+        Ok(Self {
+            tls: false,
+            authority,
+        })
     }
 }
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self.tls {
+            true => write!(f, "https://{}", self.authority),
+            false => f.write_str(&self.authority),
+        }
     }
 }
 
@@ -107,14 +133,19 @@ impl Address {
     /// # Errors
     /// Each [`BadAddress`].
     pub fn parse(text: &str, default: &Server) -> Result<Self, BadAddress> {
-        if text.starts_with("https://") {
-            return Err(BadAddress::Https(text.to_owned()));
-        }
-        if let Some(rest) = text.strip_prefix("http://") {
+        let web = [("http://", false), ("https://", true)];
+        for (scheme, tls) in web {
+            let Some(rest) = text.strip_prefix(scheme) else {
+                continue;
+            };
             let (host, path) = host_and_path(rest);
             let decoded = percent_decode_str(path).decode_utf8();
             let path = decoded.map_err(|_| BadAddress::NotUtf8(text.to_owned()))?;
-            return Self::on(Server::with_port(host, None)?, &path, text);
+            let server = Server {
+                tls,
+                ..Server::with_port(host, None)?
+            };
+            return Self::on(server, &path, text);
         }
         if let Some(rest) = text.strip_prefix("moongate://") {
             let (host, path) = host_and_path(rest);
@@ -147,7 +178,8 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "moongate://{}{}", self.server, self.path)
+        let scheme = if self.server.tls { "" } else { "moongate://" };
+        write!(f, "{scheme}{}{}", self.server, self.path)
     }
 }
 
@@ -199,6 +231,7 @@ mod tests {
             ("moongate://[::1]:99/a b%20", "[::1]:99", "/a b%20", false),
             ("http://h/a%20b/*.jpg", "h", "/a b/*.jpg", false),
             ("http://h:80/", "h:80", "/", true),
+            ("https://h/a%20b", "https://h", "/a b", false),
         ] {
             let got = parse(text).unwrap();
             assert_eq!(got.server.to_string(), server, "{text}");
@@ -215,7 +248,6 @@ mod tests {
         for (text, says) in [
             ("photos", "moongate://HOST:PORT/path"),
             ("mg:photos", "moongate://HOST:PORT/path"),
-            ("https://h/a", "https is not spoken"),
             ("moongate:///a", "no HOST:PORT"),
             ("moongate://h:/a", "no HOST:PORT"),
             ("moongate://u@h/a", "no HOST:PORT"),
@@ -232,7 +264,8 @@ mod tests {
         for text in ["h", "h:8888", "moongate://h", "http://h:8888/"] {
             assert_eq!(Server::parse(text).unwrap().to_string(), "h:8888", "{text}");
         }
-        assert!(Server::parse("https://h").is_err());
+        assert_eq!(Server::parse("https://h/").unwrap().url(), "https://h");
+        assert_eq!(Server::parse("h").unwrap().url(), "http://h:8888");
         assert!(Server::parse("h/path").is_err());
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Subcommand};
 
+use super::access::Access;
 use super::address::Server;
 
 /// Exit code: the server cannot be reached.
@@ -20,8 +21,9 @@ macro_rules! with_address_and_codes {
 Addresses (URL):
   moongate://HOST:PORT/path  on that server (without :PORT, 8888)
   http://HOST:PORT/path      the same, percent-decoded as in a browser (without :PORT, 80)
+  https://HOST:PORT/path     the same by TLS (without :PORT, 443); --ca names who signed its certificate
   /path, mg:/path            on the server of --server or MOONGATE_URL, else 127.0.0.1:8888
-  A slash at the end says that a folder is meant. There is no https yet.
+  A slash at the end says that a folder is meant.
 
 Exit codes:
   0  all was done
@@ -230,6 +232,9 @@ pub struct Admin {
     /// Admin port of the gateway [default: 127.0.0.1:9320]
     #[arg(long, value_name = "HOST:PORT", env = "MOONGATE_ADMIN", hide_env_values = true, value_parser = Server::parse, default_value = "127.0.0.1:9320", hide_default_value = true, global = true)]
     pub admin: Server,
+    /// How it is trusted, and what shows who asks.
+    #[command(flatten)]
+    pub access: Access,
     /// JSON on standard output
     #[arg(long, global = true)]
     pub json: bool,
@@ -283,6 +288,9 @@ pub struct Connection {
     /// whenever something has come through. A server that never answered is not waited for.
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub retries: usize,
+    /// How it is trusted, and what shows who asks.
+    #[command(flatten)]
+    pub access: Access,
 }
 
 /// What `put` and `get` both take.

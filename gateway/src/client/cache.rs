@@ -20,7 +20,7 @@ const TURN_EVERY: Duration = Duration::from_millis(100);
 
 /// `moongate load`. `false`: some of it failed.
 pub async fn load(args: &LoadArgs) -> Result<bool, ClientError> {
-    let http = Http::new(args.admin.admin.clone());
+    let http = Http::open(args.admin.admin.clone(), &args.admin.access)?;
     let mut all = true;
     for path in &args.paths {
         all &= load_one(&http, args, path).await?;
@@ -110,7 +110,7 @@ fn summary(said: &Value) -> String {
 
 /// `moongate free`, `pin` and `unpin`.
 pub async fn change(verb: &str, args: &PathArgs) -> Result<(), ClientError> {
-    let http = Http::new(args.admin.admin.clone());
+    let http = Http::open(args.admin.admin.clone(), &args.admin.access)?;
     for path in &args.paths {
         let url = format!("/cache/{verb}");
         let call = Call::new(Method::POST, &url).query(of_path(path));
@@ -138,7 +138,7 @@ fn of_path(path: &str) -> String {
 
 /// `moongate cache stat`.
 pub async fn stat(args: &CacheArgs) -> Result<(), ClientError> {
-    let http = Http::new(args.admin.admin.clone());
+    let http = Http::open(args.admin.admin.clone(), &args.admin.access)?;
     let CacheCommand::Stat { path } = &args.what;
     let call = Call::new(Method::GET, "/cache/stat").query(of_path(path));
     let (_, bytes) = http.send_and_read(call).await?;

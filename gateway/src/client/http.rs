@@ -8,10 +8,13 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
 
+use super::access::Access;
 use super::address::{Server, escaped};
 use super::body::{Moved, Outgoing};
 use super::error::ClientError;
@@ -80,7 +83,7 @@ impl<'a> Call<'a> {
     fn request(self, server: &Server) -> Result<Request<Outgoing>, ClientError> {
         let path = escaped(self.path);
         let mark = if self.query.is_empty() { "" } else { "?" };
-        let uri = format!("http://{server}{path}{mark}{}", self.query);
+        let uri = format!("{}{path}{mark}{}", server.url(), self.query);
         let mut request = Request::builder().method(self.method).uri(uri);
         if let Some(headers) = request.headers_mut() {
             // Without it a server sends no trailers (RFC 9110, 6.5.1), and some failures are told in them.
@@ -100,25 +103,53 @@ impl<'a> Call<'a> {
 #[derive(Debug)]
 pub struct Http {
     server: Server,
-    client: Client<HttpConnector, Outgoing>,
+    client: Client<HttpsConnector<HttpConnector>, Outgoing>,
+    /// What shows who asks.
+    authorization: Option<HeaderValue>,
     answered: AtomicBool,
 }
 
 impl Http {
-    /// Connects to nothing yet.
+    /// Connects to nothing yet. Shows what `access` has.
+    ///
+    /// # Errors
+    /// [`ClientError::Local`]: the authorities or the token cannot be read.
+    pub fn open(server: Server, access: &Access) -> Result<Self, ClientError> {
+        let authorization = access.authorization()?;
+        let tls = access.tls(server.is_tls())?;
+        Ok(Self {
+            authorization,
+            ..Self::with_tls(server, tls)
+        })
+    }
+
+    /// Connects to nothing yet, and shows nobody anything.
+    #[cfg(test)]
     pub fn new(server: Server) -> Self {
+        Self::open(server, &Access::default()).unwrap()
+    }
+
+    fn with_tls(server: Server, tls: ClientConfig) -> Self {
         let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
         connector.set_connect_timeout(Some(CONNECT_MAX));
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_max_idle_per_host(KEPT_MAX)
-            .build(connector);
+            .build(
+                HttpsConnectorBuilder::new()
+                    .with_tls_config(tls)
+                    .https_or_http()
+                    .enable_http1()
+                    .wrap_connector(connector),
+            );
         let answered = AtomicBool::new(false);
         Self {
             server,
             client,
             answered,
+            authorization: None,
         }
     }
 
@@ -144,7 +175,11 @@ impl Http {
     /// # Errors
     /// [`ClientError::Unreachable`], [`ClientError::Broken`].
     pub async fn send_any(&self, call: Call<'_>) -> Result<Answer, ClientError> {
-        let request = call.request(&self.server)?;
+        let mut request = call.request(&self.server)?;
+        if let Some(shown) = &self.authorization {
+            let headers = request.headers_mut();
+            headers.insert(header::AUTHORIZATION, shown.clone());
+        }
         let moved = request.body().moved();
         let answer = self.client.request(request);
         let answer = unless_idle(&moved, answer).await?;

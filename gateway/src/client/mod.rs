@@ -9,6 +9,7 @@
 //! ones as a tar, large ones alone ([`whole_file`]); every answer is compared with what was sent. A `get` is the same the other way
 //! ([`get`], [`download`], [`fetch`], [`part`]). What happens to each file is told to the [`report`].
 
+pub mod access;
 pub mod address;
 mod answers;
 pub mod args;
@@ -41,6 +42,7 @@ mod unpack;
 mod unpacking;
 mod upload;
 mod walk;
+pub mod whoami;
 mod whole_file;
 
 use std::process::ExitCode;
@@ -72,7 +74,11 @@ type Ended = Result<bool, ClientError>;
 pub fn run(command: &Command) -> std::io::Result<Option<ExitCode>> {
     if matches!(
         command,
-        Command::Serve(_) | Command::CheckConfig(_) | Command::Fsck(_) | Command::Version(_)
+        Command::Serve(_)
+            | Command::CheckConfig(_)
+            | Command::Fsck(_)
+            | Command::Token(_)
+            | Command::Version(_)
     ) {
         return Ok(None);
     }
@@ -173,7 +179,7 @@ async fn put(args: &PutArgs, report: Arc<Report>) -> Result<(), ClientError> {
     let connection = &args.carrying.connection;
     let url = args.paths.last().map_or("", String::as_str);
     let to = Address::parse(url, &connection.server)?;
-    let remote = connect(connection, &to.server);
+    let remote = connect(connection, &to.server)?;
     put::run(args, remote, to, &report).await
 }
 
@@ -206,6 +212,7 @@ async fn ask(command: &Command) -> Ended {
         Command::Pin(args) => return cache::change("pin", args).await.map(|()| true),
         Command::Unpin(args) => return cache::change("unpin", args).await.map(|()| true),
         Command::Cache(args) => return cache::stat(args).await.map(|()| true),
+        Command::Whoami(args) => return whoami::run(args).await.map(|()| true),
         _ => {}
     }
     let mut failures = Failures::default();
@@ -234,8 +241,9 @@ async fn ask(command: &Command) -> Ended {
     Ok(!failures.any())
 }
 
-fn connect(connection: &Connection, server: &Server) -> Remote {
-    Remote::new(Http::new(server.clone()), connection.retries)
+fn connect(connection: &Connection, server: &Server) -> Result<Remote, ClientError> {
+    let http = Http::open(server.clone(), &connection.access)?;
+    Ok(Remote::new(http, connection.retries))
 }
 
 /// All addresses of a command, which are on one server.
@@ -254,7 +262,7 @@ fn addresses(
         let text = format!("{other}: is on another server than {server}: one command talks to one");
         return Err(ClientError::Usage(text));
     }
-    let remote = connect(connection, server);
+    let remote = connect(connection, server)?;
     Ok((remote, addresses))
 }
 
@@ -283,7 +291,7 @@ mod tests {
             "ls relative",
             "cp /a photos",
             "get /a",
-            "stat https://h/a",
+            "stat https://h:x/a",
             "rm mg:/a http://h/b",
             "put a b",
             "get --tar - /a /b",

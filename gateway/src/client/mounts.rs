@@ -18,7 +18,7 @@ const NUMBERS: [&str; 1] = ["calls_max"];
 
 /// Carries the command out.
 pub async fn run(args: &MountArgs) -> Result<(), ClientError> {
-    let http = Http::new(args.admin.admin.clone());
+    let http = Http::open(args.admin.admin.clone(), &args.admin.access)?;
     match args.what.as_ref().unwrap_or(&MountCommand::Ls) {
         MountCommand::Ls => list(&http, &args.admin).await,
         MountCommand::Add {

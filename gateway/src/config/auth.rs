@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
 use super::mount::names;
+use super::tokens::{GroupsConfig, JwtConfig, KeysConfig};
 use super::units::Span;
 
 /// Who is let in, by every port. With nothing here everybody is, who can connect: on loopback only, unless `allow_anonymous` says more.
@@ -19,7 +20,8 @@ use super::units::Span;
 )]
 pub struct AuthConfig {
     /// Ways of logging in: `"anonymous"` (nobody need say who they are), `"simple"` (`user.name=` is believed), `"kerberos"`
-    /// (tickets by SPNEGO, the cookie that follows one, and Hadoop's delegation tokens). Any that is named here is
+    /// (tickets by SPNEGO, the cookie that follows one, and Hadoop's delegation tokens), `"jwt"` (tokens of `[[auth.jwt]]`),
+    /// `"access-key"` (`[auth.keys]`), `"certificate"` (client certificates, `[tls]`). Any that is named here is
     /// enough; whoever shows none is refused with 401, but for `/healthz` and `/readyz`. `[]`: nobody is asked.
     #[cfg_attr(test, schemars(schema_with = "names"))]
     pub methods: Vec<AuthMethod>,
@@ -27,6 +29,10 @@ pub struct AuthConfig {
     pub kerberos: KerberosConfig,
     /// Users that may act for others (`doas=`).
     pub proxy_user: BTreeMap<String, ProxyUserConfig>,
+    pub keys: KeysConfig,
+    pub groups: GroupsConfig,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub jwt: Vec<JwtConfig>,
 }
 
 impl AuthConfig {
@@ -45,6 +51,12 @@ pub enum AuthMethod {
     Anonymous,
     /// `user.name=` is believed.
     Simple,
+    /// Tokens of an OIDC issuer.
+    Jwt,
+    /// Access keys.
+    AccessKey,
+    /// Client certificates.
+    Certificate,
     /// Kerberos tickets by SPNEGO, the cookie that follows one, and delegation tokens.
     Kerberos,
 }

@@ -19,10 +19,14 @@ mod mount;
 mod reference;
 mod sections;
 mod source;
+mod tenant;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod tokens;
 mod units;
 mod validate;
+mod validate_tokens;
 
 use std::path::Path;
 
@@ -40,6 +44,9 @@ pub use mount::{CacheSection, JsonContentType, MountConfig, WebHdfsConfig};
 pub use sections::{
     AccessLog, AdminConfig, FileConfig, ImageConfig, LimitsConfig, LogConfig, LogFormat, LogLevel,
 };
+pub use tenant::TenantConfig;
+pub use tls::{ClientName, TlsConfig};
+pub use tokens::{FidJwtConfig, GroupSource, GroupsConfig, JwtConfig, KeysConfig, LdapSection};
 pub use units::{ByteSize, NotASize, NotASpan, Span};
 
 /// Largest configuration file that is read, in bytes: a path mistaken for a data file should not fill memory.
@@ -62,11 +69,14 @@ pub struct Config {
     pub haystack: HaystackConfig,
     pub limits: LimitsConfig,
     pub log: LogConfig,
+    pub tls: TlsConfig,
     pub auth: AuthConfig,
     pub webhdfs: WebHdfsConfig,
     pub cache: CacheSection,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mount: Vec<MountConfig>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tenant: Vec<TenantConfig>,
     #[serde(skip)]
     source: source::Source,
 }

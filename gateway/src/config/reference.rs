@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use super::{Config, MountConfig};
+use super::{Config, JwtConfig, MountConfig, TenantConfig};
 
 const HEAD: &str = "\
 <!-- Made from gateway/src/config by its tests; change the doc comments there, then run
@@ -111,15 +111,21 @@ fn section(page: &mut String, schema: &Value, name: &str, defaults: &str) {
     }
     for (key, list) in inner
         .iter()
-        .filter(|(_, schema)| name.is_empty() && schema["items"]["properties"].is_object())
+        .filter(|(_, schema)| schema["items"]["properties"].is_object())
     {
-        one_of_many(page, &list["items"], key);
+        one_of_many(page, &list["items"], &format!("{prefix}{key}"));
     }
 }
 
 /// A section that may stand there many times: `[[mount]]`.
 fn one_of_many(page: &mut String, schema: &Value, name: &str) {
-    let defaults = toml::to_string(&MountConfig::default()).unwrap();
+    let defaults = match name {
+        "mount" => toml::to_string(&MountConfig::default()),
+        "tenant" => toml::to_string(&TenantConfig::default()),
+        "auth.jwt" => toml::to_string(&JwtConfig::default()),
+        other => panic!("say what the defaults of [[{other}]] are"),
+    };
+    let defaults = defaults.unwrap();
     let defaults = keys(&defaults, "");
     write!(page, "\n## `[[{name}]]`\n\n{}\n\n", joined(text(schema))).unwrap();
     page.push_str("| key | accepted | default | meaning |\n| --- | --- | --- | --- |\n");
@@ -180,6 +186,7 @@ fn accepted(schema: &Value) -> String {
         _ if !choices.is_empty() => choices.join(", "),
         (Some(named @ ("size" | "duration" | "address")), _) => named.to_owned(),
         (Some("names"), _) => "list of texts".to_owned(),
+        (Some("rules"), _) => "list of rules".to_owned(),
         (_, Some("object")) => "keys and texts".to_owned(),
         (_, Some("boolean")) => "`true`, `false`".to_owned(),
         (_, Some("integer")) => "whole number".to_owned(),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use super::tokens::FidJwtConfig;
 use super::units::{ByteSize, Span};
 
 const fn loopback(port: u16) -> SocketAddr {
@@ -29,6 +30,10 @@ fn address_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a section of keys")]
+#[allow(
+    missing_docs,
+    reason = "a section is documented on its own type, from where the reference takes it"
+)]
 pub struct ImageConfig {
     /// Address to listen on. Port 0 takes a free one, and the log tells which.
     #[serde(deserialize_with = "address")]
@@ -53,6 +58,7 @@ pub struct ImageConfig {
     pub transform_queue_max: usize,
     /// Answer browsers' cross-origin requests (`Access-Control-Allow-Origin: *`), as SeaweedFS does.
     pub cors: bool,
+    pub jwt: FidJwtConfig,
 }
 
 impl Default for ImageConfig {
@@ -67,6 +73,7 @@ impl Default for ImageConfig {
             transform_concurrency: 0,
             transform_queue_max: 256,
             cors: true,
+            jwt: FidJwtConfig::default(),
         }
     }
 }

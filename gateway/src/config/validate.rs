@@ -35,8 +35,8 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     checks.problems
 }
 
-struct Checks<'a> {
-    config: &'a Config,
+pub(super) struct Checks<'a> {
+    pub(super) config: &'a Config,
     problems: Vec<Problem>,
 }
 
@@ -76,6 +76,7 @@ impl Checks<'_> {
 
     fn auth(&mut self) {
         self.kerberos();
+        super::validate_tokens::check(self);
         for (name, rule) in &self.config.auth.proxy_user {
             for host in &rule.hosts {
                 if !is_host_pattern(host) {
@@ -338,7 +339,7 @@ impl Checks<'_> {
         self.check(range.contains(&value), key, || (message, help));
     }
 
-    fn check(&mut self, good: bool, key: &str, told: impl FnOnce() -> (String, String)) {
+    pub(super) fn check(&mut self, good: bool, key: &str, told: impl FnOnce() -> (String, String)) {
         if !good {
             let (message, help) = told();
             let key: Vec<&str> = key.split('.').collect();
@@ -346,7 +347,7 @@ impl Checks<'_> {
         }
     }
 
-    fn wrong(&mut self, key: &[&str], message: String, help: String) {
+    pub(super) fn wrong(&mut self, key: &[&str], message: String, help: String) {
         self.problems.push(Problem {
             place: self.config.source.place_of(key),
             message,

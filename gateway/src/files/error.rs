@@ -8,6 +8,7 @@ use super::shards::ShardsError;
 use crate::http::intake::IntakeError;
 use crate::http::multipart::MultipartError;
 use crate::protocol::image::error::ImageError;
+use crate::tenancy::Fenced;
 
 /// Why a request for files is not answered as it wished.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,9 @@ pub enum FileError {
     /// The body is no form.
     #[error(transparent)]
     Multipart(#[from] MultipartError),
+    /// The caller's tenant may not, or not now.
+    #[error(transparent)]
+    Fenced(#[from] Fenced),
     /// The request makes no sense: say what would.
     #[error("{0}")]
     BadRequest(String),
@@ -48,6 +52,7 @@ impl From<ImageError> for FileError {
             ImageError::Assign(error) => Self::Assign(error),
             ImageError::Intake(error) => Self::Intake(error),
             ImageError::Multipart(error) => Self::Multipart(error),
+            ImageError::Fenced(error) => Self::Fenced(error),
             ImageError::Transform(_)
             | ImageError::BadRequest(_)
             | ImageError::NotAcceptable(_)

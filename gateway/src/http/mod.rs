@@ -27,6 +27,7 @@ pub mod range;
 pub mod request_id;
 pub mod server;
 mod socket;
+mod tls;
 mod watchdog;
 
 pub use body::{Body, Response};

@@ -26,7 +26,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWriteExt;
+use moongate_auth::tls::{ClientCertificate, Tls};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -36,6 +37,7 @@ use super::body::Response;
 use super::json::error_json;
 use super::lane::{self, Lane, Left};
 use super::socket::GuardedSocket;
+use super::tls;
 use super::watchdog::{InFlight, Order, Watchdog, Watched};
 
 /// The pause after an accept that failed for want of descriptors or memory. Until some connection ends,
@@ -93,6 +95,21 @@ pub struct ConnectionStats {
 pub struct PeerInfo {
     /// The address of the other end of the connection.
     pub addr: SocketAddr,
+    /// Whether it is encrypted. A client's certificate, if it showed one, is in the request's extensions.
+    pub tls: bool,
+}
+
+/// On which terms a port is served.
+#[derive(Debug)]
+pub struct Terms {
+    /// What a client may hold.
+    pub limits: ServerLimits,
+    /// What has been done is counted here.
+    pub stats: Arc<ConnectionStats>,
+    /// With it nothing else is spoken.
+    pub tls: Option<Arc<Tls>>,
+    /// How long requests in flight are given after a shutdown has begun.
+    pub drain_timeout: Duration,
 }
 
 /// Serves `listener` until `shutdown` becomes true (or its sender is dropped), then drains: no more
@@ -100,15 +117,13 @@ pub struct PeerInfo {
 /// left after `drain_timeout` is cut. Returns when nothing is left.
 ///
 /// A service whose client goes away is dropped at its next `.await`: what must be finished belongs in a
-/// task of its own. A service that panics answers 500.
+/// task of its own. A service that panics answers 500. The lane is for connections without TLS.
 pub async fn serve<S, F, L>(
     listener: TcpListener,
-    limits: ServerLimits,
-    stats: Arc<ConnectionStats>,
+    terms: Terms,
     service: S,
     lane: L,
     mut shutdown: watch::Receiver<bool>,
-    drain_timeout: Duration,
 ) where
     S: Fn(Request<Incoming>, PeerInfo) -> F + Clone + Send + 'static,
     F: Future<Output = Response> + Send + 'static,
@@ -116,12 +131,14 @@ pub async fn serve<S, F, L>(
 {
     let mut connections = JoinSet::new();
     let mut refusals = JoinSet::new();
+    let drain_timeout = terms.drain_timeout;
     let acceptor = Acceptor {
-        stats,
+        stats: terms.stats,
         service,
         lane,
-        watchdog: Watchdog::start(limits.header_timeout),
-        limits,
+        tls: terms.tls,
+        watchdog: Watchdog::start(terms.limits.header_timeout),
+        limits: terms.limits,
         starved: AtomicBool::new(false),
     };
     loop {
@@ -162,6 +179,7 @@ struct Acceptor<S, L> {
     stats: Arc<ConnectionStats>,
     service: S,
     lane: L,
+    tls: Option<Arc<Tls>>,
     watchdog: Arc<Watchdog>,
     /// Whether the last accept failed: such a time is logged once, not at every attempt.
     starved: AtomicBool,
@@ -183,7 +201,8 @@ where
         self.starved.store(false, Ordering::Relaxed);
         if self.stats.open.load(Ordering::Relaxed) >= self.limits.connections_max {
             self.stats.refused.fetch_add(1, Ordering::Relaxed);
-            if (refusals.len() as u64) < REFUSALS_MAX {
+            // A handshake for a refusal would cost more than the connection: the client sees it closed.
+            if self.tls.is_none() && (refusals.len() as u64) < REFUSALS_MAX {
                 refusals.spawn(refuse(GuardedSocket::new(
                     stream,
                     self.limits.write_stall_timeout,
@@ -193,7 +212,8 @@ where
             return;
         }
         self.stats.accepted.fetch_add(1, Ordering::Relaxed);
-        connections.spawn(self.connection(stream, PeerInfo { addr }));
+        let tls = self.tls.is_some();
+        connections.spawn(self.connection(stream, PeerInfo { addr, tls }));
     }
 
     /// One connection, from its first byte to its last.
@@ -206,6 +226,7 @@ where
         let (limits, service) = (self.limits.clone(), self.service.clone());
         let lane = self.lane.clone();
         let watched = self.watchdog.enter();
+        let tls = self.tls.clone();
         async move {
             if !speaks_in_time(&stream, &watched).await {
                 return;
@@ -214,36 +235,25 @@ where
             let _ = stream.set_nodelay(true);
             let mut socket =
                 GuardedSocket::new(stream, limits.write_stall_timeout, Some(watched.writing()));
-            if lane.is_open() {
-                match lane::drive(&mut socket, &lane, &watched).await {
-                    Left::Ended => return,
-                    Left::Ahead(bytes) => socket.unread(bytes),
-                }
-            }
-            let (stats, watching) = (&*open.stats, &watched);
-            let handler = service_fn(move |request| {
-                let in_flight = watching.begin();
-                // To begin with, a service is a function: that may panic as well as its future.
-                let running = catch_unwind(AssertUnwindSafe(|| service(request, peer)));
-                answer(running.ok(), peer, stats, in_flight)
-            });
-            let connection = protocol(&limits).serve_connection(TokioIo::new(socket), handler);
-            let mut connection = pin!(connection);
-            let mut finishing = false;
-            let ended = poll_fn(|cx| {
-                match watched.poll_order(cx) {
-                    Order::GoOn => {}
-                    Order::Finish if finishing => {}
-                    Order::Finish => {
-                        finishing = true;
-                        connection.as_mut().graceful_shutdown();
+            let talk = Talk {
+                peer,
+                limits: &limits,
+                stats: &open.stats,
+                watched: &watched,
+                service,
+            };
+            match tls {
+                None => {
+                    if lane.is_open() {
+                        match lane::drive(&mut socket, &lane, &watched).await {
+                            Left::Ended => return,
+                            Left::Ahead(bytes) => socket.unread(bytes),
+                        }
                     }
-                    Order::Cut => return Poll::Ready(Ok(())),
+                    talk.over(socket, None).await;
                 }
-                connection.as_mut().poll(cx)
-            });
-            if let Err(error) = ended.await {
-                tracing::debug!(peer = %peer.addr, %error, "connection ended");
+                // Boxed: TLS has kilobytes of state, which connections without it need not have room for.
+                Some(tls) => Box::pin(talk.over_tls(&tls, socket)).await,
             }
         }
     }
@@ -261,6 +271,78 @@ where
             tracing::warn!(%error, "cannot accept connections for now");
         }
         sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+/// What one connection's requests are answered with.
+struct Talk<'a, S> {
+    peer: PeerInfo,
+    limits: &'a ServerLimits,
+    stats: &'a ConnectionStats,
+    watched: &'a Watched,
+    service: S,
+}
+
+impl<S, F> Talk<'_, S>
+where
+    S: Fn(Request<Incoming>, PeerInfo) -> F,
+    F: Future<Output = Response>,
+{
+    /// After a handshake, for which the client has as long as for a head.
+    async fn over_tls(self, tls: &Tls, socket: GuardedSocket) {
+        let mut handshake = pin!(tls::accept(tls, socket));
+        let accepted = poll_fn(|cx| match self.watched.poll_order(cx) {
+            Order::GoOn => handshake.as_mut().poll(cx).map(Some),
+            Order::Finish | Order::Cut => Poll::Ready(None),
+        });
+        match accepted.await {
+            Some(Ok((stream, certificate))) => self.over(stream, certificate).await,
+            Some(Err(error)) => {
+                tracing::debug!(peer = %self.peer.addr, %error, "no TLS could be agreed on");
+            }
+            None => {}
+        }
+    }
+
+    /// HTTP, to its end. Every request carries the client's certificate, if it showed one.
+    async fn over<I>(self, stream: I, certificate: Option<Arc<ClientCertificate>>)
+    where
+        I: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Talk {
+            peer,
+            limits,
+            stats,
+            watched,
+            service,
+        } = self;
+        let handler = service_fn(move |mut request: Request<Incoming>| {
+            let in_flight = watched.begin();
+            if let Some(certificate) = &certificate {
+                request.extensions_mut().insert(Arc::clone(certificate));
+            }
+            // To begin with, a service is a function: that may panic as well as its future.
+            let running = catch_unwind(AssertUnwindSafe(|| service(request, peer)));
+            answer(running.ok(), peer, stats, in_flight)
+        });
+        let connection = protocol(limits).serve_connection(TokioIo::new(stream), handler);
+        let mut connection = pin!(connection);
+        let mut finishing = false;
+        let ended = poll_fn(|cx| {
+            match watched.poll_order(cx) {
+                Order::GoOn => {}
+                Order::Finish if finishing => {}
+                Order::Finish => {
+                    finishing = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                Order::Cut => return Poll::Ready(Ok(())),
+            }
+            connection.as_mut().poll(cx)
+        });
+        if let Err(error) = ended.await {
+            tracing::debug!(peer = %peer.addr, %error, "connection ended");
+        }
     }
 }
 

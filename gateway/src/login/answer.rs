@@ -50,4 +50,7 @@ pub fn challenge(gateway: &Gateway, refusal: &Refusal, response: &mut Response) 
         );
         headers.append(header::SET_COOKIE, kerberos::cleared());
     }
+    if gateway.login.tokens.takes_bearer() {
+        headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
 }

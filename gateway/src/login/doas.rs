@@ -33,7 +33,7 @@ pub(super) fn rules(config: &Config) -> ProxyUsers {
 }
 
 /// The user for whom is acted, if the request names one.
-pub(super) fn act(
+pub(super) async fn act(
     gateway: &Gateway,
     known: Known,
     params: Params<'_>,
@@ -47,7 +47,11 @@ pub(super) fn act(
         return Err(Refusal::new(Failure::Impersonation, text));
     }
     let real = known.identity.user.clone();
-    let groups = Groups::known::<Arc<str>>([]);
+    let groups = if gateway.login.is_open() {
+        Groups::known::<Arc<str>>([])
+    } else {
+        gateway.login.tokens.groups_of(other).await
+    };
     gateway
         .login
         .proxies
@@ -56,7 +60,12 @@ pub(super) fn act(
         user: other.into(),
         groups,
         real_user: Some(real),
+        tenant: None,
         ..known.identity
     };
-    Ok(Known { identity, ..known })
+    Ok(Known {
+        identity,
+        groups_told: false,
+        ..known
+    })
 }

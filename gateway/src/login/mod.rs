@@ -4,15 +4,18 @@
 //! ([`moongate_auth`]), and what they may do then (the namespace).
 //!
 //! What is looked at, in this order; the first that is there decides, and if it is wrong nothing after it is tried: the `Authorization`
-//! header, the cookie, `delegation=`, `user.name=`. Then `doas=`.
+//! header, the cookie, `delegation=`, a client certificate, `user.name=`. Then `doas=`; then groups and tenant are found.
 
 pub mod answer;
 pub mod caller;
 mod doas;
+pub mod fid;
 pub mod kerberos;
 mod name;
 mod shown;
 mod simple;
+pub mod tokens;
+pub mod whoami;
 
 use std::sync::Arc;
 
@@ -23,6 +26,7 @@ use moongate_auth::{Failure, Identity, LoginError, Method};
 
 use self::kerberos::Kerberos;
 use self::shown::Shown;
+use self::tokens::Tokens;
 use crate::config::{AuthMethod, Config};
 use crate::http::Response;
 use crate::http::query::Query;
@@ -41,6 +45,8 @@ pub struct Login {
     proxies: ProxyUsers,
     /// Tickets, cookies and delegation tokens, where they are taken.
     pub kerberos: Option<Kerberos>,
+    /// Tokens, access keys, client certificates; and groups.
+    pub tokens: Tokens,
 }
 
 /// Somebody who is known.
@@ -50,13 +56,16 @@ pub struct Known {
     pub identity: Identity,
     /// What the answer tells the client: a cookie, the proof of who we are.
     reply: Vec<(HeaderName, HeaderValue)>,
+    /// The login itself told the groups, so that they are not looked up.
+    groups_told: bool,
 }
 
 impl Known {
-    const fn new(identity: Identity) -> Self {
+    pub(crate) const fn new(identity: Identity) -> Self {
         Self {
             identity,
             reply: Vec::new(),
+            groups_told: false,
         }
     }
 
@@ -76,10 +85,16 @@ impl Login {
     pub fn new(config: &Config) -> anyhow::Result<Self> {
         Ok(Self {
             kerberos: Kerberos::open(config)?,
+            tokens: Tokens::open(config)?,
             methods: config.auth.methods.clone(),
             anonymous: simple::identity(&config.webhdfs.anonymous_user, Method::Anonymous),
             proxies: doas::rules(config),
         })
+    }
+
+    /// Who calls where nobody need say so.
+    pub const fn anonymous(&self) -> &Identity {
+        &self.anonymous
     }
 
     /// Whether a way of logging in is switched on by name.
@@ -105,11 +120,22 @@ pub async fn identify(
     let query = Query::parse(parts.uri.query());
     let params = Params(&query);
     let known = match prove(gateway, parts, params, peer).await {
-        Ok(known) => doas::act(gateway, known, params, peer),
+        Ok(known) => doas::act(gateway, known, params, peer).await,
         Err(refused) => Err(refused),
     };
     gateway.metrics.login(&known);
-    known
+    Ok(completed(gateway, known?).await)
+}
+
+/// With groups and tenant.
+async fn completed(gateway: &Gateway, known: Known) -> Known {
+    let mut identity = known.identity;
+    let is_asked = !gateway.login.is_open() && identity.method != Method::Anonymous;
+    if is_asked && !known.groups_told {
+        identity.groups = gateway.login.tokens.groups_of(&identity.user).await;
+    }
+    identity.tenant = gateway.tenants.of(&identity);
+    Known { identity, ..known }
 }
 
 /// The first thing that is shown.
@@ -126,6 +152,9 @@ async fn prove(
     {
         let known = login.believe(shown).await?;
         return name::agrees(known, params);
+    }
+    if let Some(certified) = login.tokens.certified(parts) {
+        return name::agrees(certified?, params);
     }
     if let Some(user) = name::given(params, "user.name")? {
         return simple::believe(gateway, user, peer);

@@ -12,6 +12,10 @@ use crate::protocol::webhdfs::Params;
 pub(super) enum Shown<'r> {
     /// `Authorization: Negotiate …`
     Ticket(&'r str),
+    /// `Authorization: Bearer …`
+    Bearer(&'r str),
+    /// `Authorization: Basic …`
+    Basic(&'r str),
     /// `Authorization:` of another kind, which is named.
     Other(&'r str),
     /// The `hadoop.auth` cookie.
@@ -33,10 +37,11 @@ impl<'r> Shown<'r> {
 
     fn authorization(value: &'r str) -> Self {
         let (scheme, rest) = value.trim().split_once(' ').unwrap_or((value.trim(), ""));
-        if scheme.eq_ignore_ascii_case("negotiate") {
-            Self::Ticket(rest.trim())
-        } else {
-            Self::Other(scheme)
+        match scheme.to_ascii_lowercase().as_str() {
+            "negotiate" => Self::Ticket(rest.trim()),
+            "bearer" => Self::Bearer(rest.trim()),
+            "basic" => Self::Basic(rest.trim()),
+            _ => Self::Other(scheme),
         }
     }
 }
@@ -54,6 +59,8 @@ impl Login {
             }
             Shown::Cookie(value) => kerberos::by_cookie(kerberos("the cookie hadoop.auth")?, value),
             Shown::Token(url) => kerberos::by_token(kerberos("delegation=")?, url),
+            Shown::Bearer(token) => self.tokens.bearer(token).await,
+            Shown::Basic(pair) => self.tokens.basic(pair),
             Shown::Other(_) => {
                 let text = "the kind of Authorization that was sent is not taken here";
                 Err(LoginError::new(Failure::NotAllowed, text))
@@ -90,6 +97,10 @@ mod tests {
         assert_eq!(
             shown("/", &[("authorization", "Negotiate")]),
             "Some(Ticket(\"\"))"
+        );
+        assert_eq!(
+            shown("/", &[("authorization", "BEARER a:b")]),
+            "Some(Bearer(\"a:b\"))"
         );
         assert_eq!(
             shown("/", &[("authorization", "Digest x")]),

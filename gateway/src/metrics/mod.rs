@@ -2,6 +2,7 @@
 
 mod cache;
 mod login;
+mod tenants;
 
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
@@ -17,6 +18,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use self::cache::CacheFigures;
 use self::login::LoginFigures;
+use self::tenants::TenantFigures;
 use crate::login::{Known, Refusal};
 use crate::state::Gateway;
 
@@ -121,6 +123,7 @@ pub struct Metrics {
     gauges: Vec<(Gauge, GatewayFigure)>,
     cache: CacheFigures,
     logins: LoginFigures,
+    tenants: TenantFigures,
 }
 
 type DiskFigure = fn(&moongate_haystack::store::DataDir) -> u64;
@@ -303,6 +306,7 @@ impl Default for Metrics {
         Self {
             cache: CacheFigures::register(&mut registry),
             logins: LoginFigures::register(&mut registry),
+            tenants: TenantFigures::register(&mut registry),
             registry,
             operations,
             disks: disks.into(),
@@ -355,6 +359,7 @@ impl Metrics {
             gauge.set(as_gauge(figure(gateway)));
         }
         self.cache.set(&gateway.namespace.cache().stats());
+        self.tenants.set(&gateway.tenants);
         let mut text = String::new();
         if let Err(error) = encode(&mut text, &self.registry) {
             let _ = writeln!(text, "# {error}");

@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | [`hdfs::Hdfs`] | NameNode and DataNodes of Apache Hadoop, alone or as an HA pair, each a process of its own | `scripts/hadoop.sh` |
 //! | [`kdc::Kdc`] | MIT's KDC with a realm of its own | `scripts/install.sh krb5-kdc krb5-admin-server krb5-user` |
+//! | [`ldap::Ldap`] | OpenLDAP's `slapd` with users and groups | Debian's `slapd` |
 //! | [`s3::S3`] | versitygw over a folder | `scripts/versitygw.sh` |
 //!
 //! Every process and folder of a bed goes when it is dropped, and with the test program, however that ends.
@@ -12,6 +13,7 @@ pub mod daemon;
 mod folder;
 pub mod hdfs;
 pub mod kdc;
+pub mod ldap;
 mod ports;
 pub mod s3;
 

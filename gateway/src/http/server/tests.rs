@@ -54,15 +54,13 @@ async fn start_draining(limits: ServerLimits, drain_timeout: Duration) -> Runnin
     let lane = QuickLane {
         go: Arc::clone(&go),
     };
-    let task = tokio::spawn(serve(
-        listener,
+    let terms = Terms {
         limits,
-        Arc::clone(&stats),
-        service,
-        lane,
-        shutdown,
+        stats: Arc::clone(&stats),
+        tls: None,
         drain_timeout,
-    ));
+    };
+    let task = tokio::spawn(serve(listener, terms, service, lane, shutdown));
     Running {
         addr,
         stats,

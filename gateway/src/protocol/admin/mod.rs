@@ -16,8 +16,9 @@ use crate::http::json::{error_json, json as answer};
 use crate::http::query::Query;
 use crate::http::server::PeerInfo;
 use crate::http::{Body, Response};
-use crate::login;
+use crate::login::{self, whoami};
 use crate::state::Gateway;
+use crate::tenancy::Fenced;
 
 const OPENMETRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -31,6 +32,20 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer
     let (parts, body) = request.into_parts();
     match login::identify(&gateway, &parts, peer).await {
         Ok(known) => {
+            if parts.uri.path() == whoami::PATH {
+                return whoami::answered(&known);
+            }
+            // What is here concerns all tenants.
+            let tenant = known
+                .identity
+                .tenant
+                .as_deref()
+                .filter(|_| !gateway.tenants.is_empty());
+            if tenant.is_some()
+                && let Err(refused) = gateway.tenants.may_touch(tenant, "/")
+            {
+                return Fenced::from(refused).answer();
+            }
             let caller = login::caller::of(&known.identity, peer, "admin");
             let request = Request::from_parts(parts, body);
             let mut response = route(&gateway, request, caller).await;
@@ -65,7 +80,7 @@ fn read(gateway: &Gateway, method: &Method, uri: &Uri) -> Response {
         "/status" => answer(StatusCode::OK, &status(gateway), pretty),
         _ => error_json(
             StatusCode::NOT_FOUND,
-            "this port serves /healthz, /readyz, /metrics, /status, /mounts and /cache/",
+            "this port serves /healthz, /readyz, /metrics, /status, /whoami, /mounts and /cache/",
         ),
     }
 }

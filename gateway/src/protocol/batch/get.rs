@@ -21,13 +21,14 @@ use crate::state::Gateway;
 /// The list or a parameter is none, or too much is in flight.
 pub async fn get(
     gateway: &Arc<Gateway>,
+    tenant: Option<&str>,
     headers: &HeaderMap,
     query: &Query<'_>,
     body: Incoming,
 ) -> Result<Response, ListError> {
     let format = format(headers, query)?;
     let order = Order::of(query)?;
-    let list = list::read(gateway, headers, body).await?;
+    let list = list::read(gateway, tenant, headers, body).await?;
     let source = move |filer: &Filer, send: &mut dyn FnMut(Item) -> bool| {
         let _permits = list.permits;
         for wanted in list.wanted {

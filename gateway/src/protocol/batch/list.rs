@@ -18,6 +18,7 @@ use crate::http::intake::{self, BudgetPermit, IntakeError};
 use crate::protocol::exchange::declared_len;
 use crate::protocol::image::error::ImageError;
 use crate::state::Gateway;
+use crate::tenancy::{self, Fenced};
 
 /// An allocated path takes so much beside its bytes, about.
 const PATH_BYTES: usize = 48;
@@ -58,6 +59,9 @@ pub enum ListError {
     /// It came, and cannot be read: say what would be.
     #[error("{0}")]
     Mistake(String),
+    /// It names what is not the caller's.
+    #[error(transparent)]
+    Fenced(#[from] Fenced),
     /// What was to be done with it ended before its answer began.
     #[error("the work on the list ended without an answer: see the log")]
     Ended,
@@ -68,6 +72,7 @@ impl From<ListError> for ImageError {
         match error {
             ListError::Intake(error) => Self::Intake(error),
             ListError::Mistake(text) => Self::BadRequest(text),
+            ListError::Fenced(error) => Self::Fenced(error),
             ListError::Ended => HaystackError::Storage(error.to_string().into()).into(),
         }
     }
@@ -78,6 +83,7 @@ impl From<ListError> for FileError {
         match error {
             ListError::Intake(error) => Self::Intake(error),
             ListError::Mistake(text) => Self::BadRequest(text),
+            ListError::Fenced(error) => Self::Fenced(error),
             ListError::Ended => HaystackError::Storage(error.to_string().into()).into(),
         }
     }
@@ -101,9 +107,10 @@ enum Line<'a> {
 /// Reads a list whole: a client that sends all of it before it reads is served, and a mistake in it is told before anything is done.
 ///
 /// # Errors
-/// The list does not come, is over `image.batch_list_bytes_max`, or has a line that names nothing.
+/// The list does not come, names what is not the tenant's, is over `image.batch_list_bytes_max`, or has a line that names nothing.
 pub async fn read(
     gateway: &Gateway,
+    tenant: Option<&str>,
     headers: &HeaderMap,
     body: Incoming,
 ) -> Result<List, ListError> {
@@ -119,6 +126,7 @@ pub async fn read(
     let permit = gateway.budget.take(held as u64, BUDGET_WAIT).await;
     let permit = permit.ok_or(IntakeError::Busy)?;
     let wanted = parse(&collected.bytes, lines)?;
+    tenancy::files::listed(gateway, tenant, &wanted)?;
     Ok(List {
         wanted,
         permits: [collected.permit, permit],

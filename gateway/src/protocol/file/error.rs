@@ -43,6 +43,7 @@ pub fn status_of(error: &FileError) -> StatusCode {
         FileError::Assign(error) => assign_status(error),
         FileError::Shards(error) => shards_status(error),
         FileError::Intake(error) => intake_status(error),
+        FileError::Fenced(error) => error.status(),
         FileError::Multipart(_) | FileError::BadRequest(_) => StatusCode::BAD_REQUEST,
         FileError::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         FileError::Conflict(_) => StatusCode::CONFLICT,

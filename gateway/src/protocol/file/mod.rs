@@ -23,7 +23,7 @@ use moongate_filer::FilerError;
 
 use self::error::answer as error_answer;
 use self::target::Target;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, declared_len};
 use crate::files::FileError;
 use crate::http::query::Query;
 use crate::http::server::PeerInfo;
@@ -33,6 +33,7 @@ use crate::metrics::Operation;
 use crate::protocol::batch::{self as batches, DELETE_PATH, DOWNLOAD_PATH};
 use crate::protocol::webhdfs;
 use crate::state::Gateway;
+use crate::tenancy;
 
 /// A request, as far as handlers look at it.
 #[derive(Clone, Copy, Debug)]
@@ -59,14 +60,25 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer
     };
     let mut response = match login::identify(&gateway, &parts, peer).await {
         Ok(known) => {
+            let tenant = known.identity.tenant.clone();
             let from = (&known, peer);
             let answer = async {
+                if let Err(fenced) =
+                    tenancy::files::admit(&gateway, tenant.as_deref(), operation, &parts)
+                {
+                    return match is_webhdfs {
+                        true => webhdfs::fence(&gateway, &parts, &fenced),
+                        false => fenced.answer(),
+                    };
+                }
                 if is_webhdfs {
                     return webhdfs::serve(&gateway, &parts, from, body).await;
                 }
                 plain(&gateway, operation, &parts, from, body).await
             };
             let mut response = Box::pin(answer).await;
+            let received = declared_len(&parts.headers).unwrap_or(0);
+            tenancy::charge(&gateway, tenant.as_deref(), received, &response);
             known.tell(&mut response);
             response
         }
@@ -91,7 +103,8 @@ async fn plain(
         let caller = login::caller::of(&known.identity, peer, operation.name());
         return mounted::serve(gateway, operation, parts, &query, (path, caller), body).await;
     }
-    let answer = route(gateway, operation, parts, &query, body).await;
+    let tenant = known.identity.tenant.as_deref();
+    let answer = route(gateway, operation, parts, (&query, tenant), body).await;
     answer.unwrap_or_else(|error| error_answer(operation, &error))
 }
 
@@ -135,7 +148,7 @@ async fn route(
     gateway: &Arc<Gateway>,
     operation: Operation,
     parts: &Parts,
-    query: &Query<'_>,
+    (query, tenant): (&Query<'_>, Option<&str>),
     body: Incoming,
 ) -> Result<Response, FileError> {
     let path = parts.uri.path();
@@ -156,9 +169,11 @@ async fn route(
         Operation::FileDelete => change::delete(gateway, ask).await,
         Operation::FileChange => change::change(gateway, ask).await,
         Operation::BatchPut => batch::upload(gateway, ask, body).await,
-        Operation::BatchGet => Ok(batches::get::get(gateway, ask.headers, query, body).await?),
+        Operation::BatchGet => {
+            Ok(batches::get::get(gateway, tenant, ask.headers, query, body).await?)
+        }
         Operation::BatchDelete => {
-            Ok(batches::delete::delete(gateway, ask.headers, query, body).await?)
+            Ok(batches::delete::delete(gateway, tenant, ask.headers, query, body).await?)
         }
         _ => Ok(empty(StatusCode::METHOD_NOT_ALLOWED)),
     }

@@ -10,6 +10,7 @@ use crate::http::json::{error_json, json as json_answer};
 use crate::http::multipart::MultipartError;
 use crate::http::{Body, Response};
 use crate::metrics::Operation;
+use crate::tenancy::Fenced;
 use crate::transform::TransformError;
 
 /// Why a request is not answered as it wished.
@@ -30,6 +31,9 @@ pub enum ImageError {
     /// No picture can be made of it.
     #[error(transparent)]
     Transform(#[from] TransformError),
+    /// The caller's tenant may not, or not now.
+    #[error(transparent)]
+    Fenced(#[from] Fenced),
     /// The request makes no sense.
     #[error("{0}")]
     BadRequest(String),
@@ -66,6 +70,7 @@ pub fn answer(operation: Operation, error: &ImageError) -> Response {
         ImageError::Intake(error) => intake_answer(error),
         ImageError::Multipart(_) => error_json(StatusCode::BAD_REQUEST, &text),
         ImageError::Transform(error) => transform_answer(error),
+        ImageError::Fenced(error) => error.answer(),
         // SeaweedFS answers reads with an empty body.
         ImageError::BadRequest(_) if operation == Operation::Read => {
             with_status(StatusCode::BAD_REQUEST)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use moongate_haystack::HaystackError;
 use moongate_haystack::id::FileId;
 use moongate_haystack::placement::ReplicaPlacement;
@@ -77,6 +77,8 @@ struct Assignment<'a> {
     url: &'a str,
     public_url: &'a str,
     count: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth: Option<&'a str>,
 }
 
 /// `/dir/assign`
@@ -89,17 +91,26 @@ pub async fn dir_assign(
         return Err(AssignError::UnknownRack(format!("{node} (dataNode)")).into());
     }
     let assigned = assign(gateway, wish(query)?).await?;
+    let token = gateway.fid_tokens.make(&assigned.fid, false);
     let assignment = Assignment {
         fid: assigned.fid.to_string(),
         url: urls.url,
         public_url: urls.public_url,
         count: assigned.count,
+        auth: token.as_deref(),
     };
-    Ok(answer(
-        StatusCode::OK,
-        &assignment,
-        query.get_set("pretty").is_some(),
-    ))
+    let pretty = query.get_set("pretty").is_some();
+    let mut response = answer(StatusCode::OK, &assignment, pretty);
+    hand_out(token.as_deref(), &mut response);
+    Ok(response)
+}
+
+/// A token goes where SeaweedFS's clients look for it.
+fn hand_out(token: Option<&str>, response: &mut Response) {
+    let value = token.and_then(|token| HeaderValue::try_from(format!("Bearer {token}")).ok());
+    if let Some(value) = value {
+        response.headers_mut().insert(header::AUTHORIZATION, value);
+    }
 }
 
 /// `/dir/lookup`
@@ -129,11 +140,16 @@ pub fn dir_lookup(gateway: &Gateway, urls: Urls<'_>, query: &Query<'_>) -> Respo
         return missing(format!("volume id {volume} not found"));
     }
     let location = json!({ "url": urls.url, "publicUrl": urls.public_url, "dataCenter": gateway.store.config.data_center });
-    answer(
+    let mut response = answer(
         StatusCode::OK,
         &json!({ "volumeOrFileId": wanted, "locations": [location] }),
         pretty,
-    )
+    );
+    let fid: Option<FileId> = query.get_set("fileId").and_then(|fid| fid.parse().ok());
+    let to_read = query.get_set("read") == Some("yes");
+    let token = fid.and_then(|fid| gateway.fid_tokens.make(&fid, to_read));
+    hand_out(token.as_deref(), &mut response);
+    response
 }
 
 /// `/vol/grow`

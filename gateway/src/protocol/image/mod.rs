@@ -12,6 +12,7 @@ mod prepare;
 pub mod read;
 mod status;
 mod uploads;
+mod who;
 pub mod write;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use hyper::body::Incoming;
 use self::error::{ImageError, answer as error_answer};
 use self::path::ObjectPath;
 use self::read::ReadRequest;
+use self::who::Caller;
 use self::write::WriteRequest;
 use super::batch as batches;
 use super::exchange::{Exchange, declared_len};
@@ -31,9 +33,10 @@ use crate::http::json::{error_json, json};
 use crate::http::query::Query;
 use crate::http::server::PeerInfo;
 use crate::http::{Body, Response};
-use crate::login;
+use crate::login::whoami;
 use crate::metrics::Operation;
 use crate::state::Gateway;
+use crate::tenancy;
 
 pub use self::status::{disks, vacuum, version};
 
@@ -44,15 +47,15 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer
     let exchange = Exchange::begin(peer);
     let (parts, body) = request.into_parts();
     let operation = operation(&parts.method, parts.uri.path());
-    let response = match login::identify(&gateway, &parts, peer).await {
-        Ok(known) => {
-            let result = route(&gateway, operation, &parts, body).await;
+    let response = match who::calls(&gateway, operation, &parts, peer).await {
+        Ok(caller) => {
+            let result = route(&gateway, operation, &parts, &caller, body).await;
             let mut response = result.unwrap_or_else(|error| error_answer(operation, &error));
-            known.tell(&mut response);
+            caller.finish(&gateway, &parts, &mut response);
             response
         }
         Err(_) if is_probe(parts.uri.path()) => master::healthy(),
-        Err(refused) => login::answer::json(&gateway, &refused),
+        Err(refused) => refused,
     };
     exchange.end(&gateway, &parts, operation, response)
 }
@@ -79,10 +82,12 @@ async fn route(
     gateway: &Arc<Gateway>,
     operation: Operation,
     parts: &http::request::Parts,
+    caller: &Caller,
     body: Incoming,
 ) -> Result<Response, ImageError> {
     let path = parts.uri.path();
     let query = Query::parse(parts.uri.query());
+    caller.admit(gateway, operation, parts, &query)?;
     match operation {
         Operation::Read => {
             let object = object(path)?;
@@ -115,10 +120,13 @@ async fn route(
             Box::pin(batch::upload(gateway, request, body)).await
         }
         Operation::BatchGet => {
-            Ok(Box::pin(batches::get::get(gateway, &parts.headers, &query, body)).await?)
+            let tenant = caller.tenant();
+            let sent = batches::get::get(gateway, tenant, &parts.headers, &query, body);
+            Ok(Box::pin(sent).await?)
         }
         Operation::BatchDelete => Ok(Box::pin(batches::delete::delete(
             gateway,
+            caller.tenant(),
             &parts.headers,
             &query,
             body,
@@ -134,7 +142,7 @@ async fn route(
         | Operation::HdfsRead
         | Operation::HdfsWrite
         | Operation::HdfsStatus
-        | Operation::HdfsChange => Box::pin(page(gateway, parts, query, body)).await,
+        | Operation::HdfsChange => Box::pin(page(gateway, parts, query, caller, body)).await,
     }
 }
 
@@ -163,6 +171,7 @@ async fn page(
     gateway: &Arc<Gateway>,
     parts: &http::request::Parts,
     mut query: Query<'_>,
+    caller: &Caller,
     body: Incoming,
 ) -> Result<Response, ImageError> {
     if parts.method == Method::OPTIONS {
@@ -186,6 +195,7 @@ async fn page(
     if !merged.is_empty() {
         std::mem::swap(&mut query, &mut merged);
     }
+    tenancy::images::page(gateway, caller.tenant(), parts.uri.path(), &query)?;
     let pretty = query.get_set("pretty").is_some();
     let urls = gateway.urls(asked_host(&parts.headers));
     let status = |value: serde_json::Value| Ok(json(StatusCode::OK, &value, pretty));
@@ -200,6 +210,7 @@ async fn page(
         "/col/delete" => master::col_delete(gateway, &query).await,
         "/collection/info" => master::collection_info(gateway, &query),
         "/cluster/status" => Ok(master::cluster_status(gateway, urls, &query)),
+        whoami::PATH => Ok(whoami::answered(&caller.known)),
         path if is_probe(path) => Ok(master::healthy()),
         "/" | "/ui/index.html" => Ok(status::page(gateway, urls)),
         _ => Ok(error_json(

@@ -27,7 +27,8 @@ use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
 use moongate_auth::Identity;
-use moongate_cache::{Caller, Freshness};
+use moongate_auth::tenants::Over;
+use moongate_cache::{Caller, ErrorKind, Freshness};
 use percent_encoding::percent_decode_str;
 
 use self::error::Refusal;
@@ -43,6 +44,7 @@ use crate::login::{self, Known, answer as login_answer, caller};
 use crate::metrics::Operation;
 use crate::namespace::{Namespace, path as paths};
 use crate::state::Gateway;
+use crate::tenancy::Fenced;
 
 /// Where it is.
 pub const PREFIX: &str = "/webhdfs/v1";
@@ -157,6 +159,26 @@ pub fn refuse(gateway: &Gateway, parts: &Parts, refused: login::Refusal) -> Resp
     let refusal = token::refusal(parts, refused.clone());
     let mut response = error::response(&refusal, Op::Open);
     login_answer::challenge(gateway, &refused, &mut response);
+    typed(gateway, parts, response)
+}
+
+/// Answers whoever may not touch what they ask for, or not now.
+pub fn fence(gateway: &Gateway, parts: &Parts, fenced: &Fenced) -> Response {
+    let class = match fenced {
+        Fenced::NotYours(_) => "org.apache.hadoop.security.AccessControlException",
+        Fenced::Over(Over::Rate { .. }) => "org.apache.hadoop.ipc.RetriableException",
+        Fenced::Over(Over::Quota { .. }) => {
+            "org.apache.hadoop.hdfs.protocol.DSQuotaExceededException"
+        }
+    };
+    let refusal = Refusal::Store {
+        kind: ErrorKind::PermissionDenied,
+        class: Some(class.to_owned()),
+        message: fenced.to_string(),
+    };
+    let mut response = error::response(&refusal, Op::Open);
+    *response.status_mut() = fenced.status();
+    fenced.when(&mut response);
     typed(gateway, parts, response)
 }
 

@@ -28,11 +28,12 @@ const WINDOW_LEN: usize = 512;
 /// The list is none; what cannot be deleted is told in its line.
 pub async fn delete(
     gateway: &Arc<Gateway>,
+    tenant: Option<&str>,
     headers: &HeaderMap,
     query: &Query<'_>,
     body: Incoming,
 ) -> Result<Response, ListError> {
-    let list = list::read(gateway, headers, body).await?;
+    let list = list::read(gateway, tenant, headers, body).await?;
     let (answer, head) = Answer::new(Done::Deleted, gateway.budget.clone());
     let deletes = Deletes {
         gateway: Arc::clone(gateway),
