@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::model::{ItemAccess, ServiceDef};
+use super::policy::Says;
 
 /// What HDFS asks: some of read, write and execute at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,9 +94,11 @@ pub(super) struct AccessTypes {
     implied: HashMap<Box<str>, Vec<String>>,
     /// Kinds of the service's definition.
     defined: usize,
+    /// Their bits.
+    all: u64,
 }
 
-/// Stands in every item that names any kind.
+/// Any kind at all.
 const ANY: u64 = 1 << 63;
 /// A kind that no policy names.
 const UNNAMED: u64 = 1 << 62;
@@ -105,8 +108,10 @@ const TYPES_MAX: usize = 62;
 /// The bits of one request.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Asked {
-    /// One or more.
+    /// What is asked of policies.
     pub bits: u64,
+    /// What verdicts are kept of: the same, or one for any kind at all.
+    pub kinds: u64,
     /// Which of them may stay undecided if the others are allowed.
     pub optional: u64,
 }
@@ -118,13 +123,16 @@ impl AccessTypes {
             bits: HashMap::new(),
             implied: HashMap::new(),
             defined: def.map_or(3, |def| def.access_types.len().max(1)),
+            all: 0,
         };
-        for name in ["read", "write", "execute"] {
-            types.bit(name);
-        }
+        let own = ["read", "write", "execute"].map(|name| types.bit(name));
         for kind in def.into_iter().flat_map(|def| &def.access_types) {
+            types.all |= types.bit(&kind.name);
             let name = kind.name.to_lowercase();
             types.implied.insert(name.into(), kind.implied_grants.clone());
+        }
+        if types.all == 0 {
+            types.all = own.iter().fold(0, |all, bit| all | bit);
         }
         types
     }
@@ -145,7 +153,7 @@ impl AccessTypes {
     pub(super) fn of_item(&mut self, accesses: &[ItemAccess]) -> u64 {
         let mut bits = 0;
         for access in accesses.iter().filter(|access| access.is_allowed) {
-            bits |= self.bit(&access.kind) | ANY;
+            bits |= self.bit(&access.kind);
             let implied = self.implied.get(&*access.kind.to_lowercase()).cloned();
             for kind in implied.into_iter().flatten() {
                 bits |= self.bit(&kind);
@@ -162,21 +170,37 @@ impl AccessTypes {
     /// The bits of a request.
     pub(super) fn asked(&self, access: Access<'_>) -> Asked {
         let one = |name: &str| self.bits.get(name).copied().unwrap_or(UNNAMED);
+        let plain = |bits, optional| Asked {
+            bits,
+            kinds: bits,
+            optional,
+        };
         match access {
             Access::Any => Asked {
-                bits: ANY,
+                bits: self.all,
+                kinds: ANY,
                 optional: 0,
             },
-            Access::Named(name) => Asked {
-                bits: one(&name.to_lowercase()),
-                optional: 0,
-            },
+            Access::Named(name) => plain(one(&name.to_lowercase()), 0),
             Access::Fs(action) => {
                 let bits = action.types().fold(0, |bits, name| bits | one(name));
                 let execute = one("execute");
-                let optional = if bits == execute { 0 } else { execute };
-                Asked { bits, optional }
+                plain(bits, if bits == execute { 0 } else { execute })
             }
+        }
+    }
+}
+
+impl Asked {
+    /// What a policy says of the kinds that verdicts are kept of: any kind is allowed by one, and denied by all.
+    pub(super) fn of_kinds(&self, says: Says) -> Says {
+        if self.kinds == self.bits {
+            return says;
+        }
+        let kind = |yes: bool| if yes { self.kinds } else { 0 };
+        Says {
+            allow: kind(says.allow != 0),
+            deny: kind(says.deny == self.bits),
         }
     }
 }

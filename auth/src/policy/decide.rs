@@ -106,7 +106,7 @@ pub(super) struct Verdicts {
 impl Verdicts {
     fn new(asked: Asked) -> Self {
         let mut verdicts = Self::default();
-        let mut rest = asked.bits;
+        let mut rest = asked.kinds;
         for bit in &mut verdicts.bits {
             *bit = rest & rest.wrapping_neg();
             rest &= !*bit;
@@ -361,7 +361,7 @@ impl<W: Watch> Deciding<'_, W> {
         self.audited |= self.audit_open && policy.audited;
         let says = policy.says(counts, context, self.asked.bits);
         self.watch.asked(policy, context.tag, counts, says);
-        into.take(policy, number, says);
+        into.take(policy, number, self.asked.of_kinds(says));
     }
 
     fn on_tags(&mut self, zone: Option<&Zone>, more: &[model::Tag]) -> Verdicts {
