@@ -1,10 +1,14 @@
 //! Who is calling, and what may they do. No HTTP server, no store: the gateway joins these.
 //!
-//! An [`Identity`] is what every way of logging in ends in, and what every decision begins with.
+//! An [`Identity`] is what every way of logging in ends in, and what every decision begins with. A login that fails ends in a
+//! [`LoginError`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod identity;
+mod login_error;
 pub mod policy;
+pub mod proxy;
 
 pub use identity::{Groups, Identity, Method};
+pub use login_error::{Failure, LoginError};

@@ -41,7 +41,7 @@ pub mod under;
 pub use backend::{
     AclEntry, AclStatus, Backend, BackendError, BackendFile, BackendWriter, Caller, Change,
     Checksum, CreateOptions, ErrorKind, FileKind, Freshness, Listing, Location, RenameMode, Status,
-    Summary, Version,
+    Summary, Version, Who,
 };
 pub use cache::Cache;
 pub use cached::{CachedBackend, LoadOptions, LoadProgress, Residency};

@@ -2,7 +2,7 @@
 //!
 //! **Owns:** the protocols ([`protocol`]), HTTP and its limits ([`http`]), files by path ([`files`]), the tree of all mounts ([`namespace`]),
 //! the configuration ([`config`]), the command line ([`cli`]) and its clients ([`client`]), archives
-//! as they stream ([`archive`]), pictures made on read ([`transform`]) and metrics ([`metrics`]). **Refuses to own:** how images are stored ([`moongate_haystack`]), and how other stores
+//! as they stream ([`archive`]), who calls ([`login`]), pictures made on read ([`transform`]) and metrics ([`metrics`]). **Refuses to own:** how images are stored ([`moongate_haystack`]), and how other stores
 //! are read ([`moongate_cache`]).
 //!
 //! **Life of a request:** [`http::server`] takes the connection and its limits; [`protocol::image::serve`] routes, counts and logs it; a
@@ -18,6 +18,7 @@ pub mod files;
 pub mod fsck;
 pub mod http;
 pub mod log;
+pub mod login;
 pub mod metrics;
 pub mod namespace;
 pub mod protocol;

@@ -18,7 +18,8 @@ use tokio::sync::watch;
 use crate::config::{self, Config, IoEngine};
 use crate::files::{Files, reclaim};
 use crate::http::intake::{ByteBudget, IntakeLimits};
-use crate::http::server::{self, PeerInfo, ServerLimits};
+use crate::http::server::{self, ServerLimits};
+use crate::login::Login;
 use crate::metrics::Metrics;
 use crate::namespace::Namespace;
 use crate::namespace::images::Images;
@@ -164,6 +165,7 @@ fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
             cache,
             mounts_file,
         ),
+        login: Login::new(&config),
         namenodes: NameNodes::default(),
         budget: ByteBudget::new(config.limits.buffers_bytes_max.bytes()),
         intake: IntakeLimits::new(
@@ -306,7 +308,7 @@ fn spawn(
         }
         Port::Admin => {
             let stats = Arc::clone(&gateway.admin_connections);
-            let service = move |request, _: PeerInfo| admin::serve(Arc::clone(&gateway), request);
+            let service = move |request, peer| admin::serve(Arc::clone(&gateway), request, peer);
             tokio::spawn(server::serve(
                 listener, limits, stats, service, stopped, drain,
             ))

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::files::Files;
 use crate::http::intake::{ByteBudget, IntakeLimits};
 use crate::http::server::ConnectionStats;
+use crate::login::Login;
 use crate::metrics::Metrics;
 use crate::namespace::Namespace;
 use crate::protocol::webhdfs::passthrough::NameNodes;
@@ -20,6 +21,8 @@ use crate::transform::TransformPool;
 pub struct Gateway {
     /// Settings, checked.
     pub config: Config,
+    /// Tells who calls.
+    pub login: Login,
     /// Images.
     pub store: Arc<Store>,
     /// Files by path.

@@ -2,6 +2,7 @@
 //!
 //! Paths are absolute within the backend, normalised at the border (`/`, or `/a/b`: no empty, `.` or `..` segment, no trailing slash), UTF-8.
 
+mod caller;
 mod change;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
@@ -16,23 +17,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
+pub use caller::{Caller, Who};
 pub use change::{AclEntry, AclStatus, Change, CreateOptions, RenameMode};
 pub use error::{BackendError, ErrorKind};
 pub use status::{Checksum, FileKind, Listing, Location, Status, Summary, Version};
-
-/// Who asks. Every operation takes one: a backend that lets its own store decide asks it in this name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Caller {
-    /// Short user name, as HDFS has it.
-    pub user: Arc<str>,
-}
-
-impl Caller {
-    /// A caller of this name.
-    pub fn new(user: impl Into<Arc<str>>) -> Self {
-        Self { user: user.into() }
-    }
-}
 
 /// How old an answer about names may be. Bytes are never older than the status that they were opened with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -11,6 +11,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod auth;
 mod error;
 mod haystack;
 mod mount;
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli::ServeArgs;
 use crate::transform::TransformLimits;
 
+pub use auth::{AuthConfig, AuthMethod, ProxyUserConfig, SimpleConfig};
 pub use error::{ConfigError, Place, Problem};
 pub use haystack::{CollectionConfig, Durability, HaystackConfig, IoEngine};
 pub use mount::{CacheSection, JsonContentType, MountConfig, WebHdfsConfig};
@@ -50,8 +52,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
     reason = "a section is documented on its own type, from where the reference takes it"
 )]
 pub struct Config {
-    /// Serve everybody who can connect. Needed to listen on anything but loopback, since there is no authentication
-    /// yet.
+    /// Serve everybody who can connect. Needed to listen on anything but loopback, where `auth.methods` asks nobody who they are.
     pub allow_anonymous: bool,
     pub image: ImageConfig,
     pub file: FileConfig,
@@ -59,6 +60,7 @@ pub struct Config {
     pub haystack: HaystackConfig,
     pub limits: LimitsConfig,
     pub log: LogConfig,
+    pub auth: AuthConfig,
     pub webhdfs: WebHdfsConfig,
     pub cache: CacheSection,
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -115,7 +115,7 @@ impl Default for CacheSection {
 }
 
 #[cfg(test)]
-fn names(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(super) fn names(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({"type": "array", "format": "names"})
 }
 

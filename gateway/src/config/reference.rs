@@ -87,8 +87,17 @@ fn section(page: &mut String, schema: &Value, name: &str, defaults: &str) {
     let printed = defaults
         .lines()
         .filter_map(|line| line.strip_prefix('[')?.strip_suffix(']'));
-    for inner_name in printed.filter(|printed| name.is_empty() && inner.contains_key(*printed)) {
-        section(page, &inner[inner_name], inner_name, defaults);
+    let prefix = if name.is_empty() {
+        String::new()
+    } else {
+        format!("{name}.")
+    };
+    for full_name in printed {
+        let inner_name = full_name.strip_prefix(&prefix).unwrap_or_default();
+        let found = inner.get(inner_name);
+        if let Some(schema) = found.filter(|schema| schema["properties"].is_object()) {
+            section(page, schema, full_name, defaults);
+        }
     }
     for (key, map) in inner
         .iter()

@@ -5,6 +5,8 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
+use moongate_auth::proxy::is_host_pattern;
+
 use super::Config;
 use super::error::Problem;
 use super::units::{ByteSize, Span};
@@ -22,6 +24,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
         problems: Vec::new(),
     };
     checks.listeners();
+    checks.auth();
     checks.image();
     checks.volumes();
     checks.upkeep();
@@ -45,12 +48,13 @@ impl Checks<'_> {
             ("admin.listen", config.admin.listen),
         ];
         for (key, address) in listeners {
-            let allowed = config.allow_anonymous || address.ip().to_canonical().is_loopback();
+            let near = address.ip().to_canonical().is_loopback();
+            let allowed = near || config.allow_anonymous || config.auth.asks();
             self.check(allowed, key, || {
                 (
-                    format!("{key} = \"{address}\" can be reached from other machines, and there is no authentication yet"),
-                    "anyone who reaches it can read and delete everything. If the network is closed, say so with \
-                     allow_anonymous = true (or --allow-anonymous); otherwise listen on 127.0.0.1"
+                    format!("{key} = \"{address}\" can be reached from other machines, and nobody is asked who they are"),
+                    "anyone who reaches it can read and delete everything. Switch authentication on (auth.methods), or, if the \
+                     network is closed, say so with allow_anonymous = true (or --allow-anonymous); otherwise listen on 127.0.0.1"
                         .to_owned(),
                 )
             });
@@ -66,6 +70,18 @@ impl Checks<'_> {
                     "give each its own port".to_owned(),
                 )
             });
+        }
+    }
+
+    fn auth(&mut self) {
+        for (name, rule) in &self.config.auth.proxy_user {
+            for host in &rule.hosts {
+                if !is_host_pattern(host) {
+                    let message = format!("auth.proxy_user.{name}: {host:?} is no host");
+                    let help = "write an address such as \"10.0.0.7\", a network such as \"10.0.0.0/8\", or \"*\"";
+                    self.wrong(&["auth", "proxy_user", name], message, help.to_owned());
+                }
+            }
         }
     }
 

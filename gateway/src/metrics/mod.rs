@@ -1,6 +1,7 @@
 //! Every metric of the gateway, in one place. Names carry their unit; docs/operations.md says which to watch.
 
 mod cache;
+mod login;
 
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
@@ -15,6 +16,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use self::cache::CacheFigures;
+use self::login::LoginFigures;
+use crate::login::{Known, Refusal};
 use crate::state::Gateway;
 
 /// What a request asked for.
@@ -58,6 +61,30 @@ const OPERATIONS: [Operation; 16] = [
     Operation::HdfsChange,
 ];
 
+impl Operation {
+    /// As audit records have it, where the protocol has no name of its own.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Delete => "delete",
+            Self::BatchPut => "batch-put",
+            Self::BatchGet => "batch-get",
+            Self::BatchDelete => "batch-delete",
+            Self::Assign => "assign",
+            Self::Other => "other",
+            Self::FileRead => "file-read",
+            Self::FileWrite => "file-write",
+            Self::FileDelete => "file-delete",
+            Self::FileChange => "file-change",
+            Self::HdfsRead => "hdfs-read",
+            Self::HdfsWrite => "hdfs-write",
+            Self::HdfsStatus => "hdfs-status",
+            Self::HdfsChange => "hdfs-change",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OperationLabel {
     operation: Operation,
@@ -93,6 +120,7 @@ pub struct Metrics {
     disks: Vec<(Family<DiskLabel, Gauge>, DiskFigure)>,
     gauges: Vec<(Gauge, GatewayFigure)>,
     cache: CacheFigures,
+    logins: LoginFigures,
 }
 
 type DiskFigure = fn(&moongate_haystack::store::DataDir) -> u64;
@@ -274,6 +302,7 @@ impl Default for Metrics {
         });
         Self {
             cache: CacheFigures::register(&mut registry),
+            logins: LoginFigures::register(&mut registry),
             registry,
             operations,
             disks: disks.into(),
@@ -297,6 +326,11 @@ impl Metrics {
         metrics.seconds.observe(took.as_secs_f64());
         metrics.received.inc_by(received_bytes);
         metrics.sent.inc_by(sent_bytes);
+    }
+
+    /// Somebody was let in, or was not.
+    pub fn login(&self, known: &Result<Known, Refusal>) {
+        self.logins.count(known);
     }
 
     /// A batch has ended: entries done, entries failed, and the bytes of those that were done.

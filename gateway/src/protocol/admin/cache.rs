@@ -19,7 +19,6 @@ use crate::http::query::Query;
 use crate::http::{Body, Response};
 use crate::namespace::{Namespace, path as paths};
 use crate::protocol::file::mounted::status_of;
-use crate::protocol::webhdfs;
 use crate::state::Gateway;
 
 /// How often a load says how far it has come.
@@ -35,7 +34,7 @@ struct Part {
 }
 
 /// Answers a request below `/cache/`.
-pub async fn serve(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Response {
+pub async fn serve(gateway: &Arc<Gateway>, request: Request<Incoming>, caller: Caller) -> Response {
     let query = Query::parse(request.uri().query());
     let verb = request.uri().path().trim_start_matches("/cache/");
     let reads = verb == "stat";
@@ -47,7 +46,7 @@ pub async fn serve(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Respon
             "GET /cache/stat; POST to the others",
         );
     }
-    let done = carry_out(gateway, verb, &query).await;
+    let done = carry_out(gateway, verb, &query, caller).await;
     done.unwrap_or_else(|error| error_json(status_of(error.kind), &error.message))
 }
 
@@ -55,12 +54,13 @@ async fn carry_out(
     gateway: &Arc<Gateway>,
     verb: &str,
     query: &Query<'_>,
+    caller: Caller,
 ) -> Result<Response, BackendError> {
     let path = paths::normal(query.get_set("path").unwrap_or("/"))?;
     let parts = parts(&gateway.namespace, &path)?;
     let said = match verb {
         "stat" => stat(gateway, &parts).await,
-        "load" => return load(gateway, parts, query),
+        "load" => return load(parts, query, caller),
         "free" => {
             let mut freed = 0;
             for part in &parts {
@@ -143,13 +143,7 @@ fn resident(path: &str, held: &Residency) -> Value {
     })
 }
 
-fn load(
-    gateway: &Arc<Gateway>,
-    parts: Vec<Part>,
-    query: &Query<'_>,
-) -> Result<Response, BackendError> {
-    let caller =
-        webhdfs::caller_of(gateway, query).map_err(|refusal| invalid(refusal.message()))?;
+fn load(parts: Vec<Part>, query: &Query<'_>, caller: Caller) -> Result<Response, BackendError> {
     let rate = match query.get_set("rate") {
         None => 0,
         Some(rate) => rate

@@ -6,37 +6,63 @@ mod mounts;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use hyper::body::Incoming;
+use moongate_cache::Caller;
 use serde_json::json;
 
 use super::image;
 use crate::http::json::{error_json, json as answer};
 use crate::http::query::Query;
+use crate::http::server::PeerInfo;
 use crate::http::{Body, Response};
+use crate::login;
 use crate::state::Gateway;
 
 const OPENMETRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// Answers one request of the admin port.
-pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response {
+pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: PeerInfo) -> Response {
+    let path = request.uri().path();
+    if matches!(path, "/healthz" | "/readyz") {
+        return read(&gateway, request.method(), request.uri());
+    }
+    let (parts, body) = request.into_parts();
+    match login::identify(&gateway, &parts, peer).await {
+        Ok(known) => {
+            let caller = login::caller::of(&known.identity, peer, "admin");
+            let request = Request::from_parts(parts, body);
+            let mut response = route(&gateway, request, caller).await;
+            known.tell(&mut response);
+            response
+        }
+        Err(refused) => login::answer::json(&gateway, &refused),
+    }
+}
+
+async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>, caller: Caller) -> Response {
     if request.uri().path() == "/mounts" {
-        return mounts::serve(&gateway, request).await;
+        return mounts::serve(gateway, request).await;
     }
     if request.uri().path().starts_with("/cache/") {
-        return cache::serve(&gateway, request).await;
+        return cache::serve(gateway, request, caller).await;
     }
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+    read(gateway, request.method(), request.uri())
+}
+
+/// What is only read.
+fn read(gateway: &Gateway, method: &Method, uri: &Uri) -> Response {
+    if !matches!(*method, Method::GET | Method::HEAD) {
         return error_json(StatusCode::METHOD_NOT_ALLOWED, "this is read with GET");
     }
-    let query = Query::parse(request.uri().query());
+    let query = Query::parse(uri.query());
     let pretty = query.get_set("pretty").is_some();
-    match request.uri().path() {
+    match uri.path() {
         "/healthz" => Response::new(Body::full("ok\n")),
-        "/readyz" => ready(&gateway),
-        "/metrics" => metrics(&gateway),
-        "/status" => answer(StatusCode::OK, &status(&gateway), pretty),
+        "/readyz" => ready(gateway),
+        "/metrics" => metrics(gateway),
+        "/status" => answer(StatusCode::OK, &status(gateway), pretty),
         _ => error_json(
             StatusCode::NOT_FOUND,
             "this port serves /healthz, /readyz, /metrics, /status, /mounts and /cache/",

@@ -28,6 +28,7 @@ use crate::files::FileError;
 use crate::http::query::Query;
 use crate::http::server::PeerInfo;
 use crate::http::{Body, Response};
+use crate::login::{self, Known};
 use crate::metrics::Operation;
 use crate::protocol::batch::{self as batches, DELETE_PATH, DOWNLOAD_PATH};
 use crate::protocol::webhdfs;
@@ -50,26 +51,53 @@ pub struct Ask<'a> {
 pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: PeerInfo) -> Response {
     let exchange = Exchange::begin(peer);
     let (parts, body) = request.into_parts();
-    if webhdfs::is_path(parts.uri.path()) {
-        let operation = webhdfs::operation(&parts);
-        let mut response = Box::pin(webhdfs::serve(&gateway, &parts, body)).await;
-        no_body_for_head(&parts, &mut response);
-        return exchange.end(&gateway, &parts, operation, response);
-    }
-    let query = Query::parse(parts.uri.query());
-    let operation = operation(&parts, &query);
-    if let Some(path) = mounted::path_of(&gateway, &parts, &query) {
-        let answer = mounted::serve(&gateway, operation, &parts, &query, path, body);
-        let mut response = Box::pin(answer).await;
-        drop(query);
-        no_body_for_head(&parts, &mut response);
-        return exchange.end(&gateway, &parts, operation, response);
-    }
-    let answer = Box::pin(route(&gateway, operation, &parts, &query, body)).await;
-    let mut response = answer.unwrap_or_else(|error| error_answer(operation, &error));
-    drop(query);
+    let is_webhdfs = webhdfs::is_path(parts.uri.path());
+    let operation = if is_webhdfs {
+        webhdfs::operation(&parts)
+    } else {
+        operation(&parts, &Query::parse(parts.uri.query()))
+    };
+    let mut response = match login::identify(&gateway, &parts, peer).await {
+        Ok(known) => {
+            let from = (&known, peer);
+            let answer = async {
+                if is_webhdfs {
+                    return webhdfs::serve(&gateway, &parts, from, body).await;
+                }
+                plain(&gateway, operation, &parts, from, body).await
+            };
+            let mut response = Box::pin(answer).await;
+            known.tell(&mut response);
+            response
+        }
+        Err(_) if is_probe(parts.uri.path()) => Response::new(Body::empty()),
+        Err(refused) if is_webhdfs => webhdfs::refuse(&gateway, &parts, refused),
+        Err(refused) => login::answer::json(&gateway, &refused),
+    };
     no_body_for_head(&parts, &mut response);
     exchange.end(&gateway, &parts, operation, response)
+}
+
+/// A plain path: of a mount, or of the gateway's own files.
+async fn plain(
+    gateway: &Arc<Gateway>,
+    operation: Operation,
+    parts: &Parts,
+    (known, peer): (&Known, PeerInfo),
+    body: Incoming,
+) -> Response {
+    let query = Query::parse(parts.uri.query());
+    if let Some(path) = mounted::path_of(gateway, parts, &query) {
+        let caller = login::caller::of(&known.identity, peer, operation.name());
+        return mounted::serve(gateway, operation, parts, &query, (path, caller), body).await;
+    }
+    let answer = route(gateway, operation, parts, &query, body).await;
+    answer.unwrap_or_else(|error| error_answer(operation, &error))
+}
+
+/// What Kubernetes asks without showing who it is.
+fn is_probe(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz")
 }
 
 /// What a request is counted as.
@@ -122,9 +150,7 @@ async fn route(
         target: &target,
     };
     match operation {
-        Operation::FileRead if matches!(path, "/healthz" | "/readyz") => {
-            healthy(gateway, ask).await
-        }
+        Operation::FileRead if is_probe(path) => healthy(gateway, ask).await,
         Operation::FileRead => read::get(gateway, ask).await,
         Operation::FileWrite => upload::put(gateway, ask, body).await,
         Operation::FileDelete => change::delete(gateway, ask).await,

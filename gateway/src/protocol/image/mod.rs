@@ -29,6 +29,7 @@ use crate::http::json::{error_json, json};
 use crate::http::query::Query;
 use crate::http::server::PeerInfo;
 use crate::http::{Body, Response};
+use crate::login;
 use crate::metrics::Operation;
 use crate::state::Gateway;
 
@@ -41,8 +42,16 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer
     let exchange = Exchange::begin(peer);
     let (parts, body) = request.into_parts();
     let operation = operation(&parts.method, parts.uri.path());
-    let result = route(&gateway, operation, &parts, body).await;
-    let response = result.unwrap_or_else(|error| error_answer(operation, &error));
+    let response = match login::identify(&gateway, &parts, peer).await {
+        Ok(known) => {
+            let result = route(&gateway, operation, &parts, body).await;
+            let mut response = result.unwrap_or_else(|error| error_answer(operation, &error));
+            known.tell(&mut response);
+            response
+        }
+        Err(_) if is_probe(parts.uri.path()) => master::healthy(),
+        Err(refused) => login::answer::json(&gateway, &refused),
+    };
     exchange.end(&gateway, &parts, operation, response)
 }
 
@@ -127,6 +136,11 @@ async fn route(
     }
 }
 
+/// What Kubernetes asks without showing who it is.
+fn is_probe(path: &str) -> bool {
+    matches!(path, "/cluster/healthz" | "/healthz" | "/readyz")
+}
+
 fn object(path: &str) -> Result<ObjectPath<'_>, ImageError> {
     ObjectPath::parse(path).map_err(|e| ImageError::BadRequest(e.to_string()))
 }
@@ -184,7 +198,7 @@ async fn page(
         "/col/delete" => master::col_delete(gateway, &query).await,
         "/collection/info" => master::collection_info(gateway, &query),
         "/cluster/status" => Ok(master::cluster_status(gateway, urls, &query)),
-        "/cluster/healthz" | "/healthz" | "/readyz" => Ok(master::healthy()),
+        path if is_probe(path) => Ok(master::healthy()),
         "/" | "/ui/index.html" => Ok(status::page(gateway, urls)),
         _ => Ok(error_json(
             StatusCode::NOT_FOUND,

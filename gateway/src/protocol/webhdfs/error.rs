@@ -3,6 +3,7 @@
 //! The statuses are those of `org.apache.hadoop.hdfs.web.resources.ExceptionHandler`; but what is worth to be tried again answers 503.
 
 use http::{HeaderValue, StatusCode, header};
+use moongate_auth::{Failure, LoginError};
 use moongate_cache::{BackendError, ErrorKind};
 use serde_json::json;
 
@@ -10,6 +11,7 @@ use super::Op;
 use crate::http::Response;
 use crate::http::intake::IntakeError;
 use crate::http::json::json as answer;
+use crate::login::answer::status_of;
 
 /// Why a request is not carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +29,8 @@ pub enum Refusal {
     Illegal(String),
     /// There is no such operation, or not here: UnsupportedOperationException.
     Unsupported(String),
-    /// Somebody may not act as somebody else: AuthorizationException.
-    Impersonation(String),
+    /// Somebody is not let in, or may not act as somebody else.
+    Login(LoginError),
     /// IOException.
     Io(String),
     /// The body of an upload did not come.
@@ -49,9 +51,9 @@ impl Refusal {
             Self::Store { message, .. }
             | Self::Illegal(message)
             | Self::Unsupported(message)
-            | Self::Impersonation(message)
             | Self::Io(message)
             | Self::Body(message) => message,
+            Self::Login(error) => &error.text,
         }
     }
 }
@@ -126,6 +128,30 @@ const fn of_kind(kind: ErrorKind, op: Op) -> Exception {
     }
 }
 
+/// What a login that fails is in Java.
+const fn of_login(failure: Failure) -> Exception {
+    let status = status_of(failure);
+    match failure {
+        Failure::BadName => ILLEGAL,
+        Failure::Unavailable => LATER,
+        Failure::Impersonation => (
+            "org.apache.hadoop.security.authorize.AuthorizationException",
+            status,
+        ),
+        Failure::Missing
+        | Failure::Malformed
+        | Failure::Forged
+        | Failure::Expired
+        | Failure::Replayed
+        | Failure::Skew
+        | Failure::NotForUs
+        | Failure::NotAllowed => (
+            "org.apache.hadoop.security.authentication.client.AuthenticationException",
+            status,
+        ),
+    }
+}
+
 /// The status of a class that a store named: by what the class extends.
 fn status_of_class(class: &str) -> StatusCode {
     match class.rsplit('.').next().unwrap_or_default() {
@@ -153,10 +179,7 @@ pub fn exception(refusal: &Refusal, op: Op) -> (String, StatusCode) {
         Refusal::Store { kind, .. } => of_kind(*kind, op),
         Refusal::Illegal(_) => ILLEGAL,
         Refusal::Unsupported(_) => UNSUPPORTED,
-        Refusal::Impersonation(_) => (
-            "org.apache.hadoop.security.authorize.AuthorizationException",
-            StatusCode::FORBIDDEN,
-        ),
+        Refusal::Login(error) => of_login(error.failure),
         Refusal::Io(_) => IO,
         Refusal::Body(_) => ("java.io.IOException", StatusCode::BAD_REQUEST),
     };

@@ -8,7 +8,6 @@
 
 mod access;
 mod acl;
-mod caller;
 mod change;
 pub mod error;
 mod json;
@@ -31,12 +30,14 @@ use percent_encoding::percent_decode_str;
 
 use self::error::Refusal;
 pub use self::op::Op;
-use self::params::Params;
+pub use self::params::Params;
 pub use self::read::body as body_of;
 pub use self::write::carry;
 use crate::config::JsonContentType;
 use crate::http::query::Query;
+use crate::http::server::PeerInfo;
 use crate::http::{Body, Response};
+use crate::login::{self, Known, answer as login_answer, caller};
 use crate::metrics::Operation;
 use crate::namespace::{Namespace, path as paths};
 use crate::state::Gateway;
@@ -106,14 +107,6 @@ pub fn freshness(parts: &Parts) -> Freshness {
     }
 }
 
-/// The caller that a request of the file port names, as WebHDFS has it.
-///
-/// # Errors
-/// A name that is none, or somebody who may not act as somebody else.
-pub fn caller_of(gateway: &Gateway, query: &Query<'_>) -> Result<Caller, Refusal> {
-    caller::of(Params(query), &gateway.config.webhdfs)
-}
-
 /// Whether a URL's path is one of WebHDFS.
 pub fn is_path(path: &str) -> bool {
     path.strip_prefix(PREFIX)
@@ -133,7 +126,12 @@ pub fn operation(parts: &Parts) -> Operation {
 }
 
 /// Answers one request.
-pub async fn serve(gateway: &Arc<Gateway>, parts: &Parts, body: Incoming) -> Response {
+pub async fn serve(
+    gateway: &Arc<Gateway>,
+    parts: &Parts,
+    from: (&Known, PeerInfo),
+    body: Incoming,
+) -> Response {
     let query = Query::parse(parts.uri.query());
     if parts.method == Method::OPTIONS {
         return options();
@@ -142,7 +140,7 @@ pub async fn serve(gateway: &Arc<Gateway>, parts: &Parts, body: Incoming) -> Res
         Ok(op) => op,
         Err(refusal) => return typed(gateway, parts, error::response(&refusal, Op::Open)),
     };
-    let answered = match asked(gateway, parts, op, &query) {
+    let answered = match asked(gateway, parts, op, (&query, from)) {
         Ok(asked) => dispatch(&asked, body).await,
         Err(refusal) => Err(refusal),
     };
@@ -150,11 +148,18 @@ pub async fn serve(gateway: &Arc<Gateway>, parts: &Parts, body: Incoming) -> Res
     typed(gateway, parts, response)
 }
 
+/// Answers who is not let in.
+pub fn refuse(gateway: &Gateway, parts: &Parts, refused: login::Refusal) -> Response {
+    let mut response = error::response(&Refusal::Login(refused.clone()), Op::Open);
+    login_answer::challenge(gateway, &refused, &mut response);
+    typed(gateway, parts, response)
+}
+
 fn asked<'a>(
     gateway: &'a Arc<Gateway>,
     parts: &'a Parts,
     op: Op,
-    query: &'a Query<'a>,
+    (query, (known, peer)): (&'a Query<'a>, (&'a Known, PeerInfo)),
 ) -> Result<Asked<'a>, Refusal> {
     let params = Params(query);
     let encoded = parts.uri.path().strip_prefix(PREFIX).unwrap_or_default();
@@ -165,7 +170,7 @@ fn asked<'a>(
     Ok(Asked {
         gateway,
         op,
-        caller: caller::of(params, &gateway.config.webhdfs)?,
+        caller: caller::of(&known.identity, peer, op.name()),
         path: paths::normal(path)?,
         params,
         parts,

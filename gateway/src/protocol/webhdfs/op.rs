@@ -121,6 +121,15 @@ const DELETES: [(&str, Op); 1] = [("DELETE", Op::Delete)];
 const DELETES_OF_NAMENODES: [&str; 1] = ["DELETESNAPSHOT"];
 
 impl Op {
+    /// As Hadoop writes it.
+    pub fn name(self) -> &'static str {
+        if let Self::NameNodes(name) = self {
+            return name;
+        }
+        let mut all = GETS.iter().chain(&PUTS).chain(&POSTS).chain(&DELETES);
+        all.find(|(_, op)| *op == self).map_or("", |(name, _)| name)
+    }
+
     /// The operation that a method and the parameter `op` (whatever its case) name.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use moongate_cache::{BackendError, ErrorKind};
 
 use crate::http::json::error_json;
 use crate::http::{Body, Response};
+use crate::login::answer as login;
 use crate::metrics::Operation;
 use crate::protocol::webhdfs::error::Refusal;
 
@@ -93,7 +94,7 @@ pub fn answer(operation: Operation, error: &MountedError) -> Response {
 const fn of_refusal(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::Store { kind, .. } => status_of(*kind),
-        Refusal::Impersonation(_) => StatusCode::FORBIDDEN,
+        Refusal::Login(error) => login::status_of(error.failure),
         Refusal::Illegal(_) | Refusal::Body(_) => StatusCode::BAD_REQUEST,
         Refusal::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
         Refusal::Io(_) => StatusCode::BAD_GATEWAY,

@@ -83,10 +83,10 @@ pub async fn serve(
     operation: Operation,
     parts: &Parts,
     query: &Query<'_>,
-    path: String,
+    (path, caller): (String, Caller),
     body: Incoming,
 ) -> Response {
-    let answered = route(gateway, operation, parts, query, path, body).await;
+    let answered = route(gateway, operation, parts, query, (path, caller), body).await;
     answered.unwrap_or_else(|refused| error::answer(operation, &refused))
 }
 
@@ -95,14 +95,14 @@ async fn route(
     operation: Operation,
     parts: &Parts,
     query: &Query<'_>,
-    path: String,
+    (path, caller): (String, Caller),
     body: Incoming,
 ) -> Result<Response, MountedError> {
     let ask = Ask {
         gateway,
         parts,
         query,
-        caller: webhdfs::caller_of(gateway, query)?,
+        caller,
         path,
         as_folder: parts.uri.path().ends_with('/'),
     };

@@ -1,0 +1,58 @@
+//! `doas=`: one user acts for another, where the rules of proxy users allow it.
+
+use std::sync::Arc;
+
+use moongate_auth::proxy::{ProxyRule, ProxyUsers};
+use moongate_auth::{Groups, Identity};
+
+use super::{Known, Refusal, name};
+use crate::config::Config;
+use crate::http::server::PeerInfo;
+use crate::protocol::webhdfs::Params;
+use crate::state::Gateway;
+
+/// The rules: those of `[auth.proxy_user.NAME]`, and `webhdfs.proxy_users`, who may act for anybody from anywhere.
+pub(super) fn rules(config: &Config) -> ProxyUsers {
+    let any = || vec!["*".to_owned()];
+    let everything = || ProxyRule {
+        users: any(),
+        groups: any(),
+        hosts: any(),
+    };
+    let old = config.webhdfs.proxy_users.iter();
+    let old = old.map(|name| (name.clone(), everything()));
+    let new = config.auth.proxy_user.iter().map(|(name, rule)| {
+        let rule = ProxyRule {
+            users: rule.users.clone(),
+            groups: rule.groups.clone(),
+            hosts: rule.hosts.clone(),
+        };
+        (name.clone(), rule)
+    });
+    ProxyUsers::new(old.chain(new).collect())
+}
+
+/// The user for whom is acted, if the request names one.
+pub(super) fn act(
+    gateway: &Gateway,
+    known: Known,
+    params: Params<'_>,
+    peer: PeerInfo,
+) -> Result<Known, Refusal> {
+    let Some(other) = name::given(params, "doas")? else {
+        return Ok(known);
+    };
+    let real = known.identity.user.clone();
+    let groups = Groups::known::<Arc<str>>([]);
+    gateway
+        .login
+        .proxies
+        .check(&real, other, &groups, peer.addr.ip())?;
+    let identity = Identity {
+        user: other.into(),
+        groups,
+        real_user: Some(real),
+        ..known.identity
+    };
+    Ok(Known { identity, ..known })
+}
