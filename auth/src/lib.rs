@@ -5,8 +5,10 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod audit;
 mod identity;
 mod login_error;
+pub mod native;
 pub mod policy;
 pub mod proxy;
 

@@ -269,7 +269,6 @@ impl<'a> Compiler<'a> {
             priority: json.policy_priority,
             rank: u32::try_from(rank).unwrap_or(u32::MAX),
             audited: json.is_audit_enabled,
-            on_tags,
             deny_all_else: json.is_deny_all_else,
             schedules: schedules
                 .map(|schedule| Schedule::new(schedule, &self.clock_zone))

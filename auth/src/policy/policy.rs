@@ -18,8 +18,6 @@ pub(super) struct Policy {
     /// Place in the order of its list: the lowest one of those that say the same is named.
     pub rank: u32,
     pub audited: bool,
-    /// A policy on tags.
-    pub on_tags: bool,
     pub deny_all_else: bool,
     pub schedules: Box<[Schedule]>,
     pub conditions: Box<[Condition]>,

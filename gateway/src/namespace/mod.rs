@@ -212,6 +212,7 @@ pub fn folder_status(name: &str) -> moongate_cache::Status {
     listing::folder(name, 0)
 }
 
-fn now_ms() -> u64 {
+/// Milliseconds since 1970.
+pub fn now_ms() -> u64 {
     moongate_haystack::store::now_ns() / 1_000_000
 }
