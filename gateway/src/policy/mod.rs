@@ -1,8 +1,13 @@
-//! `moongate policy` without a gateway: suites, and questions to the policies of a file. Questions to a running gateway are
-//! `client/policy`.
+//! Policies in the gateway: where they come from and stay ([`source`], [`download`]), what is checked before an operation
+//! ([`gatekeeper`]) and written down after it ([`audit`]); and `moongate policy` without a gateway: suites, and questions to the policies of
+//! a file. Questions to a running gateway are `client/policy`.
 
 pub mod args;
+pub mod audit;
+mod download;
 mod explain;
+pub mod gatekeeper;
+pub mod source;
 mod test;
 
 use std::process::ExitCode;

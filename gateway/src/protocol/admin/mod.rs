@@ -2,6 +2,7 @@
 
 mod cache;
 mod mounts;
+mod policies;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -45,6 +46,9 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>, caller: Calle
     if request.uri().path() == "/mounts" {
         return mounts::serve(gateway, request).await;
     }
+    if request.uri().path().starts_with("/policies") {
+        return policies::serve(&gateway, request).await;
+    }
     if request.uri().path().starts_with("/cache/") {
         return cache::serve(gateway, request, caller).await;
     }
@@ -65,7 +69,7 @@ fn read(gateway: &Gateway, method: &Method, uri: &Uri) -> Response {
         "/status" => answer(StatusCode::OK, &status(gateway), pretty),
         _ => error_json(
             StatusCode::NOT_FOUND,
-            "this port serves /healthz, /readyz, /metrics, /status, /mounts and /cache/",
+            "this port serves /healthz, /readyz, /metrics, /status, /mounts, /policies and /cache/",
         ),
     }
 }
