@@ -13,6 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use moka::sync::Cache;
 use moongate_auth::native::Superusers;
+use moongate_auth::policy::FsAction;
 use moongate_cache::{AclStatus, BackendError, Caller, Listing, RenameMode, Status};
 
 use self::checking::Checking;
@@ -147,6 +148,19 @@ impl Gatekeeper {
             return Ok(());
         }
         Checking::new(self, tree, caller, authz, path).run(deed).await
+    }
+
+    /// Whether the gateway's own files and images are governed.
+    pub fn governs_own(&self) -> bool {
+        !matches!(self.config.authz(), Authz::None | Authz::Namenode | Authz::Auto)
+    }
+
+    /// Whether the caller may use what is no file, but has a name in policies: a collection. Nobody owns it: what no policy allows is refused.
+    ///
+    /// # Errors
+    /// [`moongate_cache::ErrorKind::PermissionDenied`]
+    pub fn check_name(&self, caller: &Caller, path: &str, action: FsAction) -> Result<(), BackendError> {
+        checking::check_name(self, caller, path, action)
     }
 
     fn count(of: &AtomicU64) {

@@ -7,6 +7,7 @@ pub mod audit;
 mod download;
 mod explain;
 pub mod gatekeeper;
+pub mod own;
 pub mod source;
 mod test;
 

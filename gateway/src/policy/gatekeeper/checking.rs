@@ -87,6 +87,7 @@ impl<'a> Checking<'a> {
             Deed::List if !is_dir => Ok(()),
             Deed::List => self.access(path, FsAction::READ_EXECUTE).await,
             Deed::Read | Deed::ReadTree | Deed::Summary if status.is_none() => Ok(()),
+            Deed::Read if is_dir => self.access(path, FsAction::READ_EXECUTE).await,
             Deed::Read => self.access(path, FsAction::READ).await,
             Deed::ReadTree => self.below(path, is_dir, FsAction::READ_EXECUTE, true).await,
             Deed::Summary => self.below(path, is_dir, FsAction::READ_EXECUTE, false).await,
@@ -356,5 +357,52 @@ impl<'a> Checking<'a> {
             took_ms: u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             cached: reads.then(|| self.tree.is_cached(self.path)),
         });
+    }
+}
+
+/// See [`Gatekeeper::check_name`].
+pub(super) fn check_name(keeper: &Gatekeeper, caller: &Caller, path: &str, action: FsAction) -> Result<(), BackendError> {
+    let mut checking = Checking::new(keeper, &Nothing, caller, keeper.config.authz(), path);
+    let allowed = keeper.superusers.include(&caller.user, &checking.groups)
+        || matches!(checking.ask_policies(path, None, action), Word::Allow);
+    checking.write_down(allowed, false);
+    if allowed {
+        Gatekeeper::count(&keeper.counts.policy_allowed);
+        return Ok(());
+    }
+    Err(checking.refusal(path, action))
+}
+
+/// A tree of names that are no files.
+struct Nothing;
+
+#[async_trait::async_trait]
+impl Tree for Nothing {
+    async fn status(&self, _: &Caller, _: &str) -> Result<Option<Status>, BackendError> {
+        Ok(None)
+    }
+
+    async fn acl(&self, _: &Caller, _: &str) -> Result<Option<moongate_cache::AclStatus>, BackendError> {
+        Ok(None)
+    }
+
+    async fn list(&self, _: &Caller, _: &str, _: Option<&str>) -> Result<moongate_cache::Listing, BackendError> {
+        Ok(moongate_cache::Listing::default())
+    }
+
+    fn authz(&self, _: &str) -> Authz {
+        Authz::Auto
+    }
+
+    fn policy_path(&self, path: &str) -> String {
+        path.to_owned()
+    }
+
+    fn is_cached(&self, _: &str) -> bool {
+        false
+    }
+
+    fn store_root(&self, _: &str) -> String {
+        "/".to_owned()
     }
 }

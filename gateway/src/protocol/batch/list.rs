@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::HeaderMap;
 use hyper::body::Incoming;
+use moongate_cache::{BackendError, ErrorKind};
 use moongate_filer::FilePath;
 use moongate_haystack::HaystackError;
 use moongate_haystack::id::FileId;
@@ -58,9 +59,21 @@ pub enum ListError {
     /// It came, and cannot be read: say what would be.
     #[error("{0}")]
     Mistake(String),
+    /// The caller may not do it to something that it names.
+    #[error("{0}")]
+    Forbidden(String),
     /// What was to be done with it ended before its answer began.
     #[error("the work on the list ended without an answer: see the log")]
     Ended,
+}
+
+impl From<BackendError> for ListError {
+    fn from(error: BackendError) -> Self {
+        match error.kind {
+            ErrorKind::PermissionDenied => Self::Forbidden(error.message),
+            _ => Self::Mistake(error.message),
+        }
+    }
 }
 
 impl From<ListError> for ImageError {
@@ -68,6 +81,7 @@ impl From<ListError> for ImageError {
         match error {
             ListError::Intake(error) => Self::Intake(error),
             ListError::Mistake(text) => Self::BadRequest(text),
+            ListError::Forbidden(text) => Self::Forbidden(text),
             ListError::Ended => HaystackError::Storage(error.to_string().into()).into(),
         }
     }
@@ -78,6 +92,7 @@ impl From<ListError> for FileError {
         match error {
             ListError::Intake(error) => Self::Intake(error),
             ListError::Mistake(text) => Self::BadRequest(text),
+            ListError::Forbidden(text) => Self::Forbidden(text),
             ListError::Ended => HaystackError::Storage(error.to_string().into()).into(),
         }
     }

@@ -44,6 +44,7 @@ pub fn status_of(error: &FileError) -> StatusCode {
         FileError::Shards(error) => shards_status(error),
         FileError::Intake(error) => intake_status(error),
         FileError::Multipart(_) | FileError::BadRequest(_) => StatusCode::BAD_REQUEST,
+        FileError::Forbidden(_) => StatusCode::FORBIDDEN,
         FileError::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         FileError::Conflict(_) => StatusCode::CONFLICT,
     }
