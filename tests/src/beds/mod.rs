@@ -3,6 +3,7 @@
 //! | bed | what it is | who installs it |
 //! | --- | --- | --- |
 //! | [`hdfs::Hdfs`] | NameNode and DataNodes of Apache Hadoop, alone or as an HA pair, each a process of its own | `scripts/hadoop.sh` |
+//! | [`ranger::RangerAdmin`] | Ranger Admin's downloads, a thread of the test | |
 //! | [`s3::S3`] | versitygw over a folder | `scripts/versitygw.sh` |
 //!
 //! Every process and folder of a bed goes when it is dropped, and with the test program, however that ends.
@@ -11,6 +12,7 @@ pub mod daemon;
 mod folder;
 pub mod hdfs;
 mod ports;
+pub mod ranger;
 pub mod s3;
 
 use std::path::PathBuf;
