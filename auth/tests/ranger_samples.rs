@@ -17,9 +17,22 @@ fn the_genuine_engine_agrees() {
         println!("not run: {suite} requires {requires:?}");
     }
     for wrong in &report.mismatches {
-        println!("{}: {} should be {:?}, is {:?}", wrong.case, wrong.field, wrong.expected, wrong.found);
+        println!(
+            "{}: {} should be {:?}, is {:?}",
+            wrong.case, wrong.field, wrong.expected, wrong.found
+        );
     }
-    assert_eq!(report.failed - report.only_policy, 0, "of {} cases", report.passed + report.failed);
-    assert!(report.only_policy * 1000 <= report.policies_compared * POLICIES_DIFFERENT_PER_MILLE_MAX);
-    assert_eq!((report.passed + report.only_policy, report.skipped.len()), (670, 0));
+    assert_eq!(
+        report.failed - report.only_policy,
+        0,
+        "of {} cases",
+        report.passed + report.failed
+    );
+    assert!(
+        report.only_policy * 1000 <= report.policies_compared * POLICIES_DIFFERENT_PER_MILLE_MAX
+    );
+    assert_eq!(
+        (report.passed + report.only_policy, report.skipped.len()),
+        (670, 0)
+    );
 }

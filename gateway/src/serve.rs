@@ -223,7 +223,9 @@ fn gatekeeper(config: &Config) -> anyhow::Result<Gatekeeper> {
     let mut dir = policy.cache_dir.clone();
     if dir.as_os_str().is_empty() {
         let first = config.haystack.data.first();
-        dir = first.context("haystack.data names no folder")?.join("policies");
+        dir = first
+            .context("haystack.data names no folder")?
+            .join("policies");
     }
     let audit = Audit::open(&config.audit, &policy.service, host)
         .context("opening the audit files (audit.dir)")?;

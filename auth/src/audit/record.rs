@@ -92,7 +92,9 @@ impl Record {
             access: "audit-lost".to_owned(),
             resource_type: "path",
             policy: -1,
-            reason: format!("{count} audit records before this one were lost: the queue was full or the disk refused them"),
+            reason: format!(
+                "{count} audit records before this one were lost: the queue was full or the disk refused them"
+            ),
             enforcer: "hadoop-acl",
             log_type: "RangerAudit",
             event_count: count,
@@ -153,13 +155,19 @@ mod tests {
             cluster_name: "cl1".into(),
             ..Record::default()
         };
-        let ours: BTreeMap<String, serde_json::Value> = serde_json::from_str(&record.line()).unwrap();
+        let ours: BTreeMap<String, serde_json::Value> =
+            serde_json::from_str(&record.line()).unwrap();
         for (name, value) in &ours {
-            let theirs = genuine.get(name).unwrap_or_else(|| panic!("{name} is not Ranger's"));
+            let theirs = genuine
+                .get(name)
+                .unwrap_or_else(|| panic!("{name} is not Ranger's"));
             assert_eq!(value, theirs, "{name}");
         }
         for (name, value) in genuine.iter().filter(|(_, value)| !value.is_null()) {
-            assert!(ours.contains_key(name) || name == "tags", "{name} = {value} is missing");
+            assert!(
+                ours.contains_key(name) || name == "tags",
+                "{name} = {value} is missing"
+            );
         }
     }
 }

@@ -163,7 +163,10 @@ impl Writer {
         let dropped = self.counts.dropped.load(Ordering::Relaxed);
         if dropped > self.told {
             let lost = Record::lost(dropped - self.told, i64::try_from(now_ms()).unwrap_or(0));
-            tracing::error!(lost = dropped - self.told, "audit records were lost: raise audit.queue_len_max, or set audit.strict");
+            tracing::error!(
+                lost = dropped - self.told,
+                "audit records were lost: raise audit.queue_len_max, or set audit.strict"
+            );
             batch.push_str(&lost.line());
             self.told = dropped;
         }
@@ -250,7 +253,10 @@ fn remove_oldest(config: &SpoolConfig) -> std::io::Result<()> {
         if total <= config.total_bytes_max {
             break;
         }
-        tracing::warn!(name, "an audit file is removed to make room (audit.total_bytes_max)");
+        tracing::warn!(
+            name,
+            "an audit file is removed to make room (audit.total_bytes_max)"
+        );
         std::fs::remove_file(path)?;
         total -= len;
     }
@@ -318,9 +324,15 @@ mod tests {
         let dropped = spool.counts().dropped.load(Ordering::Relaxed);
         drop(spool);
         let lines = lines(dir.path());
-        let told: Vec<_> = lines.iter().filter(|line| line.contains("audit-lost")).collect();
+        let told: Vec<_> = lines
+            .iter()
+            .filter(|line| line.contains("audit-lost"))
+            .collect();
         assert_eq!(lines.len() as u64, taken + told.len() as u64);
-        assert!(told[0].contains(&format!("{dropped} audit records")), "{told:?}");
+        assert!(
+            told[0].contains(&format!("{dropped} audit records")),
+            "{told:?}"
+        );
     }
 
     #[test]

@@ -123,9 +123,15 @@ mod tests {
     fn bits() {
         let r = FsAction::READ;
         assert!(may(0o400, &[], "own", &[], r));
-        assert!(!may(0o077, &[], "own", &["grp"], r), "the owner's bits alone decide for the owner");
+        assert!(
+            !may(0o077, &[], "own", &["grp"], r),
+            "the owner's bits alone decide for the owner"
+        );
         assert!(may(0o040, &[], "al", &["grp"], r));
-        assert!(!may(0o704, &[], "al", &["grp"], r), "the group's for the group");
+        assert!(
+            !may(0o704, &[], "al", &["grp"], r),
+            "the group's for the group"
+        );
         assert!(may(0o004, &[], "al", &["x"], r));
         assert!(!may(0o004, &[], "al", &["x"], FsAction::READ_WRITE));
     }
@@ -142,8 +148,14 @@ mod tests {
         let (r, w) = (FsAction::READ, FsAction::WRITE);
         assert!(may(0o770, &acl, "al", &[], w));
         assert!(!may(0o740, &acl, "al", &[], w), "the mask");
-        assert!(may(0o770, &acl, "bo", &["ops", "dev"], r), "any that grants");
-        assert!(!may(0o777, &acl, "bo", &["ops"], r), "one matched, none grants");
+        assert!(
+            may(0o770, &acl, "bo", &["ops", "dev"], r),
+            "any that grants"
+        );
+        assert!(
+            !may(0o777, &acl, "bo", &["ops"], r),
+            "one matched, none grants"
+        );
         assert!(may(0o774, &acl, "bo", &["x"], r));
     }
 

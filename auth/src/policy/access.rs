@@ -129,7 +129,9 @@ impl AccessTypes {
         for kind in def.into_iter().flat_map(|def| &def.access_types) {
             types.all |= types.bit(&kind.name);
             let name = kind.name.to_lowercase();
-            types.implied.insert(name.into(), kind.implied_grants.clone());
+            types
+                .implied
+                .insert(name.into(), kind.implied_grants.clone());
         }
         if types.all == 0 {
             types.all = own.iter().fold(0, |all, bit| all | bit);

@@ -96,7 +96,10 @@ impl Snapshot {
     pub fn compile(material: &Material, plugin: &PluginConfig) -> Result<Self, CompileError> {
         let json = &material.policies;
         if json.policy_deltas.is_some()
-            || json.security_zones.values().any(|zone| zone.policy_deltas.is_some())
+            || json
+                .security_zones
+                .values()
+                .any(|zone| zone.policy_deltas.is_some())
         {
             return Err(CompileError::Deltas(json.service_name.clone()));
         }
@@ -142,8 +145,12 @@ impl Snapshot {
 impl<'a> Compiler<'a> {
     fn new(json: &'a ServicePolicies, plugin: &PluginConfig) -> Self {
         let def = json.service_def.as_ref();
-        let tag_def = json.tag_policies.as_ref().and_then(|tags| tags.service_def.as_ref());
-        let conditions = |def: Option<&'a ServiceDef>| def.map_or(&[][..], |def| &def.policy_conditions);
+        let tag_def = json
+            .tag_policies
+            .as_ref()
+            .and_then(|tags| tags.service_def.as_ref());
+        let conditions =
+            |def: Option<&'a ServiceDef>| def.map_or(&[][..], |def| &def.policy_conditions);
         let (resource, options) = path_resource(def);
         Self {
             principals: Principals::default(),
@@ -318,9 +325,9 @@ impl<'a> Compiler<'a> {
         let number = u32::try_from(number).unwrap_or(u32::MAX);
         let resources = zone.resources.iter();
         let values = resources.filter_map(|of| of.get(&self.resource));
-        let patterns = values.filter(|values| !values.is_empty()).flat_map(|values| {
-            pattern::of_resource(values, true, false, self.options)
-        });
+        let patterns = values
+            .filter(|values| !values.is_empty())
+            .flat_map(|values| pattern::of_resource(values, true, false, self.options));
         patterns.map(|pattern| (number, pattern)).collect()
     }
 
@@ -384,16 +391,28 @@ impl<'a> Compiler<'a> {
         };
         let of = |key: &str, more: &[String]| names(&json.service_config, key, more);
         rules.excluded = self.principals.who_of(
-            &of("ranger.plugin.audit.exclude.users", &plugin.audit_excluded_users),
-            &of("ranger.plugin.audit.exclude.groups", &plugin.audit_excluded_groups),
-            &of("ranger.plugin.audit.exclude.roles", &plugin.audit_excluded_roles),
+            &of(
+                "ranger.plugin.audit.exclude.users",
+                &plugin.audit_excluded_users,
+            ),
+            &of(
+                "ranger.plugin.audit.exclude.groups",
+                &plugin.audit_excluded_groups,
+            ),
+            &of(
+                "ranger.plugin.audit.exclude.roles",
+                &plugin.audit_excluded_roles,
+            ),
         );
         if let Some(tags) = &json.tag_policies {
             rules.filters = self.filters(&tags.service_config, &tags.service_name)?;
         }
         let ours = self.filters(&json.service_config, &json.service_name)?;
         rules.filters.extend(ours);
-        let tag_policies = json.tag_policies.as_ref().map_or(0, |tags| tags.policies.len());
+        let tag_policies = json
+            .tag_policies
+            .as_ref()
+            .map_or(0, |tags| tags.policies.len());
         rules.nothing_said = json.policies.is_empty() && tag_policies == 0;
         Ok(rules)
     }
@@ -458,10 +477,12 @@ fn path_resource(def: Option<&ServiceDef>) -> (String, Options) {
 fn ours(accesses: &[model::ItemAccess]) -> Vec<model::ItemAccess> {
     let ours = accesses.iter().filter_map(|access| {
         let (component, kind) = access.kind.split_once(':')?;
-        component.eq_ignore_ascii_case("hdfs").then(|| model::ItemAccess {
-            kind: kind.to_owned(),
-            is_allowed: access.is_allowed,
-        })
+        component
+            .eq_ignore_ascii_case("hdfs")
+            .then(|| model::ItemAccess {
+                kind: kind.to_owned(),
+                is_allowed: access.is_allowed,
+            })
     });
     ours.collect()
 }

@@ -60,9 +60,11 @@ impl Condition {
     /// Whether it holds.
     pub(super) fn holds(&self, context: &Context<'_>) -> Truth {
         match self {
-            Self::IpRange { exact, starts } => {
-                Truth::of(context.client_ip.is_none_or(|ip| in_range(ip, exact, starts)))
-            }
+            Self::IpRange { exact, starts } => Truth::of(
+                context
+                    .client_ip
+                    .is_none_or(|ip| in_range(ip, exact, starts)),
+            ),
             Self::AfterExpiry { reversed } => after_expiry(context, *reversed),
             Self::Unsupported => Truth::Unknown,
         }
@@ -101,7 +103,9 @@ fn in_range(ip: &str, exact: &[String], starts: &[String]) -> bool {
 
 /// Without a date nothing has expired; a date that cannot be read is not known.
 fn after_expiry(context: &Context<'_>, reversed: bool) -> Truth {
-    let date = context.tag.and_then(|tag| tag.attributes.get("expiry_date"));
+    let date = context
+        .tag
+        .and_then(|tag| tag.attributes.get("expiry_date"));
     let Some(date) = date.filter(|date| !date.trim().is_empty()) else {
         return Truth::of(reversed);
     };

@@ -136,7 +136,11 @@ impl Verdicts {
 
     /// Whether a policy of this priority cannot change anything.
     fn are_above(&self, priority: i32) -> bool {
-        let mut used = self.bits.iter().zip(&self.best).filter(|(bit, _)| **bit != 0);
+        let mut used = self
+            .bits
+            .iter()
+            .zip(&self.best)
+            .filter(|(bit, _)| **bit != 0);
         used.all(|(_, best)| best.is_some_and(|best| best.priority > priority))
     }
 
@@ -159,7 +163,12 @@ impl Verdicts {
 
     /// Any kind denied denies; all allowed allow; what is optional may stay undecided.
     fn outcome(&self, asked: Asked) -> (Outcome, Option<Best>) {
-        let used = || self.bits.iter().zip(&self.best).filter(|(bit, _)| **bit != 0);
+        let used = || {
+            self.bits
+                .iter()
+                .zip(&self.best)
+                .filter(|(bit, _)| **bit != 0)
+        };
         let denied = used().filter_map(|(_, best)| *best).find(|best| best.deny);
         if let Some(best) = denied {
             return (Outcome::Deny, Some(best));
@@ -189,7 +198,13 @@ pub(super) trait Watch {
     /// Whether all policies are to be told of, even those that cannot matter.
     const ALL: bool;
     /// A policy that means the path.
-    fn asked(&mut self, policy: &Policy, tag: Option<&Tag>, counts: Truth, says: super::policy::Says);
+    fn asked(
+        &mut self,
+        policy: &Policy,
+        tag: Option<&Tag>,
+        counts: Truth,
+        says: super::policy::Says,
+    );
     /// A tag of the path.
     fn tag(&mut self, _tag: &Tag) {}
 }
@@ -208,8 +223,16 @@ impl Snapshot {
         self.decide_watched(request, Unwatched).0
     }
 
-    pub(super) fn decide_watched<W: Watch>(&self, request: &Request<'_>, watch: W) -> (Decision, W) {
-        let path = if request.path.is_empty() { "/" } else { request.path };
+    pub(super) fn decide_watched<W: Watch>(
+        &self,
+        request: &Request<'_>,
+        watch: W,
+    ) -> (Decision, W) {
+        let path = if request.path.is_empty() {
+            "/"
+        } else {
+            request.path
+        };
         let path = if self.options.fold {
             Cow::Owned(glob::folded(path))
         } else {
@@ -324,7 +347,8 @@ impl<W: Watch> Deciding<'_, W> {
         let (who, context) = (&self.snapshot.super_users, &self.context);
         !who.is_empty()
             && context.subject.is_some_and(|subject| {
-                who.includes(subject, context.user, context.owner).is_certain()
+                who.includes(subject, context.user, context.owner)
+                    .is_certain()
             })
     }
 
@@ -349,7 +373,10 @@ impl<W: Watch> Deciding<'_, W> {
         if W::ALL || (self.audit_open && !self.audited && policy.audited) {
             return false;
         }
-        let about = self.context.subject.is_some_and(|subject| policy.reach.may_include(subject));
+        let about = self
+            .context
+            .subject
+            .is_some_and(|subject| policy.reach.may_include(subject));
         idle || !about || policy.bits & self.asked.bits == 0
     }
 
@@ -370,18 +397,22 @@ impl<W: Watch> Deciding<'_, W> {
         if snapshot.tag_policies.is_empty() && !W::ALL {
             return verdicts;
         }
-        let zone = zone.filter(|zone| zone.has_tags).map_or("", |zone| &zone.name);
+        let zone = zone
+            .filter(|zone| zone.has_tags)
+            .map_or("", |zone| &zone.name);
         let context = self.context;
-        snapshot.tagged_index.candidates(context.path, |number, pattern| {
-            if !pattern.matches(&context) {
-                return;
-            }
-            for of in snapshot.tagged.get(number as usize).into_iter().flatten() {
-                if let Some(tag) = snapshot.tags.get(of.tag) {
-                    self.on_tag(tag, of.policies.iter().copied(), zone, &mut verdicts);
+        snapshot
+            .tagged_index
+            .candidates(context.path, |number, pattern| {
+                if !pattern.matches(&context) {
+                    return;
                 }
-            }
-        });
+                for of in snapshot.tagged.get(number as usize).into_iter().flatten() {
+                    if let Some(tag) = snapshot.tags.get(of.tag) {
+                        self.on_tag(tag, of.policies.iter().copied(), zone, &mut verdicts);
+                    }
+                }
+            });
         for tag in more {
             let tag = Tag::new(tag, &snapshot.clock_zone);
             let policies = super::compile::naming(&snapshot.tag_policies, &tag.kind);

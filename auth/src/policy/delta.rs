@@ -11,10 +11,16 @@ pub struct NeedsFull(pub i64);
 ///
 /// # Errors
 /// [`NeedsFull`]: nothing was applied.
-pub fn apply(base: &ServicePolicies, changes: &ServicePolicies) -> Result<ServicePolicies, NeedsFull> {
+pub fn apply(
+    base: &ServicePolicies,
+    changes: &ServicePolicies,
+) -> Result<ServicePolicies, NeedsFull> {
     let mut now = base.clone();
     now.policy_version = changes.policy_version.or(now.policy_version);
-    now.policy_update_time = changes.policy_update_time.clone().or(now.policy_update_time);
+    now.policy_update_time = changes
+        .policy_update_time
+        .clone()
+        .or(now.policy_update_time);
     if !changes.service_config.is_empty() {
         now.service_config.clone_from(&changes.service_config);
     }
@@ -33,11 +39,21 @@ pub fn apply(base: &ServicePolicies, changes: &ServicePolicies) -> Result<Servic
 }
 
 fn apply_one(now: &mut ServicePolicies, delta: &PolicyDelta) -> Result<(), NeedsFull> {
-    let zone = delta.policy.as_ref().map_or("", |policy| policy.zone_name.as_str());
+    let zone = delta
+        .policy
+        .as_ref()
+        .map_or("", |policy| policy.zone_name.as_str());
     if delta.service_type == "tag" {
-        return change(&mut now.tag_policies.get_or_insert_default().policies, delta);
+        return change(
+            &mut now.tag_policies.get_or_insert_default().policies,
+            delta,
+        );
     }
-    match now.security_zones.get_mut(zone).filter(|_| !zone.is_empty()) {
+    match now
+        .security_zones
+        .get_mut(zone)
+        .filter(|_| !zone.is_empty())
+    {
         Some(zone) => change(&mut zone.policies, delta),
         None => change(&mut now.policies, delta),
     }

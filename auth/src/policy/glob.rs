@@ -30,7 +30,9 @@ pub(super) fn matches(text: &str, pattern: &str) -> bool {
             }
         }
     }
-    pattern.get(p..).is_some_and(|rest| rest.iter().all(|byte| *byte == b'*'))
+    pattern
+        .get(p..)
+        .is_some_and(|rest| rest.iter().all(|byte| *byte == b'*'))
 }
 
 /// Bytes of the character that begins at a place.

@@ -150,7 +150,9 @@ impl Trie {
 
     fn child(&self, at: usize, first: u8) -> Option<usize> {
         let children = &self.nodes.get(at)?.children;
-        let place = children.binary_search_by_key(&first, |child| child.0).ok()?;
+        let place = children
+            .binary_search_by_key(&first, |child| child.0)
+            .ok()?;
         children.get(place).map(|child| child.1 as usize)
     }
 

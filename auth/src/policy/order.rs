@@ -28,7 +28,10 @@ pub(super) fn can_deny(policy: &Policy) -> bool {
 fn score(policy: &Policy, types: usize) -> i64 {
     let mut score = 10_000 - resource_discount(policy).min(100);
     let values = policy.resources.values().flat_map(|of| &of.values);
-    if values.clone().any(|value| value.contains('\\') || (value.contains('{') && value.contains('}'))) {
+    if values
+        .clone()
+        .any(|value| value.contains('\\') || (value.contains('{') && value.contains('}')))
+    {
         score += 20;
     }
     score -= who_discount(policy);
@@ -60,7 +63,11 @@ fn items(policy: &Policy) -> impl Iterator<Item = &PolicyItem> {
 fn resource_discount(policy: &Policy) -> i64 {
     let resources = policy.resources.values();
     let one = |of: &super::model::PolicyResource| {
-        if of.values.iter().any(|value| value.is_empty() || value == "*") {
+        if of
+            .values
+            .iter()
+            .any(|value| value.is_empty() || value == "*")
+        {
             return 25;
         }
         let has = |c: char| of.values.iter().any(|value| value.contains(c));
@@ -80,7 +87,9 @@ fn who_discount(policy: &Policy) -> i64 {
     let groups: BTreeSet<_> = items(policy).flat_map(|item| &item.groups).collect();
     let users: BTreeSet<_> = items(policy).flat_map(|item| &item.users).collect();
     let is_for_all = policy.is_deny_all_else
-        || groups.iter().any(|group| group.eq_ignore_ascii_case("public"))
+        || groups
+            .iter()
+            .any(|group| group.eq_ignore_ascii_case("public"))
         || users.iter().any(|user| user.eq_ignore_ascii_case("{USER}"));
     if is_for_all {
         return 25;
@@ -90,5 +99,8 @@ fn who_discount(policy: &Policy) -> i64 {
 
 /// Conditions that may have to be asked: those of the policy or of items of it.
 fn conditions(policy: &Policy) -> usize {
-    items(policy).map(|item| item.conditions.len()).sum::<usize>() + policy.conditions.len()
+    items(policy)
+        .map(|item| item.conditions.len())
+        .sum::<usize>()
+        + policy.conditions.len()
 }

@@ -267,7 +267,11 @@ mod tests {
             ("/*", true, "/", true),
             ("", true, "/x", true),
         ] {
-            assert_eq!(matches(value, recursive, path), want, "{value} {recursive} {path}");
+            assert_eq!(
+                matches(value, recursive, path),
+                want,
+                "{value} {recursive} {path}"
+            );
         }
     }
 
@@ -285,6 +289,9 @@ mod tests {
         };
         assert!(!pattern[0].matches(&at("/a/b")));
         assert!(pattern[0].matches(&at("/b")));
-        assert!(matches!(of_resource(&[], true, true, options)[0], Pattern::Nothing));
+        assert!(matches!(
+            of_resource(&[], true, true, options)[0],
+            Pattern::Nothing
+        ));
     }
 }

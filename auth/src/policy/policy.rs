@@ -63,7 +63,11 @@ impl Policy {
         let allowed = certain(&self.allow, context, asked & !deny);
         let allow = allowed & !possible(&self.allow_except, context, allowed);
         let allow = if counts.is_certain() { allow } else { 0 };
-        let else_denied = if self.deny_all_else { asked & !allow } else { 0 };
+        let else_denied = if self.deny_all_else {
+            asked & !allow
+        } else {
+            0
+        };
         Says {
             allow,
             deny: deny | else_denied,
@@ -72,8 +76,16 @@ impl Policy {
 
     /// Conditions that cannot be decided, its items' among them.
     pub(super) fn unsupported(&self) -> usize {
-        let lists = [&self.allow, &self.allow_except, &self.deny, &self.deny_except];
-        let items = lists.into_iter().flatten().flat_map(|item| &item.conditions);
+        let lists = [
+            &self.allow,
+            &self.allow_except,
+            &self.deny,
+            &self.deny_except,
+        ];
+        let items = lists
+            .into_iter()
+            .flatten()
+            .flat_map(|item| &item.conditions);
         items
             .chain(&self.conditions)
             .filter(|condition| condition.is_unsupported())

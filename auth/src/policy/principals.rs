@@ -260,8 +260,6 @@ impl Reach {
 
     /// False if somebody is not meant for certain.
     pub(super) const fn may_include(self, subject: &Subject) -> bool {
-        self.anybody
-            || self.mask & subject.mask != 0
-            || (self.by_group && subject.unknown_groups)
+        self.anybody || self.mask & subject.mask != 0 || (self.by_group && subject.unknown_groups)
     }
 }

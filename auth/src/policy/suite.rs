@@ -196,11 +196,17 @@ impl Suites {
 
     /// A suite's policies, or those of another one changed.
     fn policies(&self, suite: &Suite) -> Result<ServicePolicies, String> {
-        let own = suite.service_policies.as_ref().ok_or("no servicePolicies")?;
+        let own = suite
+            .service_policies
+            .as_ref()
+            .ok_or("no servicePolicies")?;
         if own.policy_deltas.is_none() {
             return Ok(own.clone());
         }
-        let from = suite.deltas_from.as_deref().ok_or("policyDeltas without deltasFrom")?;
+        let from = suite
+            .deltas_from
+            .as_deref()
+            .ok_or("policyDeltas without deltasFrom")?;
         let mut all = self.suites.iter();
         let base = all.find(|other| other.id.as_deref() == Some(from));
         let base = base.and_then(|base| base.service_policies.as_ref());
@@ -285,7 +291,9 @@ impl Asked {
         let Some(text) = &self.access_time else {
             return Ok(0);
         };
-        let time: jiff::Timestamp = text.parse().map_err(|error| format!("accessTime {text}: {error}"))?;
+        let time: jiff::Timestamp = text
+            .parse()
+            .map_err(|error| format!("accessTime {text}: {error}"))?;
         Ok(time.as_millisecond())
     }
 }
@@ -303,7 +311,12 @@ impl Report {
         let mut wrong = |field, expected: String, found: String| {
             if expected != found {
                 let case = label.clone();
-                self.mismatches.push(Mismatch { case, field, expected, found });
+                self.mismatches.push(Mismatch {
+                    case,
+                    field,
+                    expected,
+                    found,
+                });
             }
         };
         match answer {
@@ -311,7 +324,8 @@ impl Report {
             Ok(found) => expected.compare(&found, &mut wrong),
         }
         let all = self.mismatches.get(before..).unwrap_or(&[]);
-        self.only_policy += usize::from(!all.is_empty() && all.iter().all(|one| one.field == "policyId"));
+        self.only_policy +=
+            usize::from(!all.is_empty() && all.iter().all(|one| one.field == "policyId"));
         if all.is_empty() {
             self.passed += 1;
         } else {
@@ -330,7 +344,11 @@ impl Expected {
             wrong("audited", audited.to_string(), found.audited.to_string());
         }
         let zone = found.zone.as_deref().unwrap_or("");
-        wrong("zone", self.zone.clone().unwrap_or_default(), zone.to_owned());
+        wrong(
+            "zone",
+            self.zone.clone().unwrap_or_default(),
+            zone.to_owned(),
+        );
         if let Some(id) = self.policy_id {
             let found = found.policy.map_or(-1, |policy| policy.id);
             wrong("policyId", id.to_string(), found.to_string());

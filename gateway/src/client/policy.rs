@@ -36,14 +36,20 @@ fn table(said: &Value) -> String {
     let mut lines = String::new();
     for one in sources {
         let text = |key: &str| one[key].as_str().unwrap_or_default();
-        let age = one["age_secs"].as_u64().map_or("never".to_owned(), |age| format!("{age}s ago"));
+        let age = one["age_secs"]
+            .as_u64()
+            .map_or("never".to_owned(), |age| format!("{age}s ago"));
         let error = match text("last_error") {
             "" => String::new(),
             error => format!("  FAILED: {error}"),
         };
         lines += &format!(
             "{}  {}  version {}  {} policies  confirmed {age}  from {}{error}\n",
-            text("service"), text("what"), one["version"], one["policies"], text("from"),
+            text("service"),
+            text("what"),
+            one["version"],
+            one["policies"],
+            text("from"),
         );
     }
     lines

@@ -92,7 +92,10 @@ impl PolicyConfig {
             wrong.push(("policy.file", "policies come from a file or from Ranger Admin: take one of policy.file and policy.admin out".to_owned()));
         }
         if !self.admin.is_empty() && self.service.is_empty() {
-            wrong.push(("policy.service", "say which service of Ranger Admin this is".to_owned()));
+            wrong.push((
+                "policy.service",
+                "say which service of Ranger Admin this is".to_owned(),
+            ));
         }
         for address in &self.admin {
             if !address.starts_with("http://") {

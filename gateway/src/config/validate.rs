@@ -89,7 +89,11 @@ impl Checks<'_> {
     fn policy(&mut self) {
         for (key, message) in self.config.policy.problems() {
             let path: Vec<&str> = key.split('.').collect();
-            self.wrong(&path, format!("{key}: {message}"), "see docs/authorization.md".to_owned());
+            self.wrong(
+                &path,
+                format!("{key}: {message}"),
+                "see docs/authorization.md".to_owned(),
+            );
         }
     }
 

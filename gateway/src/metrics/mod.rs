@@ -2,6 +2,7 @@
 
 mod cache;
 mod login;
+mod policy;
 
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
@@ -17,6 +18,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use self::cache::CacheFigures;
 use self::login::LoginFigures;
+use self::policy::PolicyFigures;
 use crate::login::{Known, Refusal};
 use crate::state::Gateway;
 
@@ -120,6 +122,7 @@ pub struct Metrics {
     disks: Vec<(Family<DiskLabel, Gauge>, DiskFigure)>,
     gauges: Vec<(Gauge, GatewayFigure)>,
     cache: CacheFigures,
+    policy: PolicyFigures,
     logins: LoginFigures,
 }
 
@@ -302,6 +305,7 @@ impl Default for Metrics {
         });
         Self {
             cache: CacheFigures::register(&mut registry),
+            policy: PolicyFigures::register(&mut registry),
             logins: LoginFigures::register(&mut registry),
             registry,
             operations,
@@ -355,6 +359,7 @@ impl Metrics {
             gauge.set(as_gauge(figure(gateway)));
         }
         self.cache.set(&gateway.namespace.cache().stats());
+        self.policy.set(gateway.namespace.gatekeeper());
         let mut text = String::new();
         if let Err(error) = encode(&mut text, &self.registry) {
             let _ = writeln!(text, "# {error}");

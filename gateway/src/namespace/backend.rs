@@ -11,10 +11,10 @@ use moongate_cache::{
 
 use super::governed::deed_of;
 use super::guard::Deed;
-use crate::policy::gatekeeper::Deed as Wanted;
 use super::table::{Mount, Table};
 use super::told::told;
 use super::{Namespace, listing, path};
+use crate::policy::gatekeeper::Deed as Wanted;
 
 /// How long a listing waits to be told of a mount that stands in it: one that hangs must not hold up its parent's.
 const MOUNT_STATUS_WAIT: Duration = Duration::from_millis(300);

@@ -15,7 +15,12 @@ impl Namespace {
     ///
     /// # Errors
     /// [`ErrorKind::PermissionDenied`], and what the store says that is looked at.
-    pub async fn may(&self, caller: &Caller, deed: Deed<'_>, path: &str) -> Result<(), BackendError> {
+    pub async fn may(
+        &self,
+        caller: &Caller,
+        deed: Deed<'_>,
+        path: &str,
+    ) -> Result<(), BackendError> {
         self.gatekeeper.check(self, caller, deed, path).await
     }
 
@@ -31,7 +36,11 @@ impl Tree for Namespace {
     async fn status(&self, caller: &Caller, path: &str) -> Result<Option<Status>, BackendError> {
         let table = self.table();
         let place = self.place(&table, path);
-        match place.backend.status(caller, &place.inner, Freshness::Cached).await {
+        match place
+            .backend
+            .status(caller, &place.inner, Freshness::Cached)
+            .await
+        {
             Ok(status) => Ok(Some(status)),
             // What leads to mounts is there without being anywhere.
             Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::NotADirectory) => {
@@ -46,20 +55,31 @@ impl Tree for Namespace {
         let place = self.place(&self.table(), path);
         match place.backend.acl(caller, &place.inner).await {
             Ok(list) => Ok(Some(list)),
-            Err(error) if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::NotFound) => Ok(None),
+            Err(error) if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::NotFound) => {
+                Ok(None)
+            }
             Err(error) => Err(place.told(error)),
         }
     }
 
-    async fn list(&self, caller: &Caller, path: &str, after: Option<&str>) -> Result<Listing, BackendError> {
+    async fn list(
+        &self,
+        caller: &Caller,
+        path: &str,
+        after: Option<&str>,
+    ) -> Result<Listing, BackendError> {
         let place = self.place(&self.table(), path);
-        let listed = place.backend.list(caller, &place.inner, after, PAGE_LEN, Freshness::Cached);
+        let listed = place
+            .backend
+            .list(caller, &place.inner, after, PAGE_LEN, Freshness::Cached);
         listed.await.map_err(|error| place.told(error))
     }
 
     fn authz(&self, path: &str) -> Authz {
         let table = self.table();
-        table.resolve(path).map_or(Authz::Auto, |(mount, _)| mount.config.authz)
+        table
+            .resolve(path)
+            .map_or(Authz::Auto, |(mount, _)| mount.config.authz)
     }
 
     fn policy_path(&self, path: &str) -> String {
@@ -79,12 +99,16 @@ impl Tree for Namespace {
 
     fn is_cached(&self, path: &str) -> bool {
         let table = self.table();
-        table.resolve(path).is_some_and(|(mount, _)| mount.cached.is_some())
+        table
+            .resolve(path)
+            .is_some_and(|(mount, _)| mount.cached.is_some())
     }
 
     fn store_root(&self, path: &str) -> String {
         let table = self.table();
-        table.resolve(path).map_or_else(|| "/".to_owned(), |(mount, _)| mount.path().to_owned())
+        table
+            .resolve(path)
+            .map_or_else(|| "/".to_owned(), |(mount, _)| mount.path().to_owned())
     }
 }
 

@@ -114,7 +114,11 @@ impl Audit {
             policy: event.policy.map_or(-1, |policy| policy.id),
             policy_version: event.policy.map(|policy| policy.version),
             reason: event.checked.to_owned(),
-            enforcer: if event.policy.is_some() { "ranger-acl" } else { "hadoop-acl" },
+            enforcer: if event.policy.is_some() {
+                "ranger-acl"
+            } else {
+                "hadoop-acl"
+            },
             client_ip: caller.address.map(|address| address.to_string()),
             client_type: (!caller.method.is_empty()).then(|| caller.method.to_owned()),
             agent_host: self.host.clone(),

@@ -101,10 +101,18 @@ pub struct Downloader {
 
 impl Downloader {
     /// Of one service.
-    pub fn new(addresses: &[String], service: &str, host: &str, connect: Duration, read: Duration) -> Self {
+    pub fn new(
+        addresses: &[String],
+        service: &str,
+        host: &str,
+        connect: Duration,
+        read: Duration,
+    ) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(connect));
-        let addresses = addresses.iter().map(|url| url.trim_end_matches('/').to_owned());
+        let addresses = addresses
+            .iter()
+            .map(|url| url.trim_end_matches('/').to_owned());
         Self {
             client: Client::builder(TokioExecutor::new()).build(connector),
             addresses: addresses.collect(),
@@ -138,9 +146,16 @@ impl Downloader {
     }
 
     async fn ask(&self, address: &str, what: What, known: Known) -> Result<Found, Refused> {
-        let unreachable = |error: &dyn std::fmt::Display| Refused::Unreachable(format!("{address}: {error}"));
-        let request = self.request(address, what, known).map_err(|error| Refused::Final(format!("{address}: {error}")))?;
-        let answer = self.client.request(request).await.map_err(|error| unreachable(&error))?;
+        let unreachable =
+            |error: &dyn std::fmt::Display| Refused::Unreachable(format!("{address}: {error}"));
+        let request = self
+            .request(address, what, known)
+            .map_err(|error| Refused::Final(format!("{address}: {error}")))?;
+        let answer = self
+            .client
+            .request(request)
+            .await
+            .map_err(|error| unreachable(&error))?;
         let (parts, body) = answer.into_parts();
         self.keep_session(&parts);
         let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
@@ -150,11 +165,20 @@ impl Downloader {
             StatusCode::OK => Ok(Found::New(body)),
             StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT => Ok(Found::Unchanged),
             StatusCode::NOT_FOUND if says_gone(&body) => Ok(Found::Gone(reason(&body))),
-            status => Err(Refused::Final(format!("{address}: {} answered {status}: {}", what.name(), reason(&body)))),
+            status => Err(Refused::Final(format!(
+                "{address}: {} answered {status}: {}",
+                what.name(),
+                reason(&body)
+            ))),
         }
     }
 
-    fn request(&self, address: &str, what: What, known: Known) -> http::Result<Request<Full<Bytes>>> {
+    fn request(
+        &self,
+        address: &str,
+        what: What,
+        known: Known,
+    ) -> http::Result<Request<Full<Bytes>>> {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair(what.version_key(), &known.version.to_string())
             .append_pair("lastActivationTime", &known.since_ms.to_string())
@@ -179,7 +203,10 @@ impl Downloader {
             return;
         }
         for cookie in parts.headers.get_all(header::SET_COOKIE) {
-            let value = cookie.to_str().ok().and_then(|text| text.strip_prefix(SESSION)?.strip_prefix('='));
+            let value = cookie
+                .to_str()
+                .ok()
+                .and_then(|text| text.strip_prefix(SESSION)?.strip_prefix('='));
             if let Some(value) = value {
                 *self.session.lock() = value.split(';').next().map(str::to_owned);
             }
@@ -202,5 +229,8 @@ fn says_gone(body: &[u8]) -> bool {
 }
 
 fn reason(body: &[u8]) -> String {
-    String::from_utf8_lossy(body).chars().take(REASON_CHARS_MAX).collect()
+    String::from_utf8_lossy(body)
+        .chars()
+        .take(REASON_CHARS_MAX)
+        .collect()
 }

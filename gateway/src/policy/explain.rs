@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use moongate_auth::Groups;
-use moongate_auth::policy::{Access, Explanation, FsAction, Material, PluginConfig, Request, Snapshot};
+use moongate_auth::policy::{
+    Access, Explanation, FsAction, Material, PluginConfig, Request, Snapshot,
+};
 
 use super::args::ExplainArgs;
 
@@ -22,7 +24,10 @@ pub(super) fn run(file: &Path, args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     };
     let snapshot = Snapshot::compile(&material, &PluginConfig::default())?;
     let action = FsAction::named(&args.access).with_context(|| {
-        format!("--access {}: READ, WRITE, EXECUTE, READ_EXECUTE, READ_WRITE, WRITE_EXECUTE or ALL", args.access)
+        format!(
+            "--access {}: READ, WRITE, EXECUTE, READ_EXECUTE, READ_WRITE, WRITE_EXECUTE or ALL",
+            args.access
+        )
     })?;
     let request = Request {
         path: &args.path,
@@ -61,26 +66,49 @@ pub fn text(said: &serde_json::Value) -> String {
     };
     let list = |value: &serde_json::Value| {
         let all: Vec<String> = value.as_array().into_iter().flatten().map(word).collect();
-        if all.is_empty() { "nothing".to_owned() } else { all.join(", ") }
+        if all.is_empty() {
+            "nothing".to_owned()
+        } else {
+            all.join(", ")
+        }
     };
-    let mut lines = format!("zone: {}\ntags: {}\n", word(&said["zone"]), list(&said["tags"]));
+    let mut lines = format!(
+        "zone: {}\ntags: {}\n",
+        word(&said["zone"]),
+        list(&said["tags"])
+    );
     for one in said["candidates"].as_array().into_iter().flatten() {
         let on = match &one["tag"] {
             serde_json::Value::String(tag) => format!(" on tag {tag}"),
             _ => String::new(),
         };
-        let unsure = if one["unsure"] == true { ", not all of it can be decided" } else { "" };
+        let unsure = if one["unsure"] == true {
+            ", not all of it can be decided"
+        } else {
+            ""
+        };
         lines += &format!(
             "policy {} {:?}{on} (priority {}): allows {}, denies {}{unsure}\n",
-            one["id"], word(&one["name"]), one["priority"], list(&one["allows"]), list(&one["denies"]),
+            one["id"],
+            word(&one["name"]),
+            one["priority"],
+            list(&one["allows"]),
+            list(&one["denies"]),
         );
     }
     let decided = match &said["policy"] {
         serde_json::Value::Null => String::new(),
         id => format!(" by policy {id}"),
     };
-    lines += &format!("policies say: {}{decided} (version {})\n", word(&said["outcome"]), said["version"]);
-    for (key, label) in [("native", "the file's own permissions"), ("answer", "answer")] {
+    lines += &format!(
+        "policies say: {}{decided} (version {})\n",
+        word(&said["outcome"]),
+        said["version"]
+    );
+    for (key, label) in [
+        ("native", "the file's own permissions"),
+        ("answer", "answer"),
+    ] {
         if let Some(text) = said[key].as_str() {
             lines += &format!("{label}: {text}\n");
         }

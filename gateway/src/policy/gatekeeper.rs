@@ -62,7 +62,12 @@ pub trait Tree: Send + Sync {
     /// The access control list of a path; `None` if the store has none.
     async fn acl(&self, caller: &Caller, path: &str) -> Result<Option<AclStatus>, BackendError>;
     /// Entries of a folder after a name.
-    async fn list(&self, caller: &Caller, path: &str, after: Option<&str>) -> Result<Listing, BackendError>;
+    async fn list(
+        &self,
+        caller: &Caller,
+        path: &str,
+        after: Option<&str>,
+    ) -> Result<Listing, BackendError>;
     /// Who decides about a path.
     fn authz(&self, path: &str) -> Authz;
     /// What a path is called in policies.
@@ -110,7 +115,10 @@ impl Gatekeeper {
                 users: config.superusers.clone(),
                 groups: config.supergroups.clone(),
             },
-            acls: Cache::builder().max_capacity(ACLS_MAX).time_to_live(ACL_TTL).build(),
+            acls: Cache::builder()
+                .max_capacity(ACLS_MAX)
+                .time_to_live(ACL_TTL)
+                .build(),
             counts: DecisionCounts::default(),
         }
     }
@@ -142,24 +150,40 @@ impl Gatekeeper {
     ///
     /// # Errors
     /// [`moongate_cache::ErrorKind::PermissionDenied`] in HDFS's words; what the store says that is looked at.
-    pub async fn check(&self, tree: &dyn Tree, caller: &Caller, deed: Deed<'_>, path: &str) -> Result<(), BackendError> {
+    pub async fn check(
+        &self,
+        tree: &dyn Tree,
+        caller: &Caller,
+        deed: Deed<'_>,
+        path: &str,
+    ) -> Result<(), BackendError> {
         let authz = self.authz(tree.authz(path));
         if matches!(authz, Authz::None | Authz::Namenode | Authz::Auto) {
             return Ok(());
         }
-        Checking::new(self, tree, caller, authz, path).run(deed).await
+        Checking::new(self, tree, caller, authz, path)
+            .run(deed)
+            .await
     }
 
     /// Whether the gateway's own files and images are governed.
     pub fn governs_own(&self) -> bool {
-        !matches!(self.config.authz(), Authz::None | Authz::Namenode | Authz::Auto)
+        !matches!(
+            self.config.authz(),
+            Authz::None | Authz::Namenode | Authz::Auto
+        )
     }
 
     /// Whether the caller may use what is no file, but has a name in policies: a collection. Nobody owns it: what no policy allows is refused.
     ///
     /// # Errors
     /// [`moongate_cache::ErrorKind::PermissionDenied`]
-    pub fn check_name(&self, caller: &Caller, path: &str, action: FsAction) -> Result<(), BackendError> {
+    pub fn check_name(
+        &self,
+        caller: &Caller,
+        path: &str,
+        action: FsAction,
+    ) -> Result<(), BackendError> {
         checking::check_name(self, caller, path, action)
     }
 

@@ -66,7 +66,10 @@ pub async fn may_as(
 }
 
 fn nobody() -> BackendError {
-    BackendError::new(ErrorKind::PermissionDenied, "Permission denied: nobody is known to ask for this")
+    BackendError::new(
+        ErrorKind::PermissionDenied,
+        "Permission denied: nobody is known to ask for this",
+    )
 }
 
 /// Whether the caller may read or write images of a collection.
@@ -78,9 +81,16 @@ pub fn may_collection(gateway: &Gateway, name: &str, action: FsAction) -> Result
         return Ok(());
     }
     let caller = caller().ok_or_else(nobody)?;
-    let name = if name.is_empty() { DEFAULT_COLLECTION } else { name };
+    let name = if name.is_empty() {
+        DEFAULT_COLLECTION
+    } else {
+        name
+    };
     let path = format!("/collections/{name}");
-    gateway.namespace.gatekeeper().check_name(&caller, &path, action)
+    gateway
+        .namespace
+        .gatekeeper()
+        .check_name(&caller, &path, action)
 }
 
 /// The same for the collection that an image is in. One that is in none is not found by whoever may look.
@@ -102,7 +112,11 @@ pub fn may_image(gateway: &Gateway, fid: &FileId, action: FsAction) -> Result<()
 ///
 /// # Errors
 /// [`ErrorKind::PermissionDenied`] for the first that they may not.
-pub async fn may_all(gateway: &Arc<Gateway>, wanted: &[Wanted], deletes: bool) -> Result<(), BackendError> {
+pub async fn may_all(
+    gateway: &Arc<Gateway>,
+    wanted: &[Wanted],
+    deletes: bool,
+) -> Result<(), BackendError> {
     let (deed, action) = if deletes {
         (Deed::Delete, FsAction::WRITE)
     } else {

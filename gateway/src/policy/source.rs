@@ -135,7 +135,11 @@ impl Policies {
                 Ok(Found::Unchanged) => self.confirm(what, None),
                 Ok(Found::New(body)) => changed |= self.take(what, place, &body, held),
                 Ok(Found::Gone(text)) => {
-                    tracing::error!(service = self.config.service, text, "Ranger Admin says that the service is gone: its policies are dropped");
+                    tracing::error!(
+                        service = self.config.service,
+                        text,
+                        "Ranger Admin says that the service is gone: its policies are dropped"
+                    );
                     changed |= self.drop_all(what, held, &text);
                     if what == What::Policies {
                         return false;
@@ -168,7 +172,10 @@ impl Policies {
         if let Some(since) = held.since_ms.get_mut(place) {
             *since = now_ms();
         }
-        self.confirm(what, Some(("Ranger Admin", version_of(&held.material, what))));
+        self.confirm(
+            what,
+            Some(("Ranger Admin", version_of(&held.material, what))),
+        );
         let kept = std::fs::create_dir_all(&self.dir)
             .and_then(|()| replace_file(&RealDisk, &self.kept_file(what), body));
         if let Err(error) = kept {
@@ -183,7 +190,11 @@ impl Policies {
                 let mut policies: ServicePolicies = parsed(body)?;
                 let ours = &self.config.service;
                 if policies.service_name != *ours && !ours.is_empty() {
-                    tracing::warn!(theirs = policies.service_name, ours, "the policies are of a service of another name");
+                    tracing::warn!(
+                        theirs = policies.service_name,
+                        ours,
+                        "the policies are of a service of another name"
+                    );
                     policies.service_name.clone_from(ours);
                 }
                 material.policies = policies;
@@ -191,7 +202,10 @@ impl Policies {
             What::Tags => {
                 let tags: ServiceTags = parsed(body)?;
                 if tags.is_delta {
-                    return Err("Ranger Admin answered with changes of tags, though none were asked for".to_owned());
+                    return Err(
+                        "Ranger Admin answered with changes of tags, though none were asked for"
+                            .to_owned(),
+                    );
                 }
                 material.tags = Some(tags);
             }
@@ -243,9 +257,15 @@ impl Policies {
             (What::Tags, &self.config.tags_file),
             (What::Roles, &self.config.roles_file),
         ];
-        let used = files.into_iter().filter(|(_, file)| !file.as_os_str().is_empty());
+        let used = files
+            .into_iter()
+            .filter(|(_, file)| !file.as_os_str().is_empty());
         let used: Vec<_> = used.collect();
-        let modified = |file: &Path| std::fs::metadata(file).and_then(|known| known.modified()).ok();
+        let modified = |file: &Path| {
+            std::fs::metadata(file)
+                .and_then(|known| known.modified())
+                .ok()
+        };
         let seen: Vec<_> = used.iter().map(|(_, file)| modified(file)).collect();
         if seen == held.seen && seen.iter().all(Option::is_some) && self.current.load().is_some() {
             used.iter().for_each(|(what, _)| self.confirm(*what, None));
@@ -320,7 +340,11 @@ impl Policies {
     }
 
     fn fail(&self, what: What, text: String) {
-        tracing::warn!(what = what.name(), error = text, "policies cannot be had: what is held stays in force");
+        tracing::warn!(
+            what = what.name(),
+            error = text,
+            "policies cannot be had: what is held stays in force"
+        );
         self.show(what, |one| one.last_error = text);
     }
 
@@ -331,7 +355,9 @@ impl Policies {
         let now = now_ms();
         let shown = self.shown.lock();
         let has_source = self.config.has_source();
-        let used = shown.iter().filter(|one| has_source && (one.version >= 0 || !one.last_error.is_empty() || one.what == "policies"));
+        let used = shown.iter().filter(|one| {
+            has_source && (one.version >= 0 || !one.last_error.is_empty() || one.what == "policies")
+        });
         let sources: Vec<Value> = used
             .map(|one| {
                 json!({
@@ -353,7 +379,13 @@ impl Policies {
         let shown = self.shown.lock();
         let confirmed = shown.first().and_then(|one| one.confirmed_ms);
         let age = confirmed.map(|at| Duration::from_millis(now_ms().saturating_sub(at)));
-        (self.current.load().as_ref().map_or(-1, |snapshot| snapshot.version()), age)
+        (
+            self.current
+                .load()
+                .as_ref()
+                .map_or(-1, |snapshot| snapshot.version()),
+            age,
+        )
     }
 }
 
@@ -362,7 +394,10 @@ fn version_of(material: &Material, what: What) -> i64 {
         What::Policies => material.policies.policy_version,
         What::Tags => material.tags.as_ref().and_then(|tags| tags.tag_version),
         What::Roles => material.roles.as_ref().and_then(|roles| roles.role_version),
-        What::UserStore => material.users.as_ref().and_then(|users| users.user_store_version),
+        What::UserStore => material
+            .users
+            .as_ref()
+            .and_then(|users| users.user_store_version),
     };
     version.unwrap_or(-1)
 }

@@ -81,7 +81,9 @@ impl RangerAdmin {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().expect("no test thread panics while it holds this")
+        self.state
+            .lock()
+            .expect("no test thread panics while it holds this")
     }
 }
 

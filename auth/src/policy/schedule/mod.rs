@@ -94,8 +94,12 @@ fn instant(text: &str, own: &TimeZone, theirs: Option<&TimeZone>) -> Option<i64>
 /// `yyyy/MM/dd HH:mm:ss`; numbers beyond their range go on into the next, as Java reads them.
 fn parse(text: &str) -> Option<DateTime> {
     let (date, time) = text.trim().split_once(' ')?;
-    let mut date = date.splitn(3, '/').map(|part| part.trim().parse::<i64>().ok());
-    let mut time = time.splitn(3, ':').map(|part| part.trim().parse::<i64>().ok());
+    let mut date = date
+        .splitn(3, '/')
+        .map(|part| part.trim().parse::<i64>().ok());
+    let mut time = time
+        .splitn(3, ':')
+        .map(|part| part.trim().parse::<i64>().ok());
     let (year, month, day) = (date.next()??, date.next()??, date.next()??);
     let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
     lenient(year, month.checked_sub(1)?, day, hour, minute)?

@@ -38,7 +38,11 @@ fn covered(json: &ValiditySchedule, at: &str) -> Truth {
 
 #[test]
 fn start_and_end_are_included() {
-    let json = schedule("2025/06/01 08:00:00", "2025/06/02 08:00:00", "Asia/Shanghai");
+    let json = schedule(
+        "2025/06/01 08:00:00",
+        "2025/06/02 08:00:00",
+        "Asia/Shanghai",
+    );
     for (at, want) in [
         ("2025-05-31T23:59:59Z", Truth::No),
         ("2025-06-01T00:00:00Z", Truth::Yes),

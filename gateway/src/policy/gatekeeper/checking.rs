@@ -50,7 +50,13 @@ enum Word {
 }
 
 impl<'a> Checking<'a> {
-    pub(super) fn new(keeper: &'a Gatekeeper, tree: &'a dyn Tree, caller: &'a Caller, authz: Authz, path: &'a str) -> Self {
+    pub(super) fn new(
+        keeper: &'a Gatekeeper,
+        tree: &'a dyn Tree,
+        caller: &'a Caller,
+        authz: Authz,
+        path: &'a str,
+    ) -> Self {
         let uses_policies = matches!(authz, Authz::Ranger | Authz::Both);
         let groups = caller.groups.as_ref();
         Self {
@@ -68,7 +74,11 @@ impl<'a> Checking<'a> {
 
     /// Makes them all, and writes down what came of it.
     pub(super) async fn run(mut self, deed: Deed<'_>) -> Result<(), BackendError> {
-        let done = if self.keeper.superusers.include(&self.caller.user, &self.groups) {
+        let done = if self
+            .keeper
+            .superusers
+            .include(&self.caller.user, &self.groups)
+        {
             Ok(())
         } else {
             self.checks(deed).await
@@ -90,7 +100,10 @@ impl<'a> Checking<'a> {
             Deed::Read if is_dir => self.access(path, FsAction::READ_EXECUTE).await,
             Deed::Read => self.access(path, FsAction::READ).await,
             Deed::ReadTree => self.below(path, is_dir, FsAction::READ_EXECUTE, true).await,
-            Deed::Summary => self.below(path, is_dir, FsAction::READ_EXECUTE, false).await,
+            Deed::Summary => {
+                self.below(path, is_dir, FsAction::READ_EXECUTE, false)
+                    .await
+            }
             Deed::Write if status.is_none() => Ok(()),
             Deed::Write => self.access(path, FsAction::WRITE).await,
             Deed::Create if status.is_some() => self.access(path, FsAction::WRITE).await,
@@ -133,7 +146,9 @@ impl<'a> Checking<'a> {
 
     /// Whether there are no policies, and the files' own permissions stand in for them.
     fn goes_native(&self) -> bool {
-        self.snapshot.is_none() && self.authz != Authz::Native && self.keeper.config.fail == PolicyFail::Native
+        self.snapshot.is_none()
+            && self.authz != Authz::Native
+            && self.keeper.config.fail == PolicyFail::Native
     }
 
     /// One check.
@@ -166,7 +181,10 @@ impl<'a> Checking<'a> {
             by_policy: false,
         };
         let uses_policies = matches!(self.authz, Authz::Ranger | Authz::Both);
-        let decision = self.snapshot.as_ref().map(|snapshot| self.decide(snapshot, path, status, action));
+        let decision = self
+            .snapshot
+            .as_ref()
+            .map(|snapshot| self.decide(snapshot, path, status, action));
         let word = match decision.as_ref().map(|decision| decision.outcome) {
             _ if !uses_policies || self.goes_native() => Word::AskNative,
             Some(Outcome::Allow) => Word::Allow,
@@ -179,10 +197,20 @@ impl<'a> Checking<'a> {
         // On the way to something, no word is no refusal.
         let passes = action == FsAction::EXECUTE && outcome == Some(Outcome::Undetermined);
         self.last = Some(checked);
-        if passes && matches!(word, Word::Deny) { Word::AskNative } else { word }
+        if passes && matches!(word, Word::Deny) {
+            Word::AskNative
+        } else {
+            word
+        }
     }
 
-    fn decide(&self, snapshot: &Snapshot, path: &str, status: Option<&Status>, action: FsAction) -> Decision {
+    fn decide(
+        &self,
+        snapshot: &Snapshot,
+        path: &str,
+        status: Option<&Status>,
+        action: FsAction,
+    ) -> Decision {
         let address = self.caller.address.map(|address| address.to_string());
         snapshot.decide(&Request {
             path: &self.tree.policy_path(path),
@@ -213,13 +241,22 @@ impl<'a> Checking<'a> {
         Ok(at.to_owned())
     }
 
-    async fn rename(&mut self, to: &str, mode: RenameMode, status: Option<&Status>) -> Result<(), BackendError> {
+    async fn rename(
+        &mut self,
+        to: &str,
+        mode: RenameMode,
+        status: Option<&Status>,
+    ) -> Result<(), BackendError> {
         let from = self.path;
         self.change_in_parent(from, status).await?;
         self.not_denied(from, FsAction::READ_WRITE).await?;
         let target = self.tree.status(self.caller, to).await?;
         let into = mode == RenameMode::Into && target.as_ref().is_some_and(Status::is_dir);
-        let to = if into { paths::join(to, paths::name(from)) } else { to.to_owned() };
+        let to = if into {
+            paths::join(to, paths::name(from))
+        } else {
+            to.to_owned()
+        };
         self.traverse(&to, false).await?;
         if !into && target.is_some() {
             self.change_in_parent(&to, target.as_ref()).await?;
@@ -241,9 +278,14 @@ impl<'a> Checking<'a> {
     }
 
     /// To take an entry out of its folder.
-    async fn change_in_parent(&mut self, path: &str, status: Option<&Status>) -> Result<(), BackendError> {
+    async fn change_in_parent(
+        &mut self,
+        path: &str,
+        status: Option<&Status>,
+    ) -> Result<(), BackendError> {
         let parent = paths::parent(path).to_owned();
-        if let (Some(folder), Some(entry)) = (self.tree.status(self.caller, &parent).await?, status) {
+        if let (Some(folder), Some(entry)) = (self.tree.status(self.caller, &parent).await?, status)
+        {
             let of = Permissions {
                 owner: &folder.owner,
                 group: &folder.group,
@@ -258,7 +300,13 @@ impl<'a> Checking<'a> {
     }
 
     /// A folder and those in it, from the top down; with `files`, what they hold too. An empty one is not asked about when it is deleted.
-    async fn below(&mut self, path: &str, is_dir: bool, action: FsAction, files: bool) -> Result<(), BackendError> {
+    async fn below(
+        &mut self,
+        path: &str,
+        is_dir: bool,
+        action: FsAction,
+        files: bool,
+    ) -> Result<(), BackendError> {
         if !is_dir {
             return self.access(path, FsAction::READ).await;
         }
@@ -267,7 +315,9 @@ impl<'a> Checking<'a> {
         while let Some(folder) = todo.pop() {
             seen += 1;
             if seen > FOLDERS_MAX {
-                let text = format!("{path}: more than {FOLDERS_MAX} folders are in it: take them one by one");
+                let text = format!(
+                    "{path}: more than {FOLDERS_MAX} folders are in it: take them one by one"
+                );
                 return Err(BackendError::new(ErrorKind::Invalid, text));
             }
             let mut asked = action != FsAction::ALL;
@@ -276,7 +326,10 @@ impl<'a> Checking<'a> {
             }
             let mut after: Option<String> = None;
             loop {
-                let page = self.tree.list(self.caller, &folder, after.as_deref()).await?;
+                let page = self
+                    .tree
+                    .list(self.caller, &folder, after.as_deref())
+                    .await?;
                 if !asked && !page.entries.is_empty() {
                     self.access(&folder, action).await?;
                     asked = true;
@@ -352,8 +405,12 @@ impl<'a> Checking<'a> {
             checked: &last.path,
             action: last.action,
             allowed,
-            policy: decision.filter(|_| last.by_policy).and_then(|decision| decision.policy),
-            zone: decision.and_then(|decision| decision.zone.as_deref()).map(str::to_owned),
+            policy: decision
+                .filter(|_| last.by_policy)
+                .and_then(|decision| decision.policy),
+            zone: decision
+                .and_then(|decision| decision.zone.as_deref())
+                .map(str::to_owned),
             took_ms: u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             cached: reads.then(|| self.tree.is_cached(self.path)),
         });
@@ -361,7 +418,12 @@ impl<'a> Checking<'a> {
 }
 
 /// See [`Gatekeeper::check_name`].
-pub(super) fn check_name(keeper: &Gatekeeper, caller: &Caller, path: &str, action: FsAction) -> Result<(), BackendError> {
+pub(super) fn check_name(
+    keeper: &Gatekeeper,
+    caller: &Caller,
+    path: &str,
+    action: FsAction,
+) -> Result<(), BackendError> {
     let mut checking = Checking::new(keeper, &Nothing, caller, keeper.config.authz(), path);
     let allowed = keeper.superusers.include(&caller.user, &checking.groups)
         || matches!(checking.ask_policies(path, None, action), Word::Allow);
@@ -382,11 +444,20 @@ impl Tree for Nothing {
         Ok(None)
     }
 
-    async fn acl(&self, _: &Caller, _: &str) -> Result<Option<moongate_cache::AclStatus>, BackendError> {
+    async fn acl(
+        &self,
+        _: &Caller,
+        _: &str,
+    ) -> Result<Option<moongate_cache::AclStatus>, BackendError> {
         Ok(None)
     }
 
-    async fn list(&self, _: &Caller, _: &str, _: Option<&str>) -> Result<moongate_cache::Listing, BackendError> {
+    async fn list(
+        &self,
+        _: &Caller,
+        _: &str,
+        _: Option<&str>,
+    ) -> Result<moongate_cache::Listing, BackendError> {
         Ok(moongate_cache::Listing::default())
     }
 

@@ -11,7 +11,12 @@ use crate::namespace::path as paths;
 
 impl Checking<'_> {
     /// Whether the file's own permissions allow it, and those of the folders on the way.
-    pub(super) async fn native(&self, path: &str, status: &Status, action: FsAction) -> Result<bool, BackendError> {
+    pub(super) async fn native(
+        &self,
+        path: &str,
+        status: &Status,
+        action: FsAction,
+    ) -> Result<bool, BackendError> {
         Ok(self.passes(path).await? && self.allows(path, status, action).await?)
     }
 
@@ -31,7 +36,12 @@ impl Checking<'_> {
         Ok(true)
     }
 
-    async fn allows(&self, path: &str, status: &Status, action: FsAction) -> Result<bool, BackendError> {
+    async fn allows(
+        &self,
+        path: &str,
+        status: &Status,
+        action: FsAction,
+    ) -> Result<bool, BackendError> {
         let list = self.list_of(path).await?;
         let entries = list.as_deref().map_or_else(Vec::new, entries);
         let of = Permissions {

@@ -46,9 +46,14 @@ async fn explain(gateway: &Gateway, query: &Query<'_>) -> Result<Value, String> 
     let path = query.get_set("path").ok_or("say which: path=/PATH")?;
     let path = paths::normal(path).map_err(|error| error.to_string())?;
     let access = query.get_set("access").unwrap_or("READ");
-    let action = FsAction::named(access).ok_or("access: READ, WRITE, EXECUTE, READ_EXECUTE, READ_WRITE, WRITE_EXECUTE or ALL")?;
+    let action = FsAction::named(access)
+        .ok_or("access: READ, WRITE, EXECUTE, READ_EXECUTE, READ_WRITE, WRITE_EXECUTE or ALL")?;
     let names = query.get_set("groups").unwrap_or("");
-    let groups: Arc<[Arc<str>]> = names.split(',').filter(|name| !name.is_empty()).map(Arc::from).collect();
+    let groups: Arc<[Arc<str>]> = names
+        .split(',')
+        .filter(|name| !name.is_empty())
+        .map(Arc::from)
+        .collect();
     let caller: Caller = Who {
         groups: Some(Arc::clone(&groups)),
         operation: "explain",
@@ -73,7 +78,9 @@ async fn explain(gateway: &Gateway, query: &Query<'_>) -> Result<Value, String> 
             };
             json!(snapshot.explain(&request).1)
         }
-        None => json!({ "outcome": "no policies are in force", "candidates": [], "tags": [], "audited": false, "version": -1 }),
+        None => {
+            json!({ "outcome": "no policies are in force", "candidates": [], "tags": [], "audited": false, "version": -1 })
+        }
     };
     said["native"] = json!(match &status {
         Some(status) => format!("{}:{} {:o}", status.owner, status.group, status.permission),

@@ -23,14 +23,14 @@ use crate::files::store::{self, Stored};
 use crate::files::{FileError, etag, needle_of};
 use crate::http::Response;
 use crate::http::intake::BudgetPermit;
+use crate::policy::gatekeeper::Deed;
+use crate::policy::own;
 use crate::protocol::batch::BUDGET_WAIT;
 use crate::protocol::batch::answer::Broken;
 use crate::protocol::batch::entries::File;
 use crate::protocol::batch::puts::put_all;
 use crate::protocol::batch::upload::{self, Outcome, Sink};
 use crate::protocol::image::read::unpack;
-use crate::policy::gatekeeper::Deed;
-use crate::policy::own;
 use crate::state::Gateway;
 
 /// Files of an atomic batch: they are named in one change.
@@ -98,7 +98,12 @@ impl Sink for Folder {
 
     async fn prepare(&self, file: File) -> Result<Ready, String> {
         let path = self.path(&file.name).map_err(|error| error.to_string())?;
-        let may = own::may_as(&self.gateway, self.caller.as_ref(), Deed::Create, path.as_str());
+        let may = own::may_as(
+            &self.gateway,
+            self.caller.as_ref(),
+            Deed::Create,
+            path.as_str(),
+        );
         may.await.map_err(|error| error.to_string())?;
         let mut data = file.data;
         if file.gzip {

@@ -30,10 +30,10 @@ use crate::http::server::PeerInfo;
 use crate::http::{Body, Response};
 use crate::login::{self, Known};
 use crate::metrics::Operation;
-use crate::protocol::batch::{self as batches, DELETE_PATH, DOWNLOAD_PATH};
-use crate::protocol::webhdfs;
 use crate::policy::gatekeeper::Deed;
 use crate::policy::own;
+use crate::protocol::batch::{self as batches, DELETE_PATH, DOWNLOAD_PATH};
+use crate::protocol::webhdfs;
 use crate::state::Gateway;
 
 /// A request, as far as handlers look at it.
@@ -181,8 +181,14 @@ async fn route(
 
 /// What a read reads: an archive and shards all that is in a folder.
 fn read_deed(query: &Query<'_>) -> Deed<'static> {
-    let whole = ["archive", "shards", "usage"].iter().any(|name| query.get(name).is_some());
-    if whole || query.is_true("recursive") { Deed::ReadTree } else { Deed::Read }
+    let whole = ["archive", "shards", "usage"]
+        .iter()
+        .any(|name| query.get(name).is_some());
+    if whole || query.is_true("recursive") {
+        Deed::ReadTree
+    } else {
+        Deed::Read
+    }
 }
 
 /// Says that the names can be read. Who has stored a file of that name gets the file: it would be lost to them.

@@ -22,10 +22,10 @@ use crate::files::{FileError, etag};
 use crate::http::conditional::{self, Outcome, Validators};
 use crate::http::json::json;
 use crate::http::{Response, disposition, intake, multipart};
-use crate::protocol::exchange::declared_len;
-use crate::protocol::image::master;
 use crate::policy::gatekeeper::Deed;
 use crate::policy::own;
+use crate::protocol::exchange::declared_len;
+use crate::protocol::image::master;
 use crate::state::Gateway;
 
 const FILES_PER_FORM_MAX: usize = 10_000;

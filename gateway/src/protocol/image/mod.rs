@@ -206,7 +206,10 @@ async fn page(
     let pretty = query.get_set("pretty").is_some();
     let urls = gateway.urls(asked_host(&parts.headers));
     let status = |value: serde_json::Value| Ok(json(StatusCode::OK, &value, pretty));
-    if matches!(parts.uri.path(), "/dir/assign" | "/vol/grow" | "/vol/vacuum" | "/col/delete") {
+    if matches!(
+        parts.uri.path(),
+        "/dir/assign" | "/vol/grow" | "/vol/vacuum" | "/col/delete"
+    ) {
         may_fill(gateway, &query)?;
     }
     match parts.uri.path() {
