@@ -26,6 +26,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     };
     checks.listeners();
     checks.auth();
+    checks.policy();
     checks.image();
     checks.volumes();
     checks.upkeep();
@@ -113,6 +114,17 @@ impl Checks<'_> {
         ] {
             let year = Span::from_secs(366 * 24 * 3600);
             self.within(key, span, Span::from_secs(1)..=year);
+        }
+    }
+
+    fn policy(&mut self) {
+        for (key, message) in self.config.policy.problems() {
+            let path: Vec<&str> = key.split('.').collect();
+            self.wrong(
+                &path,
+                format!("{key}: {message}"),
+                "see docs/authorization.md".to_owned(),
+            );
         }
     }
 

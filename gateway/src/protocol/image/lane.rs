@@ -16,6 +16,7 @@ use crate::http::disposition;
 use crate::http::lane::{Lane, PlainGet};
 use crate::http::request_id::RequestId;
 use crate::metrics::Operation;
+use crate::policy::own;
 use crate::protocol::exchange::SERVER_NAME;
 use crate::state::Gateway;
 
@@ -34,8 +35,11 @@ impl ImageLane {
 
 impl Lane for ImageLane {
     fn is_open(&self) -> bool {
-        // Lines of answers that went well are written by the exchange of the long way; and who calls is asked there alone.
-        self.gateway.config.log.access != AccessLog::All && self.gateway.login.is_open()
+        // Whatever is asked of each request is asked on the long way alone: who calls, what they may, how much; and lines of answers that went well.
+        let gateway = &self.gateway;
+        let anybody = gateway.login.is_open() && !gateway.fid_tokens.guards(false);
+        let anything = gateway.tenants.is_empty() && !own::is_governed(gateway);
+        anybody && anything && gateway.config.log.access != AccessLog::All
     }
 
     async fn answer(&self, request: &PlainGet<'_>, head: &mut Vec<u8>) -> Option<Bytes> {
