@@ -3,11 +3,13 @@
 
 mod commands;
 mod door;
+mod mounted;
 mod mounts;
 mod namenode;
 mod paths;
 mod python;
 mod spark;
+mod stores;
 mod webhdfs_read;
 mod webhdfs_refusals;
 mod webhdfs_write;
