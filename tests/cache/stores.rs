@@ -31,7 +31,7 @@ fn reads_and_writes(mounted: &Mounted) {
 
 fn webhdfs(mounted: &Mounted) {
     let hdfs = mounted.hdfs_api();
-    hdfs.create("/m/w/a b/é", b"hello moon");
+    hdfs.create("/m/w/a%20b/é", b"hello moon");
     assert_eq!(hdfs.names("/m/w"), ["a b"]);
     assert_eq!(
         hdfs.get("/m/w/a%20b/é", "op=OPEN&offset=6").body,
