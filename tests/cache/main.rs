@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod commands;
+mod disk_faults;
 mod door;
 mod mounted;
 mod mounts;
 mod namenode;
 mod paths;
 mod python;
+mod readers;
 mod spark;
 mod stores;
 mod webhdfs_read;
