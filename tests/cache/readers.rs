@@ -110,7 +110,7 @@ fn a_store_that_answers_nobody_holds_up_no_other() {
     let address = silent.local_addr().unwrap();
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("f"), b"here").unwrap();
-    let hung = "timeout = '2s'\ncalls_max = 4\n";
+    let hung = "timeout = '2s'\ncalls_max = 16\n";
     let keys = "path_style = true\nanonymous = true\n";
     let gateway = Gateway::fresh(&format!(
         "{}[[mount]]\npath = '/hdfs'\nstore = 'hdfs://{address}'\n{hung}\
@@ -118,10 +118,10 @@ fn a_store_that_answers_nobody_holds_up_no_other() {
         mount("/m", folder.path())
     ));
     let hdfs = WebHdfs(gateway.file());
-    let asks = |path: &'static str| move || hdfs.get(path, "op=OPEN").status;
+    let asks = |path: String| move || hdfs.get(&path, "op=OPEN").status;
     std::thread::scope(|scope| {
         let hung: Vec<_> = (0..40)
-            .map(|n| scope.spawn(asks(["/hdfs/f", "/s3/f"][n % 2])))
+            .map(|n| scope.spawn(asks(format!("/{}/{n}", ["hdfs", "s3"][n % 2]))))
             .collect();
         for _ in 0..50 {
             let began = Instant::now();
