@@ -4,6 +4,7 @@
 mod commands;
 mod disk_faults;
 mod door;
+mod many;
 mod mounted;
 mod mounts;
 mod namenode;

@@ -143,7 +143,7 @@ fn files_are_stored_moved_copied_and_deleted() {
 fn what_mounts_lack_is_said() {
     let door = Door::open();
     door.file("d/f", b"x");
-    for target in ["/m/d?archive=tar", "/m/d?shards=2"] {
+    for target in ["/m/d?shards=2", "/m/d/f?tagging"] {
         get(&door, target, &[]).status(501);
     }
 }

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::HeaderMap;
 use hyper::body::Incoming;
+use moongate_cache::Caller;
 use moongate_filer::FilePath;
 use moongate_haystack::HaystackError;
 use moongate_haystack::id::FileId;
@@ -15,8 +16,10 @@ use super::BUDGET_WAIT;
 use crate::archive::names;
 use crate::files::FileError;
 use crate::http::intake::{self, BudgetPermit, IntakeError};
+use crate::http::query::Query;
 use crate::protocol::exchange::declared_len;
 use crate::protocol::image::error::ImageError;
+use crate::protocol::webhdfs;
 use crate::state::Gateway;
 
 /// An allocated path takes so much beside its bytes, about.
@@ -123,6 +126,15 @@ pub async fn read(
         wanted,
         permits: [collected.permit, permit],
     })
+}
+
+/// Who asks for what a list names in other stores.
+///
+/// # Errors
+/// They may not say that they are.
+pub fn caller(gateway: &Gateway, query: &Query<'_>) -> Result<Caller, ListError> {
+    let caller = webhdfs::caller_of(gateway, query);
+    caller.map_err(|refusal| ListError::Mistake(refusal.message().to_owned()))
 }
 
 fn too_long(error: IntakeError) -> ListError {

@@ -58,7 +58,10 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer
     }
     let query = Query::parse(parts.uri.query());
     let operation = operation(&parts, &query);
-    if let Some(path) = mounted::path_of(&gateway, &parts, &query) {
+    let mounted = Some(operation)
+        .filter(|operation| !spans_stores(*operation))
+        .and_then(|_| mounted::path_of(&gateway, &parts, &query));
+    if let Some(path) = mounted {
         let answer = mounted::serve(&gateway, operation, &parts, &query, path, body);
         let mut response = Box::pin(answer).await;
         drop(query);
@@ -89,6 +92,14 @@ fn operation(parts: &Parts, query: &Query<'_>) -> Operation {
         Method::DELETE => Operation::FileDelete,
         _ => Operation::Other,
     }
+}
+
+/// What names many files, each in whichever store it is.
+const fn spans_stores(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::BatchPut | Operation::BatchGet | Operation::BatchDelete
+    )
 }
 
 /// Lists of paths. A form or a file that is posted to such a path is stored there, as SeaweedFS does it.

@@ -17,6 +17,8 @@ use percent_encoding::percent_decode_str;
 
 use self::error::MountedError;
 pub use self::error::status_of;
+pub use self::shape::tag;
+pub use self::write::store;
 use crate::http::query::Query;
 use crate::http::{Body, Response};
 use crate::metrics::Operation;
@@ -25,7 +27,7 @@ use crate::protocol::webhdfs;
 use crate::state::Gateway;
 
 /// What the file port does with its own files alone.
-const OWN_FILES_ONLY: [&str; 5] = ["batch", "archive", "shards", "tagging", "op"];
+const OWN_FILES_ONLY: [&str; 3] = ["shards", "tagging", "op"];
 
 /// A request about a mounted path.
 #[derive(Clone)]
