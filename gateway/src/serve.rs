@@ -22,6 +22,7 @@ use crate::http::server::{self, PeerInfo, ServerLimits};
 use crate::metrics::Metrics;
 use crate::namespace::Namespace;
 use crate::namespace::images::Images;
+use crate::protocol::webhdfs::Listings;
 use crate::protocol::webhdfs::passthrough::NameNodes;
 use crate::protocol::{admin, file, image};
 use crate::state::Gateway;
@@ -165,6 +166,7 @@ fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
             mounts_file,
         ),
         namenodes: NameNodes::default(),
+        listings: Listings::default(),
         budget: ByteBudget::new(config.limits.buffers_bytes_max.bytes()),
         intake: IntakeLimits::new(
             config.image.upload_bytes_max.bytes(),

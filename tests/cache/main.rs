@@ -9,6 +9,7 @@ mod mounted;
 mod mounts;
 mod namenode;
 mod paths;
+mod programs;
 mod python;
 mod readers;
 mod spark;

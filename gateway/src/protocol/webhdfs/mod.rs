@@ -12,6 +12,7 @@ mod caller;
 mod change;
 pub mod error;
 mod json;
+mod listings;
 mod locations;
 pub mod op;
 mod params;
@@ -30,6 +31,7 @@ use moongate_cache::{Caller, Freshness};
 use percent_encoding::percent_decode_str;
 
 use self::error::Refusal;
+pub use self::listings::Listings;
 pub use self::op::Op;
 use self::params::Params;
 pub use self::read::body as body_of;

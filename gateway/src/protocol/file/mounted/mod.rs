@@ -1,6 +1,7 @@
 //! Plain paths that a mount serves: the file port's own calls, over the namespace.
 
 mod change;
+mod copy;
 mod error;
 mod list;
 mod read;
@@ -28,6 +29,9 @@ use crate::state::Gateway;
 
 /// What the file port does with its own files alone.
 const OWN_FILES_ONLY: [&str; 3] = ["shards", "tagging", "op"];
+
+/// Of folders that are made on the way.
+const FOLDER_PERMISSION: u16 = 0o755;
 
 /// A request about a mounted path.
 #[derive(Clone)]

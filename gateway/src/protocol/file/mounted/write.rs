@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::super::upload::{self, Form, Said, created};
 use super::error::MountedError;
-use super::{Ask, shape};
+use super::{Ask, FOLDER_PERMISSION, shape};
 use crate::http::conditional::{self, Outcome};
 use crate::http::json::json as answer;
 use crate::http::{Response, disposition, multipart};
@@ -18,8 +18,6 @@ use crate::namespace::path as paths;
 use crate::protocol::exchange::declared_len;
 use crate::protocol::webhdfs::carry;
 use crate::state::Gateway;
-
-const FOLDER_PERMISSION: u16 = 0o755;
 
 /// Answers PUT and POST.
 pub async fn put(ask: &Ask<'_>, body: Incoming) -> Result<Response, MountedError> {
