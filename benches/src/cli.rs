@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::bench::NearOptions;
+
 /// Measures moongate against bare floors and writes a report.
 ///
 /// Every figure stands beside its floor from the same run. A partial or a quick run is printed, and replaces the report
@@ -61,6 +63,12 @@ pub enum Name {
     Files,
     /// The read cache before a real HDFS.
     Cache,
+    /// The read cache before an HDFS behind a slow link.
+    CacheLink,
+    /// The read cache's disk tier beside fio.
+    CacheDisk,
+    /// Memory of the read cache under many readers for ten minutes.
+    CacheSoak,
     /// Memory and speed with ten million needles.
     Index,
     /// Time to ready with ten million needles.
@@ -82,6 +90,9 @@ pub enum Floor {
     /// A bare group-commit append loop.
     #[command(hide = true)]
     FloorAppend(AppendOptions),
+    /// The near end of the slow link.
+    #[command(hide = true)]
+    LinkNear(NearOptions),
 }
 
 /// Options of the append floor.

@@ -20,6 +20,7 @@ mod figures;
 mod floor_append;
 mod floor_http;
 mod images;
+mod link;
 mod load;
 mod machine;
 mod names;
@@ -43,6 +44,7 @@ fn main() -> anyhow::Result<()> {
     match cli.floor {
         Some(cli::Floor::FloorHttp { listen }) => floor_http::serve(listen),
         Some(cli::Floor::FloorAppend(options)) => floor_append::run(&options),
+        Some(cli::Floor::LinkNear(options)) => bench::near(&options),
         None => bench::run(&cli.options),
     }
 }

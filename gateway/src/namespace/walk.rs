@@ -1,6 +1,7 @@
 //! All that is below a folder of the namespace, whichever stores it spans.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use moongate_cache::{Backend as _, BackendError, Caller, ErrorKind, Freshness, Status};
 
@@ -25,7 +26,9 @@ pub struct Walk<'a> {
 #[derive(Debug)]
 struct Level {
     folder: String,
-    entries: std::vec::IntoIter<Status>,
+    entries: Arc<[Status]>,
+    /// The entry that comes next.
+    next: usize,
     /// More come after this name.
     after: Option<String>,
 }
@@ -49,7 +52,7 @@ impl<'a> Walk<'a> {
             levels: Vec::new(),
         };
         let first = walk.level(folder.to_owned(), None).await?;
-        if first.entries.as_slice().first().is_some_and(is_itself) {
+        if first.entries.first().is_some_and(is_itself) {
             let text = format!("{folder} is a file, not a folder");
             return Err(BackendError::new(ErrorKind::NotADirectory, text));
         }
@@ -63,7 +66,7 @@ impl<'a> Walk<'a> {
     /// A folder cannot be listed. What is deeper than any real tree is an error too: to leave it out would be a lie.
     pub async fn next(&mut self) -> Result<Option<(String, Status)>, BackendError> {
         while let Some(level) = self.levels.last_mut() {
-            let Some(status) = level.entries.next() else {
+            let Some(status) = level.entries.get(level.next).cloned() else {
                 let Some(after) = level.after.take() else {
                     self.levels.pop();
                     continue;
@@ -75,6 +78,7 @@ impl<'a> Walk<'a> {
                 }
                 continue;
             };
+            level.next += 1;
             // Gone since it was listed, and a file of its name come.
             if is_itself(&status) {
                 continue;
@@ -120,7 +124,8 @@ impl<'a> Walk<'a> {
             let last = listed.entries.last().filter(|_| listed.more);
             Ok(Level {
                 after: last.map(|last| last.name.clone()),
-                entries: listed.entries.to_vec().into_iter(),
+                entries: Arc::clone(&listed.entries),
+                next: 0,
                 folder,
             })
         }
