@@ -19,9 +19,9 @@ use crate::bench::NearOptions;
     args_conflicts_with_subcommands = true
 )]
 pub struct Cli {
-    /// A floor to run instead of the benchmarks; they start it themselves.
+    /// A part of the benchmarks that is a process of its own; they start it themselves.
     #[command(subcommand)]
-    pub floor: Option<Floor>,
+    pub part: Option<Part>,
     /// What to measure and where.
     #[command(flatten)]
     pub options: Options,
@@ -77,9 +77,9 @@ pub enum Name {
     Resize,
 }
 
-/// The floors, each a process of its own so that its CPU time can be told apart.
+/// The floors, each a process of its own so that its CPU time can be told apart, and what runs at the near end of a link.
 #[derive(Subcommand)]
-pub enum Floor {
+pub enum Part {
     /// A bare hyper server: GET answers 5 KB from memory, or /stream/BYTES as many; PUT reads its body and answers 201.
     #[command(hide = true)]
     FloorHttp {

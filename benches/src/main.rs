@@ -41,10 +41,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<()> {
     let cli = cli::Cli::parse();
-    match cli.floor {
-        Some(cli::Floor::FloorHttp { listen }) => floor_http::serve(listen),
-        Some(cli::Floor::FloorAppend(options)) => floor_append::run(&options),
-        Some(cli::Floor::LinkNear(options)) => bench::near(&options),
+    match cli.part {
+        Some(cli::Part::FloorHttp { listen }) => floor_http::serve(listen),
+        Some(cli::Part::FloorAppend(options)) => floor_append::run(&options),
+        Some(cli::Part::LinkNear(options)) => bench::near(&options),
         None => bench::run(&cli.options),
     }
 }

@@ -36,6 +36,7 @@ fn carries_many(files: Files<'_>) {
     named_in_a_list(files);
     posted_as_a_form(files);
     deleted_by_a_list(files);
+    dealt_in_shards(files);
     all_or_nothing_is_not_for_mounts(files);
     one_body_for_several_stores(files);
 }
@@ -204,6 +205,44 @@ fn deleted_by_a_list(files: Files<'_>) {
     let lines = Lines::of(&list(files, path, &[json!("/m/b/train")]).status(200));
     assert_eq!(lines.last["deleted"], 1);
     files.get("/m/b/train/1.jpg").status(404);
+}
+
+/// The same samples in the same order as of the same folder of the gateway's own.
+fn dealt_in_shards(files: Files<'_>) {
+    let mut entries = Entries::new();
+    for n in 0..40 {
+        entries.push((format!("{}/{n:03}.jpg", n % 3), payload::bytes(n, 900)));
+        entries.push((format!("{}/{n:03}.json", n % 3), payload::text(n as usize)));
+    }
+    for folder in ["/own/t/", "/m/t/"] {
+        files.store_all(folder, &tar(&entries));
+    }
+    let mut all = Entries::new();
+    for shard in 0..3 {
+        let of = |folder: &str| {
+            let answer = get(files, &format!("{folder}?shards=3&shard={shard}&seed=7")).status(200);
+            assert_eq!(answer.expect_header("Moongate-Samples"), "40");
+            assert_eq!(answer.trailer("Moongate-Errors"), Some("0"));
+            let again = answer.expect_header("Moongate-At");
+            let again = format!("{folder}?shards=3&shard={shard}&seed=7&at={again}");
+            assert!(get(files, &again).status(200).body == answer.body);
+            untar(&answer.body)
+        };
+        let (own, there) = (of("/own/t/"), of("/m/t/"));
+        assert!(own == there && there.len() > 20);
+        all.extend(there);
+    }
+    assert!(sorted(all) == sorted(entries));
+    // Whatever is in one of the two, of a folder that has both.
+    let both = get(files, "/?shards=1&shard=0").status(200);
+    let names: Vec<String> = untar(&both.body)
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    for name in ["m/t/0/000.jpg", "own/t/0/000.jpg"] {
+        assert!(names.iter().any(|it| it == name), "{name}");
+    }
+    get(files, "/m/nothing?shards=2").status(404);
 }
 
 fn all_or_nothing_is_not_for_mounts(files: Files<'_>) {

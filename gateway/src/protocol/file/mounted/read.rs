@@ -4,8 +4,9 @@ use http::{Method, StatusCode, header};
 use moongate_cache::{Backend as _, BackendError, BackendFile, ErrorKind, Freshness};
 use serde_json::json;
 
-use super::super::archive;
 use super::super::entry_json::Described;
+use super::super::target::Target;
+use super::super::{archive, shards};
 use super::error::MountedError;
 use super::{Ask, list, shape};
 use crate::files::FileError;
@@ -27,6 +28,9 @@ pub async fn get(ask: &Ask<'_>) -> Result<Response, MountedError> {
     }
     if ask.query.is_true("usage") {
         return usage(ask).await;
+    }
+    if ask.query.get("shards").is_some() {
+        return shard(ask).await;
     }
     if let Some(word) = ask.query.get("archive") {
         return tree(ask, word).await;
@@ -76,6 +80,17 @@ async fn usage(ask: &Ask<'_>) -> Result<Response, MountedError> {
         &said,
         ask.query.get_set("pretty").is_some(),
     ))
+}
+
+async fn shard(ask: &Ask<'_>) -> Result<Response, MountedError> {
+    let target = Target::parse(ask.parts.uri.path()).map_err(FileError::from)?;
+    let of_folder = super::super::Ask {
+        method: &ask.parts.method,
+        headers: ask.headers(),
+        query: ask.query,
+        target: &target,
+    };
+    Ok(shards::shard(ask.gateway, of_folder).await?)
 }
 
 async fn tree(ask: &Ask<'_>, word: &str) -> Result<Response, MountedError> {
