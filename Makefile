@@ -58,7 +58,8 @@ test-simulation: ## The simulation alone; MOONGATE_SIM_SEEDS=100000 runs longer,
 	@$(cargo) test --release -p moongate-haystack simulation $(ARGS)
 
 bench: ## The benchmarks; writes docs/benchmarks.md. ARGS="--quick --only get" goes to moongate-bench
-	@scripts/install.sh
+	@scripts/install.sh fio iproute2 default-jdk-headless
+	@scripts/hadoop.sh >/dev/null
 	@$(cargo) build --release -p moongate -p moongate-benches
 	@$(in_env) exec "$$CARGO_TARGET_DIR/release/moongate-bench" --dir "$$CARGO_TARGET_DIR" $(ARGS)
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::bench::NearOptions;
+
 /// Measures moongate against bare floors and writes a report.
 ///
 /// Every figure stands beside its floor from the same run. A partial or a quick run is printed, and replaces the report
@@ -17,9 +19,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     args_conflicts_with_subcommands = true
 )]
 pub struct Cli {
-    /// A floor to run instead of the benchmarks; they start it themselves.
+    /// A part of the benchmarks that is a process of its own; they start it themselves.
     #[command(subcommand)]
-    pub floor: Option<Floor>,
+    pub part: Option<Part>,
     /// What to measure and where.
     #[command(flatten)]
     pub options: Options,
@@ -61,6 +63,12 @@ pub enum Name {
     Files,
     /// The read cache before a real HDFS.
     Cache,
+    /// The read cache before an HDFS behind a slow link.
+    CacheLink,
+    /// The read cache's disk tier beside fio.
+    CacheDisk,
+    /// Memory of the read cache under many readers for ten minutes.
+    CacheSoak,
     /// Memory and speed with ten million needles.
     Index,
     /// Time to ready with ten million needles.
@@ -69,9 +77,9 @@ pub enum Name {
     Resize,
 }
 
-/// The floors, each a process of its own so that its CPU time can be told apart.
+/// The floors, each a process of its own so that its CPU time can be told apart, and what runs at the near end of a link.
 #[derive(Subcommand)]
-pub enum Floor {
+pub enum Part {
     /// A bare hyper server: GET answers 5 KB from memory, or /stream/BYTES as many; PUT reads its body and answers 201.
     #[command(hide = true)]
     FloorHttp {
@@ -82,6 +90,9 @@ pub enum Floor {
     /// A bare group-commit append loop.
     #[command(hide = true)]
     FloorAppend(AppendOptions),
+    /// The near end of the slow link.
+    #[command(hide = true)]
+    LinkNear(NearOptions),
 }
 
 /// Options of the append floor.

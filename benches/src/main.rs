@@ -20,6 +20,7 @@ mod figures;
 mod floor_append;
 mod floor_http;
 mod images;
+mod link;
 mod load;
 mod machine;
 mod names;
@@ -40,9 +41,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<()> {
     let cli = cli::Cli::parse();
-    match cli.floor {
-        Some(cli::Floor::FloorHttp { listen }) => floor_http::serve(listen),
-        Some(cli::Floor::FloorAppend(options)) => floor_append::run(&options),
+    match cli.part {
+        Some(cli::Part::FloorHttp { listen }) => floor_http::serve(listen),
+        Some(cli::Part::FloorAppend(options)) => floor_append::run(&options),
+        Some(cli::Part::LinkNear(options)) => bench::near(&options),
         None => bench::run(&cli.options),
     }
 }

@@ -29,6 +29,7 @@ pub struct Server {
     child: Child,
     target: Target,
     file_addr: Option<SocketAddr>,
+    admin_addr: Option<SocketAddr>,
     started_in: Duration,
     log: PathBuf,
 }
@@ -101,6 +102,7 @@ impl Server {
                     child,
                     target,
                     file_addr: ready.file,
+                    admin_addr: ready.admin,
                     started_in,
                     log: log.to_owned(),
                 })
@@ -132,6 +134,14 @@ impl Server {
             addr,
             ..self.target
         })
+    }
+
+    /// The admin port of the same process.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn admin_addr(&self) -> Result<SocketAddr> {
+        self.admin_addr.context("the server has no admin port")
     }
 
     /// From the start of the process to its ready line.
@@ -203,6 +213,7 @@ struct Ready {
     image: SocketAddr,
     /// The floors have none.
     file: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
 }
 
 /// `{"ready":true,"image":"127.0.0.1:9333","file":"127.0.0.1:8888",...}` gives the ports' addresses.
@@ -218,8 +229,12 @@ fn parse_ready(line: &str) -> Result<Ready> {
     let image = addr
         .parse()
         .with_context(|| format!("image address {addr:?}"))?;
-    let file = ready["file"].as_str().and_then(|addr| addr.parse().ok());
-    Ok(Ready { image, file })
+    let other = |name: &str| ready[name].as_str().and_then(|addr| addr.parse().ok());
+    Ok(Ready {
+        image,
+        file: other("file"),
+        admin: other("admin"),
+    })
 }
 
 fn wait_until(child: &mut Child, deadline: Instant) -> Result<ExitStatus> {

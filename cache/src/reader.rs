@@ -32,6 +32,8 @@ pub struct Reader {
     looked: u64,
     /// The page that its bytes come from now.
     filling: Option<(u64, Arc<Fill>, Found)>,
+    /// Of a load: what the last bytes came from, if not from memory.
+    came_from: Option<Arc<Fill>>,
     /// Pages that are brought in ahead of it, kept for it until it comes to them.
     ahead: VecDeque<Ahead>,
     runs: Vec<RunId>,
@@ -63,6 +65,7 @@ impl Reader {
             end,
             window,
             filling: None,
+            came_from: None,
             ahead: VecDeque::new(),
             runs: Vec::new(),
             retries: 0,
@@ -135,6 +138,7 @@ impl Reader {
             .len()
             .min(from + (self.end - self.position) as usize);
         self.counters_looked(Found::Ram);
+        self.came_from = None;
         // A page is as long as its version says; one that is not would be a mistake of ours, not a reason to panic.
         let bytes = (from < to).then(|| held.bytes.slice(from..to))?;
         self.took(&bytes, Found::Ram);
@@ -144,7 +148,7 @@ impl Reader {
     async fn follow(
         &mut self,
         page: u64,
-        fill: &Fill,
+        fill: &Arc<Fill>,
         found: Found,
     ) -> Result<Option<Bytes>, BackendError> {
         let at = self.position - page * self.page_bytes();
@@ -157,8 +161,16 @@ impl Reader {
                 let left = self.end - self.position;
                 bytes.truncate(usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len()));
                 self.took(&bytes, found);
+                self.came_from = (self.purpose == Purpose::Load).then(|| Arc::clone(fill));
                 Ok(Some(bytes))
             }
+        }
+    }
+
+    /// Waits until the page that has come whole is where it is kept: on disk too, if it was brought in for that.
+    pub(crate) async fn settled(&self) {
+        if let Some(fill) = &self.came_from {
+            fill.ended().await;
         }
     }
 

@@ -30,6 +30,7 @@ use crate::policy::audit::Audit;
 use crate::policy::gatekeeper::Gatekeeper;
 use crate::policy::source::Policies;
 use crate::protocol::image::lane::ImageLane;
+use crate::protocol::webhdfs::Listings;
 use crate::protocol::webhdfs::passthrough::NameNodes;
 use crate::protocol::{admin, file, image};
 use crate::state::Gateway;
@@ -202,6 +203,7 @@ fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
         fid_tokens,
         tenants,
         namenodes: NameNodes::default(),
+        listings: Listings::default(),
         budget: ByteBudget::new(config.limits.buffers_bytes_max.bytes()),
         intake: IntakeLimits::new(
             config.image.upload_bytes_max.bytes(),

@@ -16,6 +16,7 @@ use crate::login::Login;
 use crate::login::fid::FidTokens;
 use crate::metrics::Metrics;
 use crate::namespace::Namespace;
+use crate::protocol::webhdfs::Listings;
 use crate::protocol::webhdfs::passthrough::NameNodes;
 use crate::transform::TransformPool;
 
@@ -37,6 +38,8 @@ pub struct Gateway {
     pub namespace: Namespace,
     /// Asks NameNodes what only they know.
     pub namenodes: NameNodes,
+    /// Folders that are being listed batch by batch.
+    pub listings: Listings,
     /// Reads that have to wait for a disk.
     pub engine: ReadEngine,
     /// Bounds all request and large response bodies in memory.

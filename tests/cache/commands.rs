@@ -2,11 +2,12 @@
 
 use std::process::Output;
 
-use moongate_tests::{Request, gateway, http};
+use moongate_tests::gateway;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::door::Door;
+use crate::mounted;
 
 fn run(door: &Door, command: &[&str], arguments: &[&str]) -> Output {
     let admin = door.gateway.admin().to_string();
@@ -25,17 +26,7 @@ fn held(door: &Door, path: &str) -> Value {
 }
 
 fn metric(door: &Door, name: &str) -> u64 {
-    let text = http::send(door.gateway.admin(), &Request::get("/metrics"))
-        .unwrap()
-        .status(200)
-        .text();
-    let line = text.lines().find_map(|line| {
-        line.strip_prefix(&format!("moongate_{name} "))
-            .map(str::to_owned)
-    });
-    line.unwrap_or_else(|| panic!("{name}: {text}"))
-        .parse()
-        .unwrap()
+    mounted::metric(&door.gateway, name)
 }
 
 #[test]

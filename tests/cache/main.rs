@@ -2,12 +2,18 @@
 #![allow(clippy::unwrap_used)]
 
 mod commands;
+mod disk_faults;
 mod door;
+mod many;
+mod mounted;
 mod mounts;
 mod namenode;
 mod paths;
+mod programs;
 mod python;
+mod readers;
 mod spark;
+mod stores;
 mod webhdfs_read;
 mod webhdfs_refusals;
 mod webhdfs_write;

@@ -143,7 +143,10 @@ fn files_are_stored_moved_copied_and_deleted() {
 fn what_mounts_lack_is_said() {
     let door = Door::open();
     door.file("d/f", b"x");
-    for target in ["/m/d?archive=tar", "/m/d?shards=2"] {
-        get(&door, target, &[]).status(501);
+    get(&door, "/m/d/f?tagging", &[]).status(501);
+    for target in ["/m/d/f?op=append", "/m/d/f?offset=1"] {
+        let files = door.gateway.files();
+        files.send(&Request::put(target, "", b"y")).status(501);
     }
+    door.gateway.files().assert_has("/m/d/f", b"x");
 }

@@ -1,8 +1,9 @@
 //! Reading over WebHDFS, as Hadoop's and Python's clients do it.
 
-use moongate_tests::{Connection, Request};
+use moongate_tests::{Connection, Gateway, Request};
 
-use crate::door::{Door, request};
+use crate::door::{Door, WebHdfs, mount, request};
+use crate::mounted::metric;
 
 #[test]
 fn bytes_come_directly_from_an_offset_to_a_length() {
@@ -144,6 +145,36 @@ fn large_folders_come_in_batches_of_a_thousand() {
         (100, &serde_json::json!(0))
     );
     assert_eq!(door.hdfs().names("/m/many").len(), 1100);
+}
+
+/// Where no name is cached too.
+#[test]
+fn one_listing_serves_all_batches_of_a_folder() {
+    let folder = tempfile::TempDir::new().unwrap();
+    for number in 0..3500 {
+        std::fs::write(folder.path().join(format!("{number:04}")), b"").unwrap();
+    }
+    let config = format!("{}ttl = '0s'\n", mount("/m", folder.path()));
+    let gateway = Gateway::fresh(&config);
+    let calls = || metric(&gateway, "cache_under_calls");
+    let batch = |after: &str| {
+        let query = format!("op=LISTSTATUS_BATCH&startAfter={after}");
+        let said = WebHdfs(gateway.file()).json("/m", &query);
+        said["DirectoryListing"]["remainingEntries"]
+            .as_u64()
+            .unwrap()
+    };
+    assert_eq!(batch(""), 2500);
+    let before = calls();
+    assert_eq!(
+        (batch("0999"), batch("1999"), batch("2999")),
+        (1500, 500, 0)
+    );
+    assert_eq!(calls(), before);
+    // Whoever begins anew sees what is there now.
+    std::fs::write(folder.path().join("new"), b"").unwrap();
+    assert_eq!(batch(""), 2501);
+    assert!(calls() > before);
 }
 
 #[test]

@@ -19,6 +19,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
+pub use cache::near::{NearOptions, run as near};
+
 use crate::cli::{Name, Options};
 use crate::figures::Section;
 use crate::machine::Machine;
@@ -91,12 +93,15 @@ impl Bench {
 
     fn run_wanted(&self, options: &Options) -> Vec<Outcome> {
         type Run = fn(&Bench) -> Result<Section>;
-        let all: [(Name, &'static str, Run); 8] = [
+        let all: [(Name, &'static str, Run); 11] = [
             (Name::Get, "get", get::run),
             (Name::Put, "put", put::run),
             (Name::Batch, "batch", batch::run),
             (Name::Files, "files", files::run),
             (Name::Cache, "cache", cache::run),
+            (Name::CacheLink, "cache-link", cache::link::run),
+            (Name::CacheDisk, "cache-disk", cache::disk::run),
+            (Name::CacheSoak, "cache-soak", cache::soak::run),
             (Name::Index, "index", index::run),
             (Name::Start, "start", start::run),
             (Name::Resize, "resize", resize::run),

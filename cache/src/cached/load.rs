@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
 use parking_lot::Mutex;
@@ -16,9 +15,6 @@ use crate::reader::Reader;
 
 /// Entries of a folder that are asked for at once.
 const LIST_ENTRIES: usize = 1000;
-/// How often it is looked whether a page that was read is in memory.
-const ARRIVAL_LOOKS: usize = 20;
-const ARRIVAL_LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// How to load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,6 +202,7 @@ impl<P: Fn(LoadProgress) + Send + Sync> Load<'_, P> {
             let page = position / page_bytes;
             position += bytes?.len() as u64;
             if position / page_bytes > page || position == end {
+                reader.settled().await;
                 self.settle(open, page).await;
             }
         }
@@ -215,17 +212,11 @@ impl<P: Fn(LoadProgress) + Send + Sync> Load<'_, P> {
     /// A page has come: has it on disk if it came from memory, and waits for the rate.
     async fn settle(&self, open: &Arc<OpenFile>, page: u64) {
         let cache = &open.mount.cache;
-        // Its last bytes come to the reader a moment before the page is whole in memory.
-        for _ in 0..ARRIVAL_LOOKS {
-            if is_here(open, page) {
-                break;
-            }
-            if let Some(held) = cache.ram.get(open.file.key(page)) {
-                let bytes = &held.bytes;
-                cache.write(&open.mount, &open.file, page, bytes).await;
-                break;
-            }
-            tokio::time::sleep(ARRIVAL_LOOK_EVERY).await;
+        if !is_here(open, page)
+            && let Some(held) = cache.ram.get(open.file.key(page))
+        {
+            let bytes = &held.bytes;
+            cache.write(&open.mount, &open.file, page, bytes).await;
         }
         let len = cache.page_len(&open.file.version, page);
         self.told(|so_far| so_far.bytes_loaded += len);

@@ -88,6 +88,21 @@ impl Fill {
     }
 }
 
+impl Fill {
+    /// Waits until nothing of it changes any more. Its last bytes are given out a moment before; only now is it where it is kept.
+    pub(crate) async fn ended(&self) {
+        loop {
+            let more = self.more.notified();
+            tokio::pin!(more);
+            more.as_mut().enable();
+            if self.state.lock().outcome.is_some() {
+                return;
+            }
+            more.await;
+        }
+    }
+}
+
 impl State {
     fn have(&self) -> usize {
         self.pieces.last().map_or(0, |(end, _)| *end)
@@ -135,6 +150,18 @@ mod tests {
         assert_eq!(bytes(&fill, 1).await, "bc");
         fill.finish(Bytes::from_static(b"abcdef"));
         assert_eq!(bytes(&fill, 1).await, "bcdef");
+    }
+
+    #[tokio::test]
+    async fn its_last_bytes_are_not_its_end() {
+        let fill = Fill::default();
+        fill.push(Bytes::from_static(b"abc"));
+        assert_eq!(bytes(&fill, 0).await, "abc");
+        let ended = fill.ended();
+        tokio::pin!(ended);
+        assert!(futures::poll!(ended.as_mut()).is_pending());
+        fill.finish(Bytes::from_static(b"abc"));
+        ended.await;
     }
 
     #[tokio::test]

@@ -20,7 +20,7 @@ pub async fn run(args: &PolicyArgs) -> Result<(), ClientError> {
 }
 
 async fn said(args: &StatusArgs, method: Method, path: &str) -> Result<(), ClientError> {
-    let http = Http::new(args.admin.admin.clone());
+    let http = Http::open(args.admin.admin.clone(), &args.admin.access)?;
     let (_, bytes) = http.send_and_read(Call::new(method, path)).await?;
     if args.admin.json {
         return print(&bytes);
@@ -56,7 +56,7 @@ fn table(said: &Value) -> String {
 }
 
 async fn explain(args: &ExplainArgs) -> Result<(), ClientError> {
-    let http = Http::new(args.admin.admin.clone());
+    let http = Http::open(args.admin.admin.clone(), &args.admin.access)?;
     let mut query = form_urlencoded::Serializer::new(String::new());
     query
         .append_pair("user", &args.user)

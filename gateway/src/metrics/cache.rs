@@ -9,7 +9,7 @@ use super::as_gauge;
 type Figure = fn(&CacheStats) -> u64;
 
 /// Name, help, value.
-const FIGURES: [(&str, &str, Figure); 29] = [
+const FIGURES: [(&str, &str, Figure); 30] = [
     (
         "cache_ram_hit_bytes",
         "Bytes served from memory, since the start",
@@ -132,6 +132,11 @@ const FIGURES: [(&str, &str, Figure); 29] = [
         "cache_disk_failures",
         "Failures of cache disks, since the start",
         |s| s.disk_failures,
+    ),
+    (
+        "cache_disks_off",
+        "Cache disks that are left alone now because they failed",
+        |s| s.disks_off,
     ),
     (
         "cache_disk_queue_bytes",

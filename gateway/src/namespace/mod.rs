@@ -19,6 +19,7 @@ mod refusing;
 mod subtree;
 pub mod table;
 mod told;
+pub mod walk;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -70,6 +70,16 @@ impl Connection {
         Ok(response)
     }
 
+    /// Waits until so many bytes of an answer have come, and keeps them for [`Connection::receive`].
+    pub fn wait_for(&mut self, len_bytes: usize) -> io::Result<()> {
+        while self.received.len() < len_bytes {
+            if !self.fill()? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(())
+    }
+
     /// Reads until the peer closes; a reset counts as closed.
     pub fn receive_rest(&mut self) -> Vec<u8> {
         while matches!(self.fill(), Ok(true)) {}
@@ -158,11 +168,7 @@ impl Connection {
     }
 
     fn take(&mut self, len_bytes: usize) -> io::Result<Vec<u8>> {
-        while self.received.len() < len_bytes {
-            if !self.fill()? {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-        }
+        self.wait_for(len_bytes)?;
         Ok(self.received.drain(..len_bytes).collect())
     }
 

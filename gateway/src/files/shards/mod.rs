@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use moongate_filer::{FilePath, Filer, FilerError, ListOptions};
+use moongate_cache::BackendError;
+use moongate_filer::{Entry, FilePath, Filer, FilerError, ListOptions, Name};
 use moongate_haystack::store::now_ns;
 use parking_lot::Mutex;
 
@@ -30,6 +31,9 @@ pub enum ShardsError {
     /// The names.
     #[error(transparent)]
     Filer(#[from] FilerError),
+    /// The store that a part of the folder is in.
+    #[error(transparent)]
+    Store(#[from] BackendError),
     /// The listing's file.
     #[error("the pinned listing cannot be read or written: {0}")]
     Io(#[from] io::Error),
@@ -43,6 +47,33 @@ pub enum ShardsError {
         "more than {SAMPLE_FILES_MAX} files of {0} begin alike up to their first dot: that is no sample"
     )]
     Sample(String),
+}
+
+/// Where the names of folders are learned.
+pub trait Folders {
+    /// Shows the entries of a folder, in the order of their names.
+    ///
+    /// # Errors
+    /// They cannot be listed, or are not taken.
+    fn each(
+        &self,
+        folder: &FilePath,
+        take: &mut dyn FnMut(Name, Entry) -> Result<(), ShardsError>,
+    ) -> Result<(), ShardsError>;
+}
+
+impl Folders for Filer {
+    fn each(
+        &self,
+        folder: &FilePath,
+        take: &mut dyn FnMut(Name, Entry) -> Result<(), ShardsError>,
+    ) -> Result<(), ShardsError> {
+        for item in self.list(folder, ListOptions::default(), now_ns())? {
+            let (name, entry) = item?;
+            take(name, entry)?;
+        }
+        Ok(())
+    }
 }
 
 /// All pinned listings.
@@ -77,11 +108,15 @@ impl Shards {
     }
 
     /// Pins a folder as it is now; the token of the listing, and the listing.
-    pub fn pin(&self, folder: &FilePath) -> Result<(String, Arc<Pin>), ShardsError> {
+    pub fn pin(
+        &self,
+        folders: &dyn Folders,
+        folder: &FilePath,
+    ) -> Result<(String, Arc<Pin>), ShardsError> {
         let token = format!("{:032x}", rand::random::<u128>());
         // Before the listing: what it will name must not be deleted meanwhile.
         self.hold(&token)?;
-        let written = self.write(folder, &self.path(&token));
+        let written = self.write(folders, folder, &self.path(&token));
         if let Err(error) = written {
             let _ = std::fs::remove_file(self.path(&token));
             self.filer.drop_hold(&format!("{HOLD_PREFIX}{token}"))?;
@@ -121,56 +156,22 @@ impl Shards {
         open.insert(token.to_owned(), Arc::clone(pin));
     }
 
-    fn write(&self, folder: &FilePath, path: &Path) -> Result<(), ShardsError> {
+    fn write(
+        &self,
+        folders: &dyn Folders,
+        folder: &FilePath,
+        path: &Path,
+    ) -> Result<(), ShardsError> {
         let mut writer = PinWriter::create(path)?;
-        let mut folders = vec![folder.clone()];
-        while let Some(next) = folders.pop() {
-            let inside = self.write_folder(folder, &next, &mut writer)?;
+        let mut waiting = vec![folder.clone()];
+        while let Some(next) = waiting.pop() {
+            let inside = write_folder(folders, folder, &next, &mut writer)?;
             // The first of them is looked at next.
-            folders.extend(inside.into_iter().rev());
+            waiting.extend(inside.into_iter().rev());
         }
         writer.finish()?;
         std::fs::File::open(&self.dir)?.sync_all()?;
         Ok(())
-    }
-
-    /// Writes the samples of one folder; returns the folders in it.
-    fn write_folder(
-        &self,
-        base: &FilePath,
-        folder: &FilePath,
-        writer: &mut PinWriter,
-    ) -> Result<Vec<FilePath>, ShardsError> {
-        let mut inside = Vec::new();
-        let mut sample: Vec<Listed> = Vec::new();
-        let mut key = String::new();
-        for item in self.filer.list(folder, ListOptions::default(), now_ns())? {
-            let (name, entry) = item?;
-            let path = folder.join(&name)?;
-            if entry.is_folder() {
-                inside.push(path);
-                continue;
-            }
-            let stem = stem(name.as_str());
-            if !sample.is_empty() && stem != key {
-                writer.sample(&sample)?;
-                sample.clear();
-            }
-            if sample.len() >= SAMPLE_FILES_MAX {
-                return Err(ShardsError::Sample(folder.to_string()));
-            }
-            if sample.is_empty() {
-                stem.clone_into(&mut key);
-            }
-            sample.push(Listed {
-                name: below(base, &path),
-                entry,
-            });
-        }
-        if !sample.is_empty() {
-            writer.sample(&sample)?;
-        }
-        Ok(inside)
     }
 
     /// Forgets listings that were not used for long; a step of upkeep.
@@ -193,6 +194,45 @@ impl Shards {
         }
         Ok(())
     }
+}
+
+/// Writes the samples of one folder; returns the folders in it.
+fn write_folder(
+    folders: &dyn Folders,
+    base: &FilePath,
+    folder: &FilePath,
+    writer: &mut PinWriter,
+) -> Result<Vec<FilePath>, ShardsError> {
+    let mut inside = Vec::new();
+    let mut sample: Vec<Listed> = Vec::new();
+    let mut key = String::new();
+    folders.each(folder, &mut |name, entry| {
+        let path = folder.join(&name)?;
+        if entry.is_folder() {
+            inside.push(path);
+            return Ok(());
+        }
+        let stem = stem(name.as_str());
+        if !sample.is_empty() && stem != key {
+            writer.sample(&sample)?;
+            sample.clear();
+        }
+        if sample.len() >= SAMPLE_FILES_MAX {
+            return Err(ShardsError::Sample(folder.to_string()));
+        }
+        if sample.is_empty() {
+            stem.clone_into(&mut key);
+        }
+        sample.push(Listed {
+            name: below(base, &path),
+            entry,
+        });
+        Ok(())
+    })?;
+    if !sample.is_empty() {
+        writer.sample(&sample)?;
+    }
+    Ok(inside)
 }
 
 /// What the files of a sample have in common: all up to the first dot, but at least a character.

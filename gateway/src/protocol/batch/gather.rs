@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use moongate_cache::{BackendError, Freshness};
 use moongate_filer::{Body, Filer, FilerError};
 use moongate_haystack::id::FileId;
 use moongate_haystack::store::Store;
 use tokio::sync::mpsc;
 
 use super::BUDGET_WAIT;
-use super::export::{Export, HELD_BYTES, Item, Source, WINDOW_LEN, Windows};
+use super::export::{Export, HELD_BYTES, Item, Named, Source, WINDOW_LEN, Windows};
 use super::list::ListError;
 use super::outgoing::Outgoing;
 use super::stored::locate_slow;
@@ -18,6 +19,7 @@ use crate::http::Response;
 use crate::http::intake::IntakeError;
 use crate::http::query::Query;
 use crate::metrics::Operation;
+use crate::namespace::walk::Walk;
 use crate::state::Gateway;
 
 /// Windows that are found ahead of those that are sent.
@@ -68,14 +70,79 @@ pub async fn send(
     } else {
         0
     };
+    send_windows(gateway, format, name, sorted, || {
+        windows(gateway, order, source)
+    })
+    .await
+}
+
+/// Streams a folder of the namespace with its subtree, whichever stores it spans, as an archive.
+///
+/// # Errors
+/// As [`send`].
+pub async fn send_tree(
+    gateway: &Arc<Gateway>,
+    format: Format,
+    name: &str,
+    folder: Named,
+) -> Result<Response, IntakeError> {
+    send_windows(gateway, format, name, 0, || tree(gateway, folder)).await
+}
+
+async fn send_windows(
+    gateway: &Arc<Gateway>,
+    format: Format,
+    name: &str,
+    sorted: u64,
+    windows: impl FnOnce() -> Windows,
+) -> Result<Response, IntakeError> {
     let share = (HELD_BYTES + sorted).min(gateway.budget.total_bytes() / 4);
     let permit = gateway.budget.take(share, BUDGET_WAIT).await;
     let permit = permit.ok_or(IntakeError::Busy)?;
     let (outgoing, response) = Outgoing::new(format, name, gateway.budget.clone(), permit);
-    let windows = windows(gateway, order, source);
     let export = Export::new(Arc::clone(gateway), outgoing, Operation::BatchGet);
-    tokio::spawn(export.run(windows));
+    tokio::spawn(export.run(windows()));
     Ok(response)
+}
+
+/// Walks a folder of the namespace.
+fn tree(gateway: &Arc<Gateway>, folder: Named) -> Windows {
+    let (sender, receiver) = mpsc::channel(WINDOWS_AHEAD);
+    let gateway = Arc::clone(gateway);
+    tokio::spawn(async move {
+        if let Err(error) = walk(&gateway, &folder, &sender).await {
+            // Nobody is there to be told if it fails.
+            let _ = sender.send(Err(error.to_string())).await;
+        }
+    });
+    receiver
+}
+
+async fn walk(
+    gateway: &Gateway,
+    folder: &Named,
+    sender: &mpsc::Sender<Result<Vec<Item>, String>>,
+) -> Result<(), BackendError> {
+    let (namespace, caller) = (&gateway.namespace, &folder.caller);
+    let mut walk = Walk::of(namespace, caller, &folder.path, Freshness::Cached).await?;
+    let mut items = Vec::new();
+    while let Some((path, status)) = walk.next().await? {
+        if status.is_dir() {
+            continue;
+        }
+        items.push(Item {
+            name: Some(walk.relative(&path).to_owned()),
+            source: Source::Named(Arc::new(Named {
+                path,
+                caller: caller.clone(),
+            })),
+        });
+        if items.len() == WINDOW_LEN && sender.send(Ok(std::mem::take(&mut items))).await.is_err() {
+            return Ok(());
+        }
+    }
+    let _ = sender.send(Ok(items)).await;
+    Ok(())
 }
 
 /// Runs a source on a thread of its own.
@@ -157,7 +224,7 @@ fn first_needle(source: &Source) -> Option<FileId> {
     let entry = match source {
         Source::Image(fid) => return Some(*fid),
         Source::File(entry) => entry,
-        Source::Missing { .. } => return None,
+        Source::Named(_) | Source::Missing { .. } => return None,
     };
     match &entry.content()?.body {
         Body::Chunks(chunks) => Some(fid_of(&chunks.first()?.needle)),

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use http::{HeaderMap, header};
 use hyper::body::Incoming;
+use moongate_cache::Caller;
 use moongate_filer::{FilePath, Filer};
 use moongate_haystack::store::now_ns;
 
-use super::export::{Item, Source};
+use super::export::{Item, Named, Source};
 use super::gather::{self, Order};
 use super::list::{self, ListError, Wanted, What};
 use crate::archive::Format;
 use crate::http::Response;
 use crate::http::query::Query;
+use crate::namespace::table::Table;
 use crate::policy::own;
 use crate::state::Gateway;
 
@@ -22,19 +24,25 @@ use crate::state::Gateway;
 /// The list or a parameter is none, or too much is in flight.
 pub async fn get(
     gateway: &Arc<Gateway>,
-    tenant: Option<&str>,
+    caller: &Caller,
     headers: &HeaderMap,
     query: &Query<'_>,
     body: Incoming,
 ) -> Result<Response, ListError> {
     let format = format(headers, query)?;
     let order = Order::of(query)?;
-    let list = list::read(gateway, tenant, headers, body).await?;
+    let list = list::read(gateway, caller.tenant.as_deref(), headers, body).await?;
     own::may_all(gateway, &list.wanted, false).await?;
+    let (caller, mounts) = (caller.clone(), gateway.namespace.table());
     let source = move |filer: &Filer, send: &mut dyn FnMut(Item) -> bool| {
         let _permits = list.permits;
+        let finder = Finder {
+            filer,
+            mounts: &mounts,
+            caller,
+        };
         for wanted in list.wanted {
-            if !send(item(filer, wanted)) {
+            if !send(finder.item(wanted)) {
                 break;
             }
         }
@@ -53,31 +61,46 @@ fn format(headers: &HeaderMap, query: &Query<'_>) -> Result<Format, ListError> {
     Ok(accept.and_then(Format::by_accept).unwrap_or(Format::Tar))
 }
 
-fn item(filer: &Filer, wanted: Wanted) -> Item {
-    let path = match wanted.what {
-        What::Fid(fid) => {
-            return Item {
-                name: wanted.name.map(String::from),
-                source: Source::Image(fid),
-            };
-        }
-        What::Path(path) => path,
-    };
-    let by_path = || path.as_str().trim_start_matches('/').to_owned();
-    Item {
-        name: Some(wanted.name.map_or_else(by_path, String::from)),
-        source: found(filer, path),
-    }
+/// Finds what a list names.
+struct Finder<'a> {
+    filer: &'a Filer,
+    mounts: &'a Table,
+    caller: Caller,
 }
 
-fn found(filer: &Filer, path: FilePath) -> Source {
-    let error = match filer.find(&path, now_ns()) {
-        Ok(entry) if !entry.is_folder() => return Source::File(Box::new(entry)),
-        Ok(_) => format!("{path} is a folder: GET {path}/?archive=tar sends it"),
-        Err(error) => error.to_string(),
-    };
-    Source::Missing {
-        path: path.as_str().to_owned(),
-        error,
+impl Finder<'_> {
+    fn item(&self, wanted: Wanted) -> Item {
+        let path = match wanted.what {
+            What::Fid(fid) => {
+                return Item {
+                    name: wanted.name.map(String::from),
+                    source: Source::Image(fid),
+                };
+            }
+            What::Path(path) => path,
+        };
+        let by_path = || path.as_str().trim_start_matches('/').to_owned();
+        Item {
+            name: Some(wanted.name.map_or_else(by_path, String::from)),
+            source: self.found(path),
+        }
+    }
+
+    fn found(&self, path: FilePath) -> Source {
+        if self.mounts.resolve(path.as_str()).is_some() {
+            return Source::Named(Arc::new(Named {
+                path: path.as_str().to_owned(),
+                caller: self.caller.clone(),
+            }));
+        }
+        let error = match self.filer.find(&path, now_ns()) {
+            Ok(entry) if !entry.is_folder() => return Source::File(Box::new(entry)),
+            Ok(_) => format!("{path} is a folder: GET {path}/?archive=tar sends it"),
+            Err(error) => error.to_string(),
+        };
+        Source::Missing {
+            path: path.as_str().to_owned(),
+            error,
+        }
     }
 }

@@ -2,28 +2,60 @@
 
 use std::sync::Arc;
 
+use moongate_cache::Caller;
 use moongate_filer::{Filer, FilerError};
 use moongate_haystack::store::now_ns;
 
-use super::Ask;
+use super::{Ask, mounts_in};
 use crate::archive::Format;
 use crate::files::FileError;
 use crate::http::Response;
-use crate::protocol::batch::export::{Item, Source};
+use crate::http::intake::IntakeError;
+use crate::namespace::path as paths;
+use crate::protocol::batch::export::{Item, Named, Source};
 use crate::protocol::batch::gather::{self, Order};
 use crate::state::Gateway;
 
-/// Sends a folder with its subtree.
+/// What `archive=` says.
+///
+/// # Errors
+/// It says another word: which would be right.
+pub fn format(word: &str) -> Result<Format, String> {
+    let format = Format::by_word(word);
+    format.ok_or_else(|| format!("archive={word:?} is none of tar, zip, multipart"))
+}
+
+/// Sends a folder of the namespace with its subtree, in whichever stores that is.
+///
+/// # Errors
+/// Too much is in flight.
+pub async fn tree(
+    gateway: &Arc<Gateway>,
+    format: Format,
+    path: &str,
+    caller: Caller,
+) -> Result<Response, IntakeError> {
+    let name = Some(paths::name(path)).filter(|name| !name.is_empty());
+    let folder = Named {
+        path: path.to_owned(),
+        caller,
+    };
+    gather::send_tree(gateway, format, name.unwrap_or("files"), folder).await
+}
+
+/// Sends a folder of the gateway's own with its subtree.
 pub async fn folder(
     gateway: &Arc<Gateway>,
     ask: Ask<'_>,
     format: &str,
 ) -> Result<Response, FileError> {
-    let format = Format::by_word(format).ok_or_else(|| {
-        FileError::BadRequest(format!("archive={format:?} is none of tar, zip, multipart"))
-    })?;
+    let format = self::format(format).map_err(FileError::BadRequest)?;
     let order = Order::of(ask.query)?;
     let folder = ask.target.path.clone();
+    if mounts_in::are_below(&gateway.namespace, folder.as_str()) {
+        let caller = ask.caller.clone();
+        return Ok(tree(gateway, format, folder.as_str(), caller).await?);
+    }
     let name = folder
         .name()
         .map_or_else(|| "files".to_owned(), |name| name.to_string());

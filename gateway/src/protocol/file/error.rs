@@ -72,6 +72,7 @@ const fn filer_status(error: &FilerError) -> StatusCode {
 const fn shards_status(error: &ShardsError) -> StatusCode {
     match error {
         ShardsError::Filer(error) => filer_status(error),
+        ShardsError::Store(error) => super::mounted::status_of(error.kind),
         ShardsError::Io(_) => StatusCode::INTERNAL_SERVER_ERROR,
         ShardsError::Unknown(_) => StatusCode::GONE,
         ShardsError::Sample(_) => StatusCode::BAD_REQUEST,

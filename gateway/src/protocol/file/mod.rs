@@ -19,6 +19,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::Incoming;
+use moongate_cache::Caller;
 use moongate_filer::FilerError;
 
 use self::error::answer as error_answer;
@@ -48,6 +49,8 @@ pub struct Ask<'a> {
     pub query: &'a Query<'a>,
     /// What it names.
     pub target: &'a Target,
+    /// Who asks.
+    pub caller: &'a Caller,
 }
 
 /// Answers one request of the file port.
@@ -101,15 +104,16 @@ async fn plain(
     body: Incoming,
 ) -> Response {
     let query = Query::parse(parts.uri.query());
-    if let Some(path) = mounted::path_of(gateway, parts, &query) {
-        let caller = login::caller::of(&known.identity, peer, operation.name());
+    let caller = login::caller::of(&known.identity, peer, operation.name());
+    let mounted = Some(operation)
+        .filter(|operation| !spans_stores(*operation))
+        .and_then(|_| mounted::path_of(gateway, parts, &query));
+    if let Some(path) = mounted {
         return mounted::serve(gateway, operation, parts, &query, (path, caller), body).await;
     }
-    let tenant = known.identity.tenant.as_deref();
-    let work = route(gateway, operation, parts, (&query, tenant), body);
+    let work = route(gateway, operation, parts, (&query, &caller), body);
     let answer = if own::is_governed(gateway) {
-        let caller = login::caller::of(&known.identity, peer, operation.name());
-        own::as_caller(caller, work).await
+        own::as_caller(caller.clone(), work).await
     } else {
         work.await
     };
@@ -140,6 +144,14 @@ fn operation(parts: &Parts, query: &Query<'_>) -> Operation {
     }
 }
 
+/// What names many files, each in whichever store it is.
+const fn spans_stores(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::BatchPut | Operation::BatchGet | Operation::BatchDelete
+    )
+}
+
 /// Lists of paths. A form or a file that is posted to such a path is stored there, as SeaweedFS does it.
 fn lists(parts: &Parts) -> Option<Operation> {
     let operation = match parts.uri.path() {
@@ -156,7 +168,7 @@ async fn route(
     gateway: &Arc<Gateway>,
     operation: Operation,
     parts: &Parts,
-    (query, tenant): (&Query<'_>, Option<&str>),
+    (query, caller): (&Query<'_>, &Caller),
     body: Incoming,
 ) -> Result<Response, FileError> {
     let path = parts.uri.path();
@@ -169,6 +181,7 @@ async fn route(
         headers: &parts.headers,
         query,
         target: &target,
+        caller,
     };
     let at = target.path.as_str();
     match operation {
@@ -185,10 +198,10 @@ async fn route(
         Operation::FileChange => change::change(gateway, ask).await,
         Operation::BatchPut => batch::upload(gateway, ask, body).await,
         Operation::BatchGet => {
-            Ok(batches::get::get(gateway, tenant, ask.headers, query, body).await?)
+            Ok(batches::get::get(gateway, caller, ask.headers, query, body).await?)
         }
         Operation::BatchDelete => {
-            Ok(batches::delete::delete(gateway, tenant, ask.headers, query, body).await?)
+            Ok(batches::delete::delete(gateway, caller, ask.headers, query, body).await?)
         }
         _ => Ok(empty(StatusCode::METHOD_NOT_ALLOWED)),
     }

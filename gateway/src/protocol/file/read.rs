@@ -36,7 +36,7 @@ pub async fn get(gateway: &Arc<Gateway>, ask: Ask<'_>) -> Result<Response, FileE
         Err(FileError::Filer(FilerError::NotFound(path)))
             if mounts_in::are_below(&gateway.namespace, path.as_str()) =>
         {
-            return list::folder(gateway, ask).await;
+            return folder(gateway, ask).await;
         }
         found => found?,
     };

@@ -46,7 +46,7 @@ const FILE_BYTES_MAX: u64 = 1 << 50;
 /// What is said of a stored file.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Said {
+pub struct Said {
     name: String,
     #[serde(skip_serializing_if = "is_zero")]
     size: u64,
@@ -57,6 +57,20 @@ struct Said {
     md5: Option<[u8; 16]>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     files: Vec<Said>,
+}
+
+impl Said {
+    /// Of a file of another store, which tells no sums.
+    pub fn of(name: &str, size: u64, e_tag: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            size,
+            e_tag: e_tag.to_owned(),
+            crc32c: None,
+            md5: None,
+            files: Vec::new(),
+        }
+    }
 }
 
 const fn is_zero(number: &u64) -> bool {
@@ -307,6 +321,51 @@ fn check_md5(said: Option<&HeaderValue>, stored: &Stored) -> Result<(), FileErro
     }
 }
 
+/// The files of a form, in memory within the bounds of one upload.
+pub struct Form {
+    /// At least one.
+    pub files: Vec<multipart::Part>,
+    _collected: intake::Collected,
+}
+
+/// Why a file of a form has no place.
+pub const NAMELESS: &str =
+    "a file for a folder needs a name: filename=\"a.jpg\" in its part of the form";
+
+impl Form {
+    /// Reads a form: its files, or else its first field.
+    ///
+    /// # Errors
+    /// It does not come whole, is none, or holds nothing.
+    pub async fn read(
+        gateway: &Gateway,
+        headers: &HeaderMap,
+        body: Incoming,
+    ) -> Result<Self, FileError> {
+        let content_type = headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|v| v.to_str().ok());
+        let (declared, limits) = (declared_len(headers), &gateway.intake);
+        let collected = intake::collect(body, declared, limits, &gateway.budget).await?;
+        let bytes = collected.bytes.clone();
+        let mut files = multipart::parse(content_type, bytes, FILES_PER_FORM_MAX)?;
+        if files.iter().any(|part| part.file_name.is_some()) {
+            files.retain(|part| part.file_name.is_some());
+        } else {
+            files.truncate(1);
+        }
+        if files.is_empty() {
+            return Err(FileError::BadRequest(
+                "the form has no file: send it with curl -F file=@name".into(),
+            ));
+        }
+        Ok(Self {
+            files,
+            _collected: collected,
+        })
+    }
+}
+
 /// Every file of a form; those before one that fails stay, and are named in the error.
 async fn form(
     gateway: &Arc<Gateway>,
@@ -314,28 +373,8 @@ async fn form(
     wish: &Wish,
     body: Incoming,
 ) -> Result<Vec<Said>, FileError> {
-    let content_type = ask
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|v| v.to_str().ok());
-    let collected = intake::collect(
-        body,
-        declared_len(ask.headers),
-        &gateway.intake,
-        &gateway.budget,
-    )
-    .await?;
-    let mut parts = multipart::parse(content_type, collected.bytes.clone(), FILES_PER_FORM_MAX)?;
-    if parts.iter().any(|part| part.file_name.is_some()) {
-        parts.retain(|part| part.file_name.is_some());
-    } else {
-        parts.truncate(1);
-    }
-    if parts.is_empty() {
-        return Err(FileError::BadRequest(
-            "the form has no file: send it with curl -F file=@name".into(),
-        ));
-    }
+    let form = Form::read(gateway, ask.headers, body).await?;
+    let parts = &form.files;
     let several = parts.len() > 1;
     let mut said: Vec<Said> = Vec::with_capacity(parts.len());
     for part in parts {
@@ -346,13 +385,11 @@ async fn form(
             _ => place(gateway, &ask, name.as_deref()).await?,
         };
         if name.is_none() && path != ask.target.path {
-            return Err(FileError::BadRequest(
-                "a file for a folder needs a name: filename=\"a.jpg\" in its part of the form"
-                    .into(),
-            ));
+            return Err(FileError::BadRequest(NAMELESS.into()));
         }
         let mime = part
             .content_type
+            .clone()
             .filter(|mime| mime != "application/octet-stream")
             .unwrap_or_default();
         let terms = Terms {
@@ -362,11 +399,10 @@ async fn form(
         let stored = store::bytes(gateway, &terms, part.data.clone()).await?;
         let inline = wish
             .inside
-            .then_some(part.data)
+            .then(|| part.data.clone())
             .filter(|data| data.len() <= INLINE_BYTES_MAX);
         said.push(name_it(gateway, &ask, wish, path, &mime, stored, inline).await?);
     }
-    drop(collected);
     Ok(said)
 }
 
@@ -569,7 +605,8 @@ fn shifted(mut content: Content, at: u64) -> Content {
     content
 }
 
-fn created(mut said: Vec<Said>) -> Response {
+/// The answer to stored files.
+pub fn created(mut said: Vec<Said>) -> Response {
     let answer = match said.len() {
         1 => said.remove(0),
         _ => {

@@ -34,7 +34,7 @@ use crate::http::json::{error_json, json};
 use crate::http::query::Query;
 use crate::http::server::PeerInfo;
 use crate::http::{Body, Response};
-use crate::login::{self, whoami};
+use crate::login::whoami;
 use crate::metrics::Operation;
 use crate::policy::own;
 use crate::state::Gateway;
@@ -53,7 +53,7 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer
         Ok(caller) => {
             let work = route(&gateway, operation, &parts, &caller, body);
             let result = if own::is_governed(&gateway) {
-                let named = login::caller::of(&caller.known.identity, peer, operation.name());
+                let named = caller.named(operation);
                 Box::pin(own::as_caller(named, work)).await
             } else {
                 work.await
@@ -133,13 +133,13 @@ async fn route(
             Box::pin(batch::upload(gateway, request, body)).await
         }
         Operation::BatchGet => {
-            let tenant = caller.tenant();
-            let sent = batches::get::get(gateway, tenant, &parts.headers, &query, body);
+            let caller = caller.named(operation);
+            let sent = batches::get::get(gateway, &caller, &parts.headers, &query, body);
             Ok(Box::pin(sent).await?)
         }
         Operation::BatchDelete => Ok(Box::pin(batches::delete::delete(
             gateway,
-            caller.tenant(),
+            &caller.named(operation),
             &parts.headers,
             &query,
             body,

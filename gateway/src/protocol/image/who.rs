@@ -24,6 +24,7 @@ pub(super) struct Caller {
     pub(super) known: Known,
     /// A token of the image was shown, which says all that is to be said.
     by_fid_token: bool,
+    peer: PeerInfo,
 }
 
 /// Who calls; an answer for whoever is not let in.
@@ -44,6 +45,7 @@ pub(super) async fn calls(
         return Ok(Caller {
             known: Known::new(gateway.login.anonymous().clone()),
             by_fid_token: true,
+            peer,
         });
     }
     let known = login::identify(gateway, parts, peer).await;
@@ -68,11 +70,17 @@ pub(super) async fn calls(
         None => Ok(Caller {
             known,
             by_fid_token: false,
+            peer,
         }),
     }
 }
 
 impl Caller {
+    /// As who asks the namespace.
+    pub(super) fn named(&self, operation: Operation) -> moongate_cache::Caller {
+        login::caller::of(&self.known.identity, self.peer, operation.name())
+    }
+
     /// The tenant that the caller belongs to.
     pub(super) fn tenant(&self) -> Option<&str> {
         self.known.identity.tenant.as_deref()

@@ -11,6 +11,7 @@ mod acl;
 mod change;
 pub mod error;
 mod json;
+mod listings;
 mod locations;
 pub mod op;
 mod params;
@@ -32,6 +33,7 @@ use moongate_cache::{Caller, ErrorKind, Freshness};
 use percent_encoding::percent_decode_str;
 
 use self::error::Refusal;
+pub use self::listings::Listings;
 pub use self::op::Op;
 pub use self::params::Params;
 pub use self::read::body as body_of;

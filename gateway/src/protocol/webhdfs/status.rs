@@ -1,6 +1,8 @@
 //! What is known of files and folders: GETFILESTATUS, LISTSTATUS, LISTSTATUS_BATCH, GETCONTENTSUMMARY, GETFILECHECKSUM and their like.
 
-use moongate_cache::{Backend as _, BackendError, ErrorKind, Status};
+use std::sync::Arc;
+
+use moongate_cache::{Backend as _, BackendError, ErrorKind, Freshness, Status};
 use serde_json::json;
 
 use super::error::Refusal;
@@ -116,12 +118,22 @@ struct Batch<'a> {
 
 /// LISTSTATUS_BATCH
 pub async fn batch(asked: &Asked<'_>) -> Result<Response, Refusal> {
-    let entries = entries(asked).await?;
-    let after = asked.params.text("startAfter");
+    let after = asked
+        .params
+        .text("startAfter")
+        .filter(|after| !after.is_empty());
+    let (listings, user) = (&asked.gateway.listings, &asked.caller.user);
+    let is_fresh = asked.freshness() == Freshness::Now;
+    let kept = after.filter(|_| !is_fresh);
+    let entries: Arc<[Status]> = match kept.and_then(|_| listings.get(user, &asked.path)) {
+        Some(entries) => entries,
+        None => entries(asked).await?.into(),
+    };
     let start = after.map_or(0, |after| {
         entries.partition_point(|entry| signed(&entry.name).le(signed(after)))
     });
     let end = entries.len().min(start + BATCH_LEN);
+    listings.keep(user, &asked.path, &entries, end < entries.len());
     let page = entries.get(start..end).unwrap_or_default();
     let batch = Batch {
         partial_listing: Partial {

@@ -28,12 +28,14 @@ pub struct DataNode {
 /// Who is in the cluster.
 #[derive(Debug)]
 pub struct Nodes {
+    /// What everything listens on.
+    pub host: String,
     pub namenodes: Vec<NameNode>,
     pub datanodes: Vec<DataNode>,
 }
 
 impl Nodes {
-    pub fn new(namenodes: usize, datanodes: usize) -> Nodes {
+    pub fn new(host: &str, namenodes: usize, datanodes: usize) -> Nodes {
         let namenode = |_| NameNode {
             rpc: ports::free(),
             http: ports::free(),
@@ -44,6 +46,7 @@ impl Nodes {
             ipc: ports::free(),
         };
         Nodes {
+            host: host.to_owned(),
             namenodes: (0..namenodes).map(namenode).collect(),
             datanodes: (0..datanodes).map(datanode).collect(),
         }
@@ -51,7 +54,7 @@ impl Nodes {
 
     pub fn url(&self) -> String {
         match &self.namenodes[..] {
-            [one] => format!("hdfs://localhost:{}", one.rpc),
+            [one] => format!("hdfs://{}:{}", self.host, one.rpc),
             _ => format!("hdfs://{NAMESERVICE}"),
         }
     }
@@ -59,7 +62,7 @@ impl Nodes {
     /// What tells one DataNode from the others.
     pub fn datanode_settings(&self, folder: &Path, n: usize) -> [(&'static str, String); 4] {
         let node = &self.datanodes[n];
-        let at = |port: u16| format!("localhost:{port}");
+        let at = |port: u16| format!("{}:{port}", self.host);
         let data = folder.join(format!("datanode{n}"));
         [
             (
@@ -74,13 +77,13 @@ impl Nodes {
 
     /// Whether a DataNode takes connections.
     pub fn datanode_listens(&self, n: usize) -> bool {
-        TcpStream::connect(("127.0.0.1", self.datanodes[n].data)).is_ok()
+        TcpStream::connect((self.host.as_str(), self.datanodes[n].data)).is_ok()
     }
 
     fn namenode_settings(&self, folder: &Path) -> Vec<(String, String)> {
         let own = |key: &str, value: String| (key.to_owned(), value);
         let dir = |n: usize| format!("file://{}", folder.join(format!("namenode{n}")).display());
-        let at = |port: u16| format!("localhost:{port}");
+        let at = |port: u16| format!("{}:{port}", self.host);
         if let [one] = &self.namenodes[..] {
             return vec![
                 own("dfs.namenode.name.dir", dir(0)),
@@ -143,7 +146,7 @@ pub fn write(folder: &Path, nodes: &Nodes, more: &[(String, String)]) {
         ("dfs.namenode.acls.enabled", "true".into()),
         ("dfs.permissions.superusergroup", me),
         ("dfs.replication", nodes.datanodes.len().min(3).to_string()),
-        ("dfs.datanode.hostname", "localhost".into()),
+        ("dfs.datanode.hostname", nodes.host.clone()),
         ("dfs.heartbeat.interval", "1".into()),
         ("dfs.namenode.heartbeat.recheck-interval", "1000".into()),
         // What is missing is copied at once, and again if that fails.

@@ -34,14 +34,6 @@ pub fn server(folder: &Path, class: &str) -> Command {
 }
 
 fn command(folder: &Path, class: &str, says: &str) -> Command {
-    let hadoop = hadoop();
-    let conf = folder.join("conf");
-    let class_path = format!(
-        "{}:{}:{}/*",
-        conf.display(),
-        hadoop.join("webroot").display(),
-        hadoop.join("jars").display()
-    );
     let mut command = Command::new("java");
     command.args([
         "-Xmx256m".into(),
@@ -57,9 +49,20 @@ fn command(folder: &Path, class: &str, says: &str) -> Command {
         command.arg(format!("-Djava.security.krb5.conf={}", realm.display()));
     }
     command.args(OPENED);
-    command.args(["-cp", &class_path]).arg(class);
-    command.env("HADOOP_CONF_DIR", conf);
+    command.args(["-cp", &class_path(folder)]).arg(class);
+    command.env("HADOOP_CONF_DIR", folder.join("conf"));
     command
+}
+
+/// Configuration, pages, jars.
+pub fn class_path(folder: &Path) -> String {
+    let hadoop = hadoop();
+    format!(
+        "{}:{}:{}/*",
+        folder.join("conf").display(),
+        hadoop.join("webroot").display(),
+        hadoop.join("jars").display()
+    )
 }
 
 /// Runs a program to its end; it says only what it has to.

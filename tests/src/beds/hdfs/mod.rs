@@ -41,6 +41,7 @@ const READY_LIMIT: Duration = Duration::from_secs(120);
 
 /// The name of an HA pair: `hdfs://beds`.
 pub const NAMESERVICE: &str = "beds";
+const LOCALHOST: &str = "localhost";
 const NAMENODE: &str = "org.apache.hadoop.hdfs.server.namenode.NameNode";
 const DATANODE: &str = "org.apache.hadoop.hdfs.server.datanode.DataNode";
 const FS_SHELL: &str = "org.apache.hadoop.fs.FsShell";
@@ -65,7 +66,12 @@ impl Hdfs {
 
     /// One NameNode and so many DataNodes.
     pub fn start(datanodes: usize) -> Hdfs {
-        let hdfs = Hdfs::prepare(Nodes::new(1, datanodes));
+        Hdfs::start_at(LOCALHOST, datanodes)
+    }
+
+    /// As [`Hdfs::start`], on another address of this machine.
+    pub fn start_at(host: &str, datanodes: usize) -> Hdfs {
+        let hdfs = Hdfs::prepare(Nodes::new(host, 1, datanodes));
         hdfs.start_all();
         hdfs.wait_until_ready(0);
         hdfs
@@ -92,7 +98,7 @@ impl Hdfs {
 
     /// Two NameNodes under one name, of which the first is active, and so many DataNodes.
     pub fn start_ha(datanodes: usize) -> Hdfs {
-        let hdfs = Hdfs::prepare(Nodes::new(2, datanodes));
+        let hdfs = Hdfs::prepare(Nodes::new(LOCALHOST, 2, datanodes));
         hdfs.start_all();
         for namenode in 0..2 {
             wait::until_true("the NameNode answers", READY_LIMIT, || {
@@ -137,7 +143,10 @@ impl Hdfs {
 
     /// `host:port` of the HTTP server of a NameNode: its WebHDFS, its pages.
     pub fn http(&self, namenode: usize) -> String {
-        format!("localhost:{}", self.nodes.namenodes[namenode].http)
+        format!(
+            "{}:{}",
+            self.nodes.host, self.nodes.namenodes[namenode].http
+        )
     }
 
     /// Folder with `core-site.xml` and `hdfs-site.xml`, as `HADOOP_CONF_DIR` wants it.
@@ -356,9 +365,15 @@ impl Hdfs {
 
     /// What a NameNode answers, if it is JSON.
     fn get(&self, namenode: usize, target: &str) -> Option<Value> {
-        let address = format!("127.0.0.1:{}", self.nodes.namenodes[namenode].http);
+        let host = self.nodes.host.replace(LOCALHOST, "127.0.0.1");
+        let address = format!("{host}:{}", self.nodes.namenodes[namenode].http);
         let answer = send(address.parse().ok()?, &Request::get(target)).ok()?;
         serde_json::from_slice(&answer.body).ok()
+    }
+
+    /// The class path of Hadoop's own clients, with this cluster's configuration.
+    pub fn class_path(&self) -> String {
+        java::class_path(self.folder.path())
     }
 
     /// Where everything is kept, with the logs.

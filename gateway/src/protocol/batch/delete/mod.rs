@@ -1,11 +1,14 @@
 //! `POST /batch/delete`: many images and files deleted, many a commit, one line each, on both ports.
 
 mod images;
+mod named;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use http::HeaderMap;
 use hyper::body::Incoming;
+use moongate_cache::Caller;
 use moongate_filer::{FilePath, Filer};
 use moongate_haystack::id::FileId;
 use moongate_haystack::store::now_ns;
@@ -29,16 +32,17 @@ const WINDOW_LEN: usize = 512;
 /// The list is none; what cannot be deleted is told in its line.
 pub async fn delete(
     gateway: &Arc<Gateway>,
-    tenant: Option<&str>,
+    caller: &Caller,
     headers: &HeaderMap,
     query: &Query<'_>,
     body: Incoming,
 ) -> Result<Response, ListError> {
-    let list = list::read(gateway, tenant, headers, body).await?;
+    let list = list::read(gateway, caller.tenant.as_deref(), headers, body).await?;
     own::may_all(gateway, &list.wanted, true).await?;
     let (answer, head) = Answer::new(Done::Deleted, gateway.budget.clone());
     let deletes = Deletes {
         gateway: Arc::clone(gateway),
+        caller: caller.clone(),
         recursive: query.is_true("recursive"),
         answer,
     };
@@ -50,6 +54,7 @@ pub async fn delete(
 /// Deletes under way.
 struct Deletes {
     gateway: Arc<Gateway>,
+    caller: Caller,
     recursive: bool,
     answer: Answer,
 }
@@ -90,10 +95,16 @@ impl Deletes {
 
     async fn window(&mut self, wanted: &[Wanted]) -> Result<(), Gone> {
         let mut images = self.images(wanted).await.into_iter();
-        let mut files = self.files(wanted).await.into_iter();
+        let (named, own) = named::apart(&self.gateway.namespace, paths(wanted));
+        let mut files = self.files(own).await.into_iter();
+        let mut elsewhere = self.named(&named).await.into_iter();
+        let named: HashSet<&str> = named.iter().map(FilePath::as_str).collect();
         for wanted in wanted {
             match &wanted.what {
                 What::Fid(fid) => self.tell(Some(fid), None, images.next()),
+                What::Path(path) if named.contains(path.as_str()) => {
+                    self.tell(None, Some(path.as_str()), elsewhere.next());
+                }
                 What::Path(path) => self.tell(None, Some(path.as_str()), files.next()),
             }
         }
@@ -111,12 +122,8 @@ impl Deletes {
             .collect()
     }
 
-    async fn files(&self, wanted: &[Wanted]) -> Vec<Result<u64, String>> {
-        let paths = wanted.iter().filter_map(|wanted| match &wanted.what {
-            What::Fid(_) => None,
-            What::Path(path) => Some(path.clone()),
-        });
-        let (paths, recursive): (Vec<FilePath>, bool) = (paths.collect(), self.recursive);
+    async fn files(&self, paths: Vec<FilePath>) -> Vec<Result<u64, String>> {
+        let recursive = self.recursive;
         if paths.is_empty() {
             return Vec::new();
         }
@@ -149,6 +156,13 @@ impl Deletes {
             error: outcome.err(),
         });
     }
+}
+
+fn paths(wanted: &[Wanted]) -> impl Iterator<Item = FilePath> {
+    wanted.iter().filter_map(|wanted| match &wanted.what {
+        What::Fid(_) => None,
+        What::Path(path) => Some(path.clone()),
+    })
 }
 
 fn delete_one(filer: &Filer, path: &FilePath, recursive: bool) -> Result<u64, String> {

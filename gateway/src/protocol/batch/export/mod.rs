@@ -2,6 +2,7 @@
 
 mod file;
 mod image;
+mod named;
 
 use std::sync::Arc;
 
@@ -12,6 +13,8 @@ use moongate_haystack::needle::Needle;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+pub use self::named::Named;
+use self::named::Opened;
 use super::outgoing::{Cut, Outgoing};
 use super::stored::{Place, locate_all, read_all};
 use crate::files::fid_of;
@@ -39,8 +42,10 @@ pub struct Item {
 pub enum Source {
     /// An image by its id.
     Image(FileId),
-    /// A file.
+    /// A file of the gateway's own.
     File(Box<Entry>),
+    /// A file of any store.
+    Named(Arc<Named>),
     /// Nowhere: what was asked, and why it is not there.
     Missing {
         /// The path that was asked.
@@ -119,10 +124,12 @@ impl Export {
                 .filter_map(|it| needle_of(&it.source))
                 .collect();
             let places = locate_all(&self.gateway, &fids).await;
+            let opened = named::open_all(&self.gateway, &items).await;
             let mut rest = Window {
                 items: &items,
                 fids: &fids,
                 places: &places,
+                opened: &opened,
             };
             while !rest.items.is_empty() {
                 let window = rest.take();
@@ -133,7 +140,7 @@ impl Export {
         Ok(())
     }
 
-    /// Sends items of which those in one needle are read together.
+    /// Sends items of which those in one needle, and short ones of other stores, are read together.
     async fn window(&mut self, window: Window<'_>) -> Result<(), Cut> {
         let longest = window.places.iter().map(record_bytes).max().unwrap_or(0);
         let _permit = if longest > WINDOW_BYTES {
@@ -143,9 +150,15 @@ impl Export {
         };
         let needles = read_all(&self.gateway, window.fids, window.places).await;
         let mut needles = needles.into_iter();
+        let mut named = named::read_all(window.opened).await.into_iter();
         for item in window.items {
-            let needle = needle_of(&item.source).and_then(|_| needles.next());
-            match self.item(item, needle).await {
+            let sent = if matches!(item.source, Source::Named(_)) {
+                self.named(item, named.next()).await
+            } else {
+                let needle = needle_of(&item.source).and_then(|_| needles.next());
+                self.item(item, needle).await
+            };
+            match sent {
                 Ok(()) => {}
                 Err(NotSent::Missing(error)) => self.missing(item, error),
                 Err(NotSent::Cut(cut)) => return Err(cut),
@@ -166,6 +179,7 @@ impl Export {
             (Source::File(entry), Some(needle)) => self.of_needle(item, entry, &needle).await,
             (Source::File(entry), None) => self.of_content(item, entry).await,
             (Source::Missing { error, .. }, _) => Err(NotSent::Missing(error.clone())),
+            (Source::Named(_), _) => self.named(item, None).await,
         }
     }
 
@@ -173,6 +187,7 @@ impl Export {
         let (fid, path) = match &item.source {
             Source::Image(fid) => (Some(fid.to_string()), None),
             Source::Missing { path, .. } => (None, Some(path.as_str())),
+            Source::Named(named) => (None, Some(named.path.as_str())),
             Source::File(_) => (None, None),
         };
         self.outgoing.missing(&Missing {
@@ -184,41 +199,44 @@ impl Export {
     }
 }
 
-/// Items, and the places of those that are in one needle.
+/// Items, the places of those that are in one needle, and those of other stores as they were opened.
 #[derive(Clone, Copy)]
 struct Window<'a> {
     items: &'a [Item],
     fids: &'a [FileId],
     places: &'a [Place],
+    opened: &'a [Opened],
 }
 
 impl Window<'_> {
     /// Takes from the front what is read together: at least one item, and a large one alone.
     fn take(&mut self) -> Self {
-        let (mut items, mut needles, mut bytes) = (0, 0, 0);
+        let (mut items, mut needles, mut files, mut bytes) = (0, 0, 0, 0);
         for item in self.items {
-            let one = usize::from(needle_of(&item.source).is_some());
-            bytes += self.places[needles..]
-                .iter()
-                .take(one)
-                .map(record_bytes)
-                .sum::<u64>();
+            let needle = usize::from(needle_of(&item.source).is_some());
+            let file = usize::from(matches!(item.source, Source::Named(_)));
+            let places = self.places.iter().skip(needles).take(needle);
+            let opened = self.opened.iter().skip(files).take(file);
+            bytes += places.map(record_bytes).sum::<u64>();
+            bytes += opened.map(named::held_bytes).sum::<u64>();
             if items > 0 && bytes > WINDOW_BYTES {
                 break;
             }
-            (items, needles) = (items + 1, needles + one);
+            (items, needles, files) = (items + 1, needles + needle, files + file);
         }
-        let (items, fids, places) = (
-            self.items.split_at(items),
-            self.fids.split_at(needles),
-            self.places.split_at(needles),
-        );
-        (self.items, self.fids, self.places) = (items.1, fids.1, places.1);
-        Self {
-            items: items.0,
-            fids: fids.0,
-            places: places.0,
-        }
+        let front = Self {
+            items: &self.items[..items],
+            fids: &self.fids[..needles],
+            places: &self.places[..needles],
+            opened: &self.opened[..files],
+        };
+        *self = Self {
+            items: &self.items[items..],
+            fids: &self.fids[needles..],
+            places: &self.places[needles..],
+            opened: &self.opened[files..],
+        };
+        front
     }
 }
 
@@ -233,6 +251,6 @@ fn needle_of(source: &Source) -> Option<FileId> {
     match source {
         Source::Image(fid) => Some(*fid),
         Source::File(entry) => file::single(entry).map(|chunk| fid_of(&chunk.needle)),
-        Source::Missing { .. } => None,
+        Source::Named(_) | Source::Missing { .. } => None,
     }
 }

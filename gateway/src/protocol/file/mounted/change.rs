@@ -1,17 +1,15 @@
 //! Deletes, moves and copies where a mount is on at least one side.
 
-use futures::StreamExt as _;
-use http::{Method, StatusCode};
-use moongate_cache::{
-    Backend as _, BackendError, BackendWriter, CreateOptions, ErrorKind, Freshness, RenameMode,
-};
+use std::sync::Arc;
 
+use http::{Method, StatusCode};
+use moongate_cache::{Backend as _, BackendError, ErrorKind, Freshness, RenameMode};
+
+use super::copy::Copying;
 use super::error::MountedError;
-use super::{Ask, empty};
+use super::{Ask, FOLDER_PERMISSION, empty};
 use crate::http::Response;
 use crate::namespace::path as paths;
-
-const FOLDER_PERMISSION: u16 = 0o755;
 
 /// DELETE of a file, or of a folder: with what is in it only if the request says so.
 pub async fn delete(ask: &Ask<'_>) -> Result<Response, MountedError> {
@@ -44,7 +42,13 @@ pub async fn transfer(ask: &Ask<'_>) -> Result<Response, MountedError> {
     let from = ask.query.get("cp.from").unwrap_or_default();
     let from = paths::normal(from)?;
     let to = target(ask, &from).await?;
-    copy(ask, &from, &to).await?;
+    let copying = Copying {
+        gateway: Arc::clone(ask.gateway),
+        caller: ask.caller.clone(),
+        freshness: ask.freshness(),
+        overwrite: ask.query.is_true("overwrite"),
+    };
+    copying.run(from, to).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
@@ -70,48 +74,4 @@ async fn make_way(ask: &Ask<'_>, to: &str) -> Result<(), MountedError> {
         .namespace()
         .make_dirs(&ask.caller, paths::parent(to), FOLDER_PERMISSION);
     Ok(made.await?)
-}
-
-/// Copies a file, piece by piece: what is held of it is one piece.
-async fn copy(ask: &Ask<'_>, from: &str, to: &str) -> Result<(), MountedError> {
-    if from == to {
-        return Err(MountedError::BadRequest(format!(
-            "{from} is copied to itself"
-        )));
-    }
-    let opened = ask
-        .namespace()
-        .open(&ask.caller, from, ask.freshness())
-        .await;
-    let file = opened.map_err(|error| match error.kind {
-        ErrorKind::IsADirectory => MountedError::NotHere(format!(
-            "{from} is a folder: to and from mounts files are copied one by one"
-        )),
-        ErrorKind::NotFound => MountedError::BadRequest(format!("{from}: there is no such file")),
-        _ => error.into(),
-    })?;
-    let options = CreateOptions {
-        overwrite: ask.query.is_true("overwrite"),
-        ..CreateOptions::default()
-    };
-    let mut writer = ask.namespace().create(&ask.caller, to, &options).await?;
-    let mut pieces = match file.read(0..file.status().len).await {
-        Ok(pieces) => pieces,
-        Err(error) => return give_up(writer, error).await,
-    };
-    while let Some(piece) = pieces.next().await {
-        let written = match piece {
-            Ok(piece) => writer.write(piece).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = written {
-            return give_up(writer, error).await;
-        }
-    }
-    Ok(writer.finish().await?)
-}
-
-async fn give_up(writer: Box<dyn BackendWriter>, error: BackendError) -> Result<(), MountedError> {
-    writer.abort().await;
-    Err(error.into())
 }

@@ -3,6 +3,8 @@
 use http::{HeaderValue, StatusCode, header};
 use moongate_cache::{BackendError, ErrorKind};
 
+use super::super::error::answer as own_answer;
+use crate::files::FileError;
 use crate::http::json::error_json;
 use crate::http::{Body, Response};
 use crate::login::answer as login;
@@ -20,6 +22,8 @@ pub enum MountedError {
     NotHere(String),
     /// A condition of the request does not hold; nothing was changed.
     PreconditionFailed,
+    /// What all files of this port have in common says no: forms, batches, archives.
+    Own(FileError),
     /// The caller may not say who they are, or the body did not come.
     Refused(Refusal),
 }
@@ -27,6 +31,12 @@ pub enum MountedError {
 impl From<BackendError> for MountedError {
     fn from(error: BackendError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<FileError> for MountedError {
+    fn from(error: FileError) -> Self {
+        Self::Own(error)
     }
 }
 
@@ -69,6 +79,7 @@ pub const fn status_of(kind: ErrorKind) -> StatusCode {
 /// The answer to an error. Reads of what is not there have an empty body, as those of the gateway's own files have.
 pub fn answer(operation: Operation, error: &MountedError) -> Response {
     let (status, text) = match error {
+        MountedError::Own(error) => return own_answer(operation, error),
         MountedError::Store(error) => (status_of(error.kind), error.message.as_str()),
         MountedError::BadRequest(text) => (StatusCode::BAD_REQUEST, text.as_str()),
         MountedError::NotHere(text) => (StatusCode::NOT_IMPLEMENTED, text.as_str()),

@@ -14,6 +14,7 @@ use super::{Ask, shape};
 use crate::http::body::FrameSender;
 use crate::http::{Body, Response};
 use crate::namespace::path as paths;
+use crate::namespace::walk::Walk;
 use crate::state::Gateway;
 
 /// Entries that are asked of the store at once.
@@ -21,8 +22,6 @@ const PAGE_LEN: usize = 1000;
 /// Output is sent on in pieces of about this size.
 const PIECE_BYTES: usize = 64 << 10;
 const PIECES_WAITING: usize = 4;
-/// Folders within folders that a recursive listing follows.
-const DEPTH_MAX: usize = 256;
 
 /// Answers a GET of a folder.
 pub async fn folder(ask: &Ask<'_>) -> Result<Response, MountedError> {
@@ -246,50 +245,16 @@ impl Lister {
 
     /// All that is below, a folder before what is in it.
     async fn tree(&self, out: &mut Out) -> Result<(), BackendError> {
-        let mut levels = vec![self.level(self.path.clone(), None).await?];
+        let namespace = &self.gateway.namespace;
+        let mut walk = Walk::of(namespace, &self.caller, &self.path, self.freshness).await?;
         let mut count = 0u64;
-        while let Some(level) = levels.last_mut() {
-            let Some(status) = level.entries.next() else {
-                let Some(after) = level.after.take() else {
-                    levels.pop();
-                    continue;
-                };
-                *level = self
-                    .level(std::mem::take(&mut level.folder), Some(after))
-                    .await?;
-                continue;
-            };
-            let path = paths::join(&level.folder, &status.name);
+        while let Some((path, status)) = walk.next().await? {
             out.entry(&path, &status)?;
             out.push("\n");
             out.pace().await?;
             count += 1;
-            if status.is_dir() && levels.len() < DEPTH_MAX {
-                levels.push(self.level(path, None).await?);
-            }
         }
         out.push(&format!("{{\"end\":true,\"entries\":{count}}}\n"));
         Ok(())
     }
-
-    async fn level(&self, folder: String, after: Option<String>) -> Result<Level, BackendError> {
-        let (entries, more) = self.page(&folder, after.as_deref()).await?;
-        let after = entries
-            .last()
-            .filter(|_| more)
-            .map(|last| last.name.clone());
-        Ok(Level {
-            folder,
-            entries: entries.into_iter(),
-            after,
-        })
-    }
-}
-
-/// A folder on the way down.
-struct Level {
-    folder: String,
-    entries: std::vec::IntoIter<Status>,
-    /// More come after this name.
-    after: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! Plain paths that a mount serves: the file port's own calls, over the namespace.
 
 mod change;
+mod copy;
 mod error;
 mod list;
 mod read;
@@ -17,6 +18,8 @@ use percent_encoding::percent_decode_str;
 
 use self::error::MountedError;
 pub use self::error::status_of;
+pub use self::shape::{entry_of, tag};
+pub use self::write::store;
 use crate::http::query::Query;
 use crate::http::{Body, Response};
 use crate::metrics::Operation;
@@ -25,7 +28,12 @@ use crate::protocol::webhdfs;
 use crate::state::Gateway;
 
 /// What the file port does with its own files alone.
-const OWN_FILES_ONLY: [&str; 5] = ["batch", "archive", "shards", "tagging", "op"];
+const OWN_FILES_ONLY: [&str; 1] = ["tagging"];
+/// What it does so when it writes: to take these for nothing would replace a file that was to be changed.
+const WRITES_OF_OWN_FILES: [&str; 2] = ["op", "offset"];
+
+/// Of folders that are made on the way.
+const FOLDER_PERMISSION: u16 = 0o755;
 
 /// A request about a mounted path.
 #[derive(Clone)]
@@ -106,7 +114,11 @@ async fn route(
         path,
         as_folder: parts.uri.path().ends_with('/'),
     };
-    if let Some(name) = OWN_FILES_ONLY.iter().find(|name| query.get(name).is_some()) {
+    let writes = operation == Operation::FileWrite;
+    let lacking = OWN_FILES_ONLY
+        .iter()
+        .chain(WRITES_OF_OWN_FILES.iter().filter(|_| writes));
+    if let Some(name) = lacking.into_iter().find(|name| query.get(name).is_some()) {
         return Err(MountedError::NotHere(format!(
             "{}: ?{name} is for the gateway's own files, not for mounts",
             ask.path

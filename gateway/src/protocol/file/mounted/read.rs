@@ -5,12 +5,17 @@ use moongate_cache::{Backend as _, BackendError, BackendFile, ErrorKind, Freshne
 use serde_json::json;
 
 use super::super::entry_json::Described;
+use super::super::target::Target;
+use super::super::{archive, shards};
 use super::error::MountedError;
 use super::{Ask, list, shape};
+use crate::files::FileError;
 use crate::http::conditional::{self, Outcome, Validators};
 use crate::http::json::json as answer;
 use crate::http::range::{self, ByteRange, RangeOutcome};
 use crate::http::{Body, Response};
+use crate::namespace::walk::Walk;
+use crate::protocol::batch::gather::Order;
 use crate::protocol::webhdfs::body_of;
 
 /// A file that changes while it is opened is opened again so many times.
@@ -23,6 +28,12 @@ pub async fn get(ask: &Ask<'_>) -> Result<Response, MountedError> {
     }
     if ask.query.is_true("usage") {
         return usage(ask).await;
+    }
+    if ask.query.get("shards").is_some() {
+        return shard(ask).await;
+    }
+    if let Some(word) = ask.query.get("archive") {
+        return tree(ask, word).await;
     }
     if ask.as_folder {
         return list::folder(ask).await;
@@ -69,6 +80,29 @@ async fn usage(ask: &Ask<'_>) -> Result<Response, MountedError> {
         &said,
         ask.query.get_set("pretty").is_some(),
     ))
+}
+
+async fn shard(ask: &Ask<'_>) -> Result<Response, MountedError> {
+    let target = Target::parse(ask.parts.uri.path()).map_err(FileError::from)?;
+    let of_folder = super::super::Ask {
+        method: &ask.parts.method,
+        headers: ask.headers(),
+        query: ask.query,
+        target: &target,
+        caller: &ask.caller,
+    };
+    Ok(shards::shard(ask.gateway, of_folder).await?)
+}
+
+async fn tree(ask: &Ask<'_>, word: &str) -> Result<Response, MountedError> {
+    let format = archive::format(word).map_err(MountedError::BadRequest)?;
+    // Stores tell no order of theirs: `stored` is as good as `asked`.
+    Order::of(ask.query).map_err(FileError::from)?;
+    // What is wrong with the folder is told before anything is sent.
+    let (namespace, caller) = (ask.namespace(), &ask.caller);
+    Walk::of(namespace, caller, &ask.path, ask.freshness()).await?;
+    let sent = archive::tree(ask.gateway, format, &ask.path, caller.clone()).await;
+    Ok(sent.map_err(FileError::from)?)
 }
 
 async fn file(ask: &Ask<'_>, freshness: Freshness) -> Result<Response, MountedError> {

@@ -1,20 +1,23 @@
 //! PUT and POST of content to a mounted path, and folders made there.
 
+use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use hyper::body::Incoming;
-use moongate_cache::{Backend as _, CreateOptions, ErrorKind, Freshness, Status};
+use moongate_cache::{
+    Backend as _, BackendError, Caller, CreateOptions, ErrorKind, Freshness, Status,
+};
 use serde_json::json;
 
+use super::super::upload::{self, Form, Said, created};
 use super::error::MountedError;
-use super::{Ask, shape};
+use super::{Ask, FOLDER_PERMISSION, shape};
 use crate::http::conditional::{self, Outcome};
 use crate::http::json::json as answer;
-use crate::http::{Response, multipart};
+use crate::http::{Response, disposition, multipart};
 use crate::namespace::path as paths;
 use crate::protocol::exchange::declared_len;
 use crate::protocol::webhdfs::carry;
-
-const FOLDER_PERMISSION: u16 = 0o755;
+use crate::state::Gateway;
 
 /// Answers PUT and POST.
 pub async fn put(ask: &Ask<'_>, body: Incoming) -> Result<Response, MountedError> {
@@ -23,9 +26,7 @@ pub async fn put(ask: &Ask<'_>, body: Incoming) -> Result<Response, MountedError
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
     if multipart::boundary(content_type).is_ok() {
-        return Err(MountedError::NotHere(
-            "a mount takes the bytes themselves, no forms: curl -T file URL".into(),
-        ));
+        return form(ask, body).await;
     }
     let nothing = declared_len(ask.headers()).is_none_or(|len| len == 0)
         && !ask.headers().contains_key(header::TRANSFER_ENCODING);
@@ -55,8 +56,67 @@ pub async fn put(ask: &Ask<'_>, body: Incoming) -> Result<Response, MountedError
         .namespace()
         .status(&ask.caller, &ask.path, Freshness::Now)
         .await?;
-    let said = json!({ "name": paths::name(&ask.path), "size": stored.len, "eTag": shape::tag(&stored).trim_matches('"') });
-    Ok(answer(StatusCode::CREATED, &said, false))
+    Ok(created(vec![said(&ask.path, &stored)]))
+}
+
+fn said(path: &str, stored: &Status) -> Said {
+    let tag = shape::tag(stored);
+    Said::of(paths::name(path), stored.len, tag.trim_matches('"'))
+}
+
+/// Every file of a form; those before one that fails stay, and are named in the error.
+async fn form(ask: &Ask<'_>, body: Incoming) -> Result<Response, MountedError> {
+    let form = Form::read(ask.gateway, ask.headers(), body).await?;
+    let into = ask.as_folder || form.files.len() > 1 || is_folder(ask).await?;
+    let mut all = Vec::with_capacity(form.files.len());
+    for file in &form.files {
+        let name = file.file_name.as_deref().and_then(disposition::strip_path);
+        let path = match (name, into) {
+            (Some(name), true) => paths::normal(&paths::join(&ask.path, &name))?,
+            (None, true) => {
+                return Err(MountedError::BadRequest(upload::NAMELESS.into()));
+            }
+            (_, false) => ask.path.clone(),
+        };
+        let stored = store(ask.gateway, &ask.caller, &path, file.data.clone()).await?;
+        all.push(said(&path, &stored));
+    }
+    Ok(created(all))
+}
+
+async fn is_folder(ask: &Ask<'_>) -> Result<bool, MountedError> {
+    let found = ask
+        .namespace()
+        .status(&ask.caller, &ask.path, Freshness::Now);
+    match found.await {
+        Ok(status) => Ok(status.is_dir()),
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Stores a file whole, over one that is there; what the store says of it then.
+///
+/// # Errors
+/// Those of the store.
+pub async fn store(
+    gateway: &Gateway,
+    caller: &Caller,
+    path: &str,
+    bytes: Bytes,
+) -> Result<Status, BackendError> {
+    let options = CreateOptions {
+        overwrite: true,
+        ..CreateOptions::default()
+    };
+    let namespace = &gateway.namespace;
+    let mut writer = namespace.create(caller, path, &options).await?;
+    if let Err(error) = writer.write(bytes).await {
+        writer.abort().await;
+        return Err(error);
+    }
+    writer.finish().await?;
+    namespace.status(caller, path, Freshness::Now).await
 }
 
 async fn make_folder(ask: &Ask<'_>) -> Result<Response, MountedError> {

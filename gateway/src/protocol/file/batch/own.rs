@@ -1,36 +1,24 @@
-//! `POST /folder/?batch`: many files in one body, stored under the folder.
+//! Files of a batch that are the gateway's own: contents many a commit, then names in one change.
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use hyper::body::Incoming;
-use md5::{Digest as _, Md5};
-use moongate_cache::Caller;
 use moongate_filer::{Attributes, Chunk, Entry, FilePath, Filer, FilerError, PutOptions};
 use moongate_haystack::id::FileId;
 use moongate_haystack::needle::Draft;
 use moongate_haystack::store::now_ns;
 use moongate_haystack::ttl::Ttl;
 use parking_lot::Mutex;
-use serde::Serialize;
 
-use super::Ask;
-use super::error::status_of;
-use super::upload::Wish;
-use crate::files::store::{self, Stored};
+use super::line;
+use crate::files::store::{self, Stored, Terms};
 use crate::files::{FileError, etag, needle_of};
-use crate::http::Response;
 use crate::http::intake::BudgetPermit;
-use crate::policy::gatekeeper::Deed;
-use crate::policy::own;
 use crate::protocol::batch::BUDGET_WAIT;
 use crate::protocol::batch::answer::Broken;
-use crate::protocol::batch::entries::File;
 use crate::protocol::batch::puts::put_all;
-use crate::protocol::batch::upload::{self, Outcome, Sink};
-use crate::protocol::image::load::unpack;
+use crate::protocol::batch::upload::Outcome;
+use crate::protocol::file::error::status_of;
 use crate::state::Gateway;
 
 /// Files of an atomic batch: they are named in one change.
@@ -38,107 +26,38 @@ const ATOMIC_MAX: usize = 500_000;
 /// What a file of an atomic batch takes in memory until its end, about.
 const ATOMIC_BYTES_EACH: u64 = 1024;
 
-/// Stores the entries of a tar or of a form under the folder.
-pub async fn upload(
-    gateway: &Arc<Gateway>,
-    ask: Ask<'_>,
-    body: Incoming,
-) -> Result<Response, FileError> {
-    let sink = Folder {
-        gateway: Arc::clone(gateway),
-        folder: ask.target.path.clone(),
-        wish: Wish::of(gateway, &ask)?,
-        atomic: ask.query.is_true("atomic"),
-        pending: Mutex::default(),
-        caller: own::caller(),
-    };
-    Ok(upload::run(gateway, ask.headers, body, sink).await?)
-}
-
-/// Stores files under paths below a folder.
-struct Folder {
-    gateway: Arc<Gateway>,
-    folder: FilePath,
-    wish: Wish,
-    atomic: bool,
+/// Where they go.
+pub(super) struct Own {
+    pub gateway: Arc<Gateway>,
+    pub terms: Terms,
+    pub atomic: bool,
     /// Of an atomic batch: stored, and not named yet.
-    pending: Mutex<Pending>,
-    caller: Option<Caller>,
+    pub pending: Mutex<Pending>,
 }
 
 #[derive(Default)]
-struct Pending {
+pub(super) struct Pending {
     entries: Vec<(FilePath, Entry)>,
     stored: Vec<Stored>,
     permits: Vec<BudgetPermit>,
 }
 
 /// A file that waits to be stored.
-struct Ready {
+pub(super) struct Ready {
     /// As it is called in the archive.
-    name: String,
-    path: FilePath,
-    data: Bytes,
-    crc32c: u32,
-    attributes: Attributes,
+    pub name: String,
+    pub path: FilePath,
+    pub data: Bytes,
+    pub crc32c: u32,
+    pub attributes: Attributes,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct StoredLine<'a> {
-    name: &'a str,
-    size: u64,
-    e_tag: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    crc32c: Option<String>,
-}
-
-impl Sink for Folder {
-    type Ready = Ready;
-
-    async fn prepare(&self, file: File) -> Result<Ready, String> {
-        let path = self.path(&file.name).map_err(|error| error.to_string())?;
-        let may = own::may_as(
-            &self.gateway,
-            self.caller.as_ref(),
-            Deed::Create,
-            path.as_str(),
-        );
-        may.await.map_err(|error| error.to_string())?;
-        let mut data = file.data;
-        if file.gzip {
-            let unpacked = tokio::task::spawn_blocking(move || unpack(&data)).await;
-            let unpacked = unpacked.map_err(|error| error.to_string())?;
-            data = unpacked.map_err(|error| format!("its gzip cannot be unpacked: {error}"))?;
+impl Own {
+    /// Stores files, and names them or keeps them for the end. As of [`Sink::store`](crate::protocol::batch::upload::Sink::store).
+    pub async fn store(&self, ready: Vec<Ready>) -> (Vec<Outcome>, Option<Broken>) {
+        if ready.is_empty() {
+            return (Vec::new(), None);
         }
-        if let Some(md5) = &file.md5 {
-            let is_right = BASE64
-                .decode(md5)
-                .is_ok_and(|md5| md5 == Md5::digest(&data).as_slice());
-            if !is_right {
-                return Err("its data does not match its Content-MD5".into());
-            }
-        }
-        let mut attributes = self
-            .wish
-            .attributes(file.mime.as_deref().unwrap_or_default());
-        if let Some(secs) = file.mtime_secs {
-            attributes.mtime_ns = secs.saturating_mul(1_000_000_000);
-        }
-        Ok(Ready {
-            name: file.name,
-            path,
-            crc32c: crc32c::crc32c(&data),
-            data,
-            attributes,
-        })
-    }
-
-    fn held_bytes(ready: &Ready) -> u64 {
-        ready.data.len() as u64
-    }
-
-    async fn store(self: Arc<Self>, ready: Vec<Ready>) -> (Vec<Outcome>, Option<Broken>) {
         let (stored, broken) = self.store_contents(&ready).await;
         let mut named: Vec<(FilePath, Entry)> = Vec::with_capacity(stored.len());
         let mut outcomes: Vec<Result<usize, String>> = Vec::with_capacity(ready.len());
@@ -155,7 +74,7 @@ impl Sink for Folder {
             .iter()
             .zip(&outcomes)
             .filter_map(|(file, outcome)| {
-                Some(line(&file.name, &named.get(*outcome.as_ref().ok()?)?.1))
+                Some(line_of(&file.name, &named.get(*outcome.as_ref().ok()?)?.1))
             })
             .collect();
         let failures = match self.name_all(named, kept).await {
@@ -174,11 +93,8 @@ impl Sink for Folder {
         (outcomes.collect(), broken)
     }
 
-    fn is_atomic(&self) -> bool {
-        self.atomic
-    }
-
-    async fn complete(self: Arc<Self>) -> Result<(), Broken> {
+    /// Names all files of an atomic batch.
+    pub async fn complete(&self) -> Result<(), Broken> {
         let Pending {
             entries,
             stored,
@@ -193,28 +109,13 @@ impl Sink for Folder {
         drop(permits);
         Ok(())
     }
-}
-
-impl Folder {
-    /// Where an entry goes. Archives call their files `./a`, and some `/a`: both are below the folder.
-    fn path(&self, name: &str) -> Result<FilePath, FilerError> {
-        let mut below = name.trim_start_matches('/');
-        while let Some(rest) = below.strip_prefix("./") {
-            below = rest.trim_start_matches('/');
-        }
-        if below.is_empty() || below.ends_with('/') {
-            return Err(FilerError::BadName("an entry needs a file name"));
-        }
-        let folder = self.folder.as_str().trim_end_matches('/');
-        FilePath::parse(&format!("{folder}/{below}"))
-    }
 
     /// Stores contents: small ones many a commit, large ones each by itself.
     async fn store_contents(
         &self,
         ready: &[Ready],
     ) -> (Vec<Result<Stored, String>>, Option<Broken>) {
-        let terms = &self.wish.terms;
+        let terms = &self.terms;
         let is_small =
             |file: &&Ready| !file.data.is_empty() && file.data.len() <= terms.chunk_bytes;
         let drafts = ready.iter().filter(is_small).map(draft).collect();
@@ -346,13 +247,7 @@ fn broken(error: &FileError) -> Broken {
     }
 }
 
-fn line(name: &str, entry: &Entry) -> (Vec<u8>, u64) {
+fn line_of(name: &str, entry: &Entry) -> (Vec<u8>, u64) {
     let crc32c = entry.content().and_then(etag::crc32c_of);
-    let line = StoredLine {
-        name,
-        size: entry.size(),
-        e_tag: &etag::of_entry(entry),
-        crc32c: crc32c.map(|crc| format!("{crc:08x}")),
-    };
-    (serde_json::to_vec(&line).unwrap_or_default(), entry.size())
+    line(name, entry.size(), &etag::of_entry(entry), crc32c)
 }

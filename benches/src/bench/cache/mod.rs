@@ -1,5 +1,10 @@
 //! The read cache before a real HDFS: warm reads against a bare hyper server, cold ones against hdfs-native, names against the NameNode.
 
+pub mod disk;
+pub mod link;
+pub mod near;
+pub mod soak;
+
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
