@@ -6,5 +6,6 @@ mod doas;
 mod hdfs;
 mod keys;
 mod shell;
+mod spark;
 mod tickets;
 mod tokens;
