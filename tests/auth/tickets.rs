@@ -104,6 +104,29 @@ fn nothing_but_health_is_told_to_strangers_on_any_port() {
 }
 
 #[test]
+fn an_image_is_not_shown_to_strangers() {
+    let desk = Desk::open();
+    let image = desk.gateway.image();
+    let url = |path: &str| format!("http://localhost:{}{path}", image.port());
+    let assigned = desk.negotiate("alice", &[&url("/dir/assign")]);
+    let assigned: serde_json::Value = serde_json::from_str(&assigned.body).unwrap();
+    let path = format!("/{}", assigned["fid"].as_str().unwrap());
+    let put = desk.negotiate(
+        "alice",
+        &["-X", "PUT", "--data-binary", "an image", &url(&path)],
+    );
+    assert_eq!(put.status, 201, "{put:?}");
+    assert!(
+        desk.negotiate("alice", &[&url(&path)])
+            .body
+            .contains("an image")
+    );
+    // The plainest GET there is, which may be answered before its headers are looked at.
+    let answer = http::send(image, &Request::get(&path)).unwrap().status(401);
+    assert!(!answer.text().contains("an image"));
+}
+
+#[test]
 fn a_file_called_healthz_is_not_shown_to_strangers() {
     let desk = Desk::open();
     let url = format!("http://localhost:{}/healthz", desk.gateway.file().port());
@@ -227,4 +250,40 @@ fn clocks_that_are_too_far_apart_are_told_by_how_much() {
         .and_then(|told| told.parse().ok())
         .unwrap_or_else(|| panic!("{text}"));
     assert!((1190..1260).contains(&seconds), "{seconds}");
+}
+
+/// CPU of the gateway so far, in microseconds.
+fn cpu_us(desk: &Desk<'_>) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", desk.gateway.pid())).unwrap();
+    let after_name = stat.rsplit_once(") ").unwrap().1;
+    let ticks: Vec<u64> = after_name
+        .split(' ')
+        .skip(11)
+        .take(2)
+        .map(|ticks| ticks.parse().unwrap())
+        .collect();
+    const US_PER_TICK: u64 = 10_000;
+    (ticks[0] + ticks[1]) * US_PER_TICK
+}
+
+#[test]
+#[ignore = "a measurement: cargo test --release -p moongate-tests --test auth login_costs -- --ignored --nocapture"]
+fn what_a_login_costs() {
+    const LOGINS: u64 = 300;
+    let desk = Desk::open();
+    let tickets = desk.kdc.tickets("alice");
+    let url = desk.url("/?op=GETHOMEDIRECTORY");
+    let cookie = format!("Cookie: {}", desk.cookie("alice"));
+    let per_request = |arguments: &[&str]| {
+        let before = cpu_us(&desk);
+        for _ in 0..LOGINS {
+            assert_eq!(desk.curl(&tickets, arguments).status, 200);
+        }
+        (cpu_us(&desk) - before) / LOGINS
+    };
+    let by_ticket = per_request(&["--negotiate", "-u", ":", &url]);
+    let by_cookie = per_request(&["-H", &cookie, &url]);
+    eprintln!(
+        "CPU of a connection and a request: {by_ticket} us with a ticket, {by_cookie} us with a cookie"
+    );
 }
