@@ -19,12 +19,14 @@ use tokio::sync::watch;
 use crate::config::{self, Config, IoEngine};
 use crate::files::{Files, reclaim};
 use crate::http::intake::{ByteBudget, IntakeLimits};
+use crate::http::lane::NoLane;
 use crate::http::server::{self, ServerLimits};
 use crate::login::Login;
 use crate::login::fid::FidTokens;
 use crate::metrics::Metrics;
 use crate::namespace::Namespace;
 use crate::namespace::images::Images;
+use crate::protocol::image::lane::ImageLane;
 use crate::protocol::webhdfs::passthrough::NameNodes;
 use crate::protocol::{admin, file, image};
 use crate::state::Gateway;
@@ -318,23 +320,42 @@ fn spawn(
     match port {
         Port::Image => {
             let stats = Arc::clone(&gateway.image_connections);
+            let lane = ImageLane::new(Arc::clone(&gateway));
             let service = move |request, peer| image::serve(Arc::clone(&gateway), request, peer);
             tokio::spawn(server::serve(
-                listener, limits, stats, service, tls, stopped, drain,
+                listener,
+                limits,
+                stats,
+                service,
+                (lane, tls),
+                stopped,
+                drain,
             ))
         }
         Port::File => {
             let stats = Arc::clone(&gateway.file_connections);
             let service = move |request, peer| file::serve(Arc::clone(&gateway), request, peer);
             tokio::spawn(server::serve(
-                listener, limits, stats, service, tls, stopped, drain,
+                listener,
+                limits,
+                stats,
+                service,
+                (NoLane, tls),
+                stopped,
+                drain,
             ))
         }
         Port::Admin => {
             let stats = Arc::clone(&gateway.admin_connections);
             let service = move |request, peer| admin::serve(Arc::clone(&gateway), request, peer);
             tokio::spawn(server::serve(
-                listener, limits, stats, service, tls, stopped, drain,
+                listener,
+                limits,
+                stats,
+                service,
+                (NoLane, tls),
+                stopped,
+                drain,
             ))
         }
     }

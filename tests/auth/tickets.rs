@@ -104,6 +104,29 @@ fn nothing_but_health_is_told_to_strangers_on_any_port() {
 }
 
 #[test]
+fn an_image_is_not_shown_to_strangers() {
+    let desk = Desk::open();
+    let image = desk.gateway.image();
+    let url = |path: &str| format!("http://localhost:{}{path}", image.port());
+    let assigned = desk.negotiate("alice", &[&url("/dir/assign")]);
+    let assigned: serde_json::Value = serde_json::from_str(&assigned.body).unwrap();
+    let path = format!("/{}", assigned["fid"].as_str().unwrap());
+    let put = desk.negotiate(
+        "alice",
+        &["-X", "PUT", "--data-binary", "an image", &url(&path)],
+    );
+    assert_eq!(put.status, 201, "{put:?}");
+    assert!(
+        desk.negotiate("alice", &[&url(&path)])
+            .body
+            .contains("an image")
+    );
+    // The plainest GET there is, which may be answered before its headers are looked at.
+    let answer = http::send(image, &Request::get(&path)).unwrap().status(401);
+    assert!(!answer.text().contains("an image"));
+}
+
+#[test]
 fn a_file_called_healthz_is_not_shown_to_strangers() {
     let desk = Desk::open();
     let url = format!("http://localhost:{}/healthz", desk.gateway.file().port());

@@ -103,7 +103,7 @@ impl Login {
     }
 
     /// Whether nothing is said of logging in: everybody is served, and believed on loopback.
-    const fn is_open(&self) -> bool {
+    pub const fn is_open(&self) -> bool {
         self.methods.is_empty()
     }
 }
