@@ -6,7 +6,7 @@ in_env = . scripts/environment.sh && cd "$$repo" &&
 cargo = $(in_env) cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-images test-batch test-files test-cache test-policy test-spark test-simulation bench fmt lint docs
+.PHONY: help run test test-images test-batch test-files test-cache test-auth test-policy test-spark test-simulation bench fmt lint docs
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @
@@ -44,6 +44,13 @@ test-cache: ## The end-to-end tests of mounts, WebHDFS and the cache, against a 
 	@$(cargo) build --release -p moongate
 	@$(cargo) test --release -p moongate-tests --test cache $(ARGS)
 	@$(cargo) test --release -p moongate-cache $(ARGS)
+
+test-auth: ## The end-to-end tests of logins, against a real KDC, an HDFS that wants tickets, and clients of other makes
+	@scripts/install.sh krb5-kdc krb5-admin-server krb5-user faketime python3-requests-kerberos
+	@scripts/hadoop.sh >/dev/null
+	@$(cargo) build --release -p moongate
+	@$(cargo) test --release -p moongate-tests --test auth $(ARGS)
+	@$(cargo) test --release -p moongate-auth $(ARGS)
 
 test-spark: ## Spark 4.1 and 4.3 through the gateway, beside the same job on HDFS direct; downloads 500 MB a version, once
 	@scripts/install.sh python3-venv

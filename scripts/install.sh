@@ -18,6 +18,8 @@ missing_packages() {
     command -v g++ >/dev/null || echo g++
     # RocksDB's bindings are made by libclang, which needs its own headers (stddef.h) beside it.
     has_libclang || echo libclang-dev
+    # Kerberos is the system's own library; its bindings too are made by libclang.
+    [ -e /usr/include/gssapi/gssapi_krb5.h ] || echo libkrb5-dev
     command -v curl >/dev/null || echo curl
     [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
     command -v mount >/dev/null || echo mount

@@ -30,7 +30,8 @@ examples() {
 
 # Batches are read and written by other programs too, and under stores are servers of other makes.
 needed() {
-    scripts/install.sh python3-venv tar unzip libarchive-tools && scripts/hadoop.sh >/dev/null && scripts/versitygw.sh >/dev/null
+    scripts/install.sh python3-venv tar unzip libarchive-tools krb5-kdc krb5-admin-server krb5-user faketime python3-requests-kerberos &&
+        scripts/hadoop.sh >/dev/null && scripts/versitygw.sh >/dev/null
 }
 stage "what is needed" needed
 stage "format" cargo fmt --all --check

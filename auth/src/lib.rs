@@ -7,6 +7,7 @@
 
 pub mod audit;
 mod identity;
+pub mod kerberos;
 mod login_error;
 pub mod native;
 pub mod policy;

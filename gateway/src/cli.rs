@@ -95,8 +95,8 @@ pub enum Command {
     ///
     /// Runs the gateway in the foreground until SIGTERM or SIGINT; the log goes to standard error. Settings come
     /// from the file of --config where there is one, else from the defaults; the flags here override both. Listens
-    /// on loopback only, unless --allow-anonymous says that anyone who can connect may read and write: there is no
-    /// authentication yet.
+    /// on loopback only, unless the file asks who calls (auth.methods), or --allow-anonymous says that anyone who can connect may
+    /// read and write.
     #[command(after_long_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
     /// Send files and folders to a server.
@@ -239,7 +239,7 @@ pub struct ServeArgs {
     pub public_url: Option<String>,
     /// Serve everybody who can connect; needed to listen beyond loopback
     ///
-    /// There is no authentication yet: whoever can connect can read, write and delete everything.
+    /// Where auth.methods asks nobody who they are, whoever can connect can read, write and delete everything.
     #[arg(long)]
     pub allow_anonymous: bool,
 }

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use crate::config::{self, Config, IoEngine};
 use crate::files::{Files, reclaim};
 use crate::http::intake::{ByteBudget, IntakeLimits};
+use crate::http::lane::NoLane;
 use crate::http::server::{self, ServerLimits};
 use crate::login::Login;
 use crate::metrics::Metrics;
@@ -26,6 +27,7 @@ use crate::namespace::images::Images;
 use crate::policy::audit::Audit;
 use crate::policy::gatekeeper::Gatekeeper;
 use crate::policy::source::Policies;
+use crate::protocol::image::lane::ImageLane;
 use crate::protocol::webhdfs::passthrough::NameNodes;
 use crate::protocol::{admin, file, image};
 use crate::state::Gateway;
@@ -64,6 +66,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let reclaiming = tokio::spawn(reclaim::run(Arc::clone(&gateway), stopped.clone()));
     let polled = stopped.clone();
     let polling = tokio::spawn(async move { policies.run(polled).await });
+    let keys = tokio::spawn(tend_keys(Arc::clone(&gateway)));
     let servers = [
         spawn(&gateway, image, Port::Image, stopped.clone()),
         spawn(&gateway, file, Port::File, stopped.clone()),
@@ -79,6 +82,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     for server in servers {
         server.await?;
     }
+    keys.abort();
     reclaiming.await?;
     polling.await?;
     let store = Arc::clone(&gateway.store);
@@ -87,6 +91,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .context("closing the volumes")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Keys of cookies and tokens are made anew in time.
+async fn tend_keys(gateway: Arc<Gateway>) {
+    if let Some(kerberos) = &gateway.login.kerberos {
+        kerberos.tend().await;
+    }
 }
 
 /// The one line on stdout: everything is bound, requests are answered.
@@ -168,6 +179,7 @@ fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
     let mounts_file = mounts_file(&config)?;
     let gatekeeper = Arc::new(gatekeeper(&config)?);
     let cache = Cache::open(cache_config(&config)).context("opening the cache ([cache])")?;
+    let login = Login::new(&config).context("preparing authentication ([auth])")?;
     Ok(Arc::new_cyclic(|gateway| Gateway {
         namespace: Namespace::new(
             Arc::new(Images::new(Weak::clone(gateway))),
@@ -175,7 +187,7 @@ fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
             mounts_file,
             Arc::clone(&gatekeeper),
         ),
-        login: Login::new(&config),
+        login,
         namenodes: NameNodes::default(),
         budget: ByteBudget::new(config.limits.buffers_bytes_max.bytes()),
         intake: IntakeLimits::new(
@@ -322,23 +334,24 @@ fn spawn(
     match port {
         Port::Image => {
             let stats = Arc::clone(&gateway.image_connections);
+            let lane = ImageLane::new(Arc::clone(&gateway));
             let service = move |request, peer| image::serve(Arc::clone(&gateway), request, peer);
             tokio::spawn(server::serve(
-                listener, limits, stats, service, stopped, drain,
+                listener, limits, stats, service, lane, stopped, drain,
             ))
         }
         Port::File => {
             let stats = Arc::clone(&gateway.file_connections);
             let service = move |request, peer| file::serve(Arc::clone(&gateway), request, peer);
             tokio::spawn(server::serve(
-                listener, limits, stats, service, stopped, drain,
+                listener, limits, stats, service, NoLane, stopped, drain,
             ))
         }
         Port::Admin => {
             let stats = Arc::clone(&gateway.admin_connections);
             let service = move |request, peer| admin::serve(Arc::clone(&gateway), request, peer);
             tokio::spawn(server::serve(
-                listener, limits, stats, service, stopped, drain,
+                listener, limits, stats, service, NoLane, stopped, drain,
             ))
         }
     }

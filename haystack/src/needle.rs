@@ -231,7 +231,7 @@ impl Needle {
     /// CRC-32C of what a record, damaged or not, holds as data; 0 if its fields do not add up.
     pub fn data_checksum(record: &[u8], version: Version) -> u32 {
         Self::parse(Bytes::copy_from_slice(record), version)
-            .map_or(0, |needle| crc32c::crc32c(&needle.data()))
+            .map_or(0, |needle| crc_fast::crc32_iscsi(&needle.data()))
     }
 
     fn parse(record: Bytes, version: Version) -> Result<Self, NeedleError> {
@@ -310,7 +310,7 @@ impl Needle {
         if from == to {
             return Ok(());
         }
-        let actual = crc32c::crc32c(&self.record[from..to]);
+        let actual = crc_fast::crc32_iscsi(&self.record[from..to]);
         self.checksum = actual;
         let holds = actual == stored || actual == unmask(stored);
         if holds || mutant::is(Mutant::SkipChecksum) {
@@ -452,7 +452,7 @@ impl Draft {
     /// Fills in the checksum of the data.
     #[must_use]
     pub fn with_checksum(mut self) -> Self {
-        self.checksum = crc32c::crc32c(&self.data);
+        self.checksum = crc_fast::crc32_iscsi(&self.data);
         self
     }
 

@@ -22,6 +22,7 @@ mod full_disk;
 mod fuzz;
 mod hostile_connections;
 mod hostile_framing;
+mod lane;
 mod not_to_copy;
 mod pictures;
 mod process;

@@ -75,6 +75,8 @@ pub struct Gateway {
 #[derive(Debug)]
 struct Settings {
     arguments: Vec<OsString>,
+    /// Variables of its environment, over those of the test.
+    envs: Vec<(String, String)>,
     data: Vec<PathBuf>,
     /// Holds the config file, where there is one.
     _config_folder: Option<TempDir>,
@@ -88,6 +90,16 @@ impl Gateway {
         let mut gateway = Gateway::start(&[folder.path()], config);
         gateway.folder = Some(folder);
         gateway
+    }
+
+    /// As [`Gateway::fresh`], with these variables in its environment; a start may be refused.
+    pub fn try_fresh_with(config: &str, envs: Vec<(String, String)>) -> Result<Gateway, Refusal> {
+        let folder = TempDir::with_prefix("moongate-data-").expect("a temporary folder");
+        let mut settings = Settings::from_config(&[folder.path()], config);
+        settings.envs = envs;
+        let mut gateway = Gateway::with_settings(settings)?;
+        gateway.folder = Some(folder);
+        Ok(gateway)
     }
 
     /// Starts a gateway on folders that exist. `config` is TOML that is merged over the test's defaults.
@@ -115,13 +127,14 @@ impl Gateway {
             .collect();
         Gateway::with_settings(Settings {
             arguments,
+            envs: Vec::new(),
             data: vec![data.to_owned()],
             _config_folder: None,
         })
     }
 
     fn with_settings(settings: Settings) -> Result<Gateway, Refusal> {
-        let process = Process::start(&settings.arguments)?;
+        let process = Process::start(&settings.arguments, &settings.envs)?;
         Ok(Gateway {
             process: Some(process),
             settings,
@@ -235,7 +248,7 @@ impl Gateway {
     #[track_caller]
     pub fn restart(&mut self) {
         assert!(self.process.is_none(), "stop it first");
-        match Process::start(&self.settings.arguments) {
+        match Process::start(&self.settings.arguments, &self.settings.envs) {
             Ok(process) => self.process = Some(process),
             Err(refusal) => panic!(
                 "the gateway did not start again ({:?}):\n{}",
@@ -275,6 +288,7 @@ impl Settings {
         std::fs::write(&path, text).expect("the config can be written");
         Settings {
             arguments: vec!["serve".into(), "--config".into(), path.into()],
+            envs: Vec::new(),
             data,
             _config_folder: Some(folder),
         }

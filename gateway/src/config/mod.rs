@@ -32,7 +32,9 @@ use serde::{Deserialize, Serialize};
 use crate::cli::ServeArgs;
 use crate::transform::TransformLimits;
 
-pub use auth::{AuthConfig, AuthMethod, ProxyUserConfig, SimpleConfig};
+pub use auth::{
+    AuthConfig, AuthMethod, KerberosConfig, NameMechanism, ProxyUserConfig, SimpleConfig,
+};
 pub use error::{ConfigError, Place, Problem};
 pub use haystack::{CollectionConfig, Durability, HaystackConfig, IoEngine};
 pub use mount::{CacheSection, JsonContentType, MountConfig, WebHdfsConfig};

@@ -5,11 +5,12 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
+use moongate_auth::kerberos::{Mechanism, NameRules};
 use moongate_auth::proxy::is_host_pattern;
 
-use super::Config;
 use super::error::Problem;
 use super::units::{ByteSize, Span};
+use super::{AuthMethod, Config};
 
 /// What a needle's offset (32 bits of 8 bytes) can reach.
 const VOLUME_REACH: ByteSize = ByteSize::gib(32);
@@ -75,6 +76,7 @@ impl Checks<'_> {
     }
 
     fn auth(&mut self) {
+        self.kerberos();
         for (name, rule) in &self.config.auth.proxy_user {
             for host in &rule.hosts {
                 if !is_host_pattern(host) {
@@ -94,6 +96,34 @@ impl Checks<'_> {
                 format!("{key}: {message}"),
                 "see docs/authorization.md".to_owned(),
             );
+        }
+    }
+
+    fn kerberos(&mut self) {
+        let (auth, kerberos) = (&self.config.auth, &self.config.auth.kerberos);
+        let is_on = auth.methods.contains(&AuthMethod::Kerberos);
+        let has_keytab = !kerberos.keytab.as_os_str().is_empty();
+        self.check(!is_on || has_keytab, "auth.methods", || {
+            let help = "write the file with the keys of HTTP/<host>, such as auth.kerberos.keytab = \"/etc/moongate/http.keytab\"";
+            (
+                "auth.methods names \"kerberos\", and there is no auth.kerberos.keytab".to_owned(),
+                help.to_owned(),
+            )
+        });
+        let parsed = NameRules::parse(&kerberos.auth_to_local, Mechanism::Hadoop, "");
+        self.check(parsed.is_ok(), "auth.kerberos.auth_to_local", || {
+            let why = parsed.err().map(|error| error.to_string());
+            let help = "rules look like RULE:[2:$1@$0](nn@.*)s/.*/hdfs/ or DEFAULT, with white space between them";
+            (why.unwrap_or_default(), help.to_owned())
+        });
+        for (key, span) in [
+            ("auth.kerberos.cookie_validity", kerberos.cookie_validity),
+            ("auth.kerberos.token_renew", kerberos.token_renew),
+            ("auth.kerberos.token_max", kerberos.token_max),
+            ("auth.kerberos.key_roll", kerberos.key_roll),
+        ] {
+            let year = Span::from_secs(366 * 24 * 3600);
+            self.within(key, span, Span::from_secs(1)..=year);
         }
     }
 

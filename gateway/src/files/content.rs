@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::fid_of;
 use crate::http::Body;
-use crate::protocol::image::read::{load_fid, unpacked};
+use crate::protocol::image::load::{load_fid, unpacked};
 use crate::state::Gateway;
 
 /// Ranges up to this length are put together in memory; what is longer is streamed.

@@ -68,11 +68,20 @@ pub fn format(disposition: Disposition, file_name: &str) -> HeaderValue {
     if file_name.is_empty() {
         return plain;
     }
+    HeaderValue::try_from(named(kind, file_name)).unwrap_or(plain)
+}
+
+/// The same for a file that is to be shown, as text.
+pub fn inline(file_name: &str) -> String {
+    named("inline", file_name)
+}
+
+fn named(kind: &str, file_name: &str) -> String {
     let mut value = String::with_capacity(kind.len() + file_name.len() + "; filename=\"\"".len());
     value.push_str(kind);
     value.push_str("; filename");
     push_spelled(&mut value, file_name);
-    HeaderValue::try_from(value).unwrap_or(plain)
+    value
 }
 
 fn push_spelled(value: &mut String, file_name: &str) {

@@ -19,6 +19,7 @@ pub mod conditional;
 pub mod disposition;
 pub mod intake;
 pub mod json;
+pub mod lane;
 pub mod multipart;
 pub mod parameters;
 pub mod query;

@@ -32,9 +32,13 @@ impl RequestId {
 
     /// A new id: 12 hex digits of the process, 12 of a counter. No clock, no randomness per request.
     pub fn fresh() -> Self {
-        let count = NEXT.fetch_add(1, Ordering::Relaxed);
-        let digits = hex_digits(*PROCESS, count);
+        let digits = Self::fresh_digits();
         Self(HeaderValue::from_bytes(&digits).unwrap_or_else(|_| HeaderValue::from_static("0")))
+    }
+
+    /// A new id as the bytes of its header.
+    pub fn fresh_digits() -> [u8; DIGITS] {
+        hex_digits(*PROCESS, NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
     /// The id as text, for logs.

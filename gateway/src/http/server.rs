@@ -34,6 +34,7 @@ use tokio::time::{sleep, timeout};
 
 use super::body::Response;
 use super::json::error_json;
+use super::lane::{self, Lane, Left};
 use super::socket::GuardedSocket;
 use super::watchdog::{InFlight, Order, Watchdog, Watched};
 
@@ -100,22 +101,25 @@ pub struct PeerInfo {
 ///
 /// A service whose client goes away is dropped at its next `.await`: what must be finished belongs in a
 /// task of its own. A service that panics answers 500.
-pub async fn serve<S, F>(
+pub async fn serve<S, F, L>(
     listener: TcpListener,
     limits: ServerLimits,
     stats: Arc<ConnectionStats>,
     service: S,
+    lane: L,
     mut shutdown: watch::Receiver<bool>,
     drain_timeout: Duration,
 ) where
     S: Fn(Request<Incoming>, PeerInfo) -> F + Clone + Send + 'static,
     F: Future<Output = Response> + Send + 'static,
+    L: Lane,
 {
     let mut connections = JoinSet::new();
     let mut refusals = JoinSet::new();
     let acceptor = Acceptor {
         stats,
         service,
+        lane,
         watchdog: Watchdog::start(limits.header_timeout),
         limits,
         starved: AtomicBool::new(false),
@@ -153,19 +157,21 @@ async fn drain(mut connections: JoinSet<()>, drain_timeout: Duration) {
 }
 
 /// What a listener needs to take a connection in.
-struct Acceptor<S> {
+struct Acceptor<S, L> {
     limits: ServerLimits,
     stats: Arc<ConnectionStats>,
     service: S,
+    lane: L,
     watchdog: Arc<Watchdog>,
     /// Whether the last accept failed: such a time is logged once, not at every attempt.
     starved: AtomicBool,
 }
 
-impl<S, F> Acceptor<S>
+impl<S, F, L> Acceptor<S, L>
 where
     S: Fn(Request<Incoming>, PeerInfo) -> F + Clone + Send + 'static,
     F: Future<Output = Response> + Send + 'static,
+    L: Lane,
 {
     fn admit(
         &self,
@@ -195,9 +201,10 @@ where
         &self,
         stream: TcpStream,
         peer: PeerInfo,
-    ) -> impl Future<Output = ()> + use<S, F> {
+    ) -> impl Future<Output = ()> + use<S, F, L> {
         let open = OpenConnection::count(&self.stats);
         let (limits, service) = (self.limits.clone(), self.service.clone());
+        let lane = self.lane.clone();
         let watched = self.watchdog.enter();
         async move {
             if !speaks_in_time(&stream, &watched).await {
@@ -205,8 +212,14 @@ where
             }
             // Without this an answer in two packets waits for the client's delayed acknowledgement.
             let _ = stream.set_nodelay(true);
-            let socket =
+            let mut socket =
                 GuardedSocket::new(stream, limits.write_stall_timeout, Some(watched.writing()));
+            if lane.is_open() {
+                match lane::drive(&mut socket, &lane, &watched).await {
+                    Left::Ended => return,
+                    Left::Ahead(bytes) => socket.unread(bytes),
+                }
+            }
             let (stats, watching) = (&*open.stats, &watched);
             let handler = service_fn(move |request| {
                 let in_flight = watching.begin();

@@ -149,6 +149,11 @@ impl Watched {
         }
     }
 
+    /// Whether the connection is to be closed after the answer in flight.
+    pub(super) fn is_finishing(&self) -> bool {
+        self.vitals.order.load(Ordering::Acquire) != Order::GoOn as u8
+    }
+
     /// For the socket to say when it waits for the client to read.
     pub(super) fn writing(&self) -> Writing {
         Writing(Arc::clone(&self.vitals))

@@ -1,9 +1,10 @@
 //! The answer to who is not let in.
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
+use hyper::ext::ReasonPhrase;
 use moongate_auth::Failure;
 
-use super::Refusal;
+use super::{Refusal, kerberos};
 use crate::http::Response;
 use crate::http::json::error_json;
 use crate::state::Gateway;
@@ -33,4 +34,20 @@ pub fn json(gateway: &Gateway, refusal: &Refusal) -> Response {
 }
 
 /// Adds how one may log in, to an answer of 401.
-pub const fn challenge(_gateway: &Gateway, _refusal: &Refusal, _response: &mut Response) {}
+pub fn challenge(gateway: &Gateway, refusal: &Refusal, response: &mut Response) {
+    if response.status() != StatusCode::UNAUTHORIZED {
+        return;
+    }
+    // Java's clients show their users nothing but the status line.
+    if let Ok(reason) = ReasonPhrase::try_from(refusal.text.as_bytes()) {
+        response.extensions_mut().insert(reason);
+    }
+    let headers = response.headers_mut();
+    if gateway.login.kerberos.is_some() {
+        headers.append(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Negotiate"),
+        );
+        headers.append(header::SET_COOKIE, kerberos::cleared());
+    }
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use moongate_auth::proxy::{ProxyRule, ProxyUsers};
-use moongate_auth::{Groups, Identity};
+use moongate_auth::{Failure, Groups, Identity, Method};
 
 use super::{Known, Refusal, name};
 use crate::config::Config;
@@ -42,6 +42,10 @@ pub(super) fn act(
     let Some(other) = name::given(params, "doas")? else {
         return Ok(known);
     };
+    if known.identity.method == Method::DelegationToken {
+        let text = "doas= goes with a ticket or its cookie: a delegation token stands for its own user only";
+        return Err(Refusal::new(Failure::Impersonation, text));
+    }
     let real = known.identity.user.clone();
     let groups = Groups::known::<Arc<str>>([]);
     gateway

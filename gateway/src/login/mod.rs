@@ -9,15 +9,20 @@
 pub mod answer;
 pub mod caller;
 mod doas;
+pub mod kerberos;
 mod name;
+mod shown;
 mod simple;
 
 use std::sync::Arc;
 
 use http::request::Parts;
+use http::{HeaderName, HeaderValue};
 use moongate_auth::proxy::ProxyUsers;
 use moongate_auth::{Failure, Identity, LoginError, Method};
 
+use self::kerberos::Kerberos;
+use self::shown::Shown;
 use crate::config::{AuthMethod, Config};
 use crate::http::Response;
 use crate::http::query::Query;
@@ -34,6 +39,8 @@ pub struct Login {
     methods: Vec<AuthMethod>,
     anonymous: Identity,
     proxies: ProxyUsers,
+    /// Tickets, cookies and delegation tokens, where they are taken.
+    pub kerberos: Option<Kerberos>,
 }
 
 /// Somebody who is known.
@@ -41,25 +48,38 @@ pub struct Login {
 pub struct Known {
     /// Who.
     pub identity: Identity,
+    /// What the answer tells the client: a cookie, the proof of who we are.
+    reply: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Known {
     const fn new(identity: Identity) -> Self {
-        Self { identity }
+        Self {
+            identity,
+            reply: Vec::new(),
+        }
     }
 
     /// Adds to the answer what the login has to tell the client.
-    pub const fn tell(&self, _response: &mut Response) {}
+    pub fn tell(self, response: &mut Response) {
+        for (name, value) in self.reply {
+            response.headers_mut().append(name, value);
+        }
+    }
 }
 
 impl Login {
     /// As configured.
-    pub fn new(config: &Config) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// What is configured cannot be used: a keytab, rules, the file of secrets.
+    pub fn new(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self {
+            kerberos: Kerberos::open(config)?,
             methods: config.auth.methods.clone(),
             anonymous: simple::identity(&config.webhdfs.anonymous_user, Method::Anonymous),
             proxies: doas::rules(config),
-        }
+        })
     }
 
     /// Whether a way of logging in is switched on by name.
@@ -68,7 +88,7 @@ impl Login {
     }
 
     /// Whether nothing is said of logging in: everybody is served, and believed on loopback.
-    const fn is_open(&self) -> bool {
+    pub const fn is_open(&self) -> bool {
         self.methods.is_empty()
     }
 }
@@ -84,18 +104,32 @@ pub async fn identify(
 ) -> Result<Known, Refusal> {
     let query = Query::parse(parts.uri.query());
     let params = Params(&query);
-    let known =
-        prove(gateway, params, peer).and_then(|known| doas::act(gateway, known, params, peer));
+    let known = match prove(gateway, parts, params, peer).await {
+        Ok(known) => doas::act(gateway, known, params, peer),
+        Err(refused) => Err(refused),
+    };
     gateway.metrics.login(&known);
     known
 }
 
 /// The first thing that is shown.
-fn prove(gateway: &Arc<Gateway>, params: Params<'_>, peer: PeerInfo) -> Result<Known, Refusal> {
+async fn prove(
+    gateway: &Arc<Gateway>,
+    parts: &Parts,
+    params: Params<'_>,
+    peer: PeerInfo,
+) -> Result<Known, Refusal> {
+    let login = &gateway.login;
+    // Where nobody is asked, what clients show of themselves for others is not looked at.
+    if !login.is_open()
+        && let Some(shown) = Shown::of(parts, params)
+    {
+        let known = login.believe(shown).await?;
+        return name::agrees(known, params);
+    }
     if let Some(user) = name::given(params, "user.name")? {
         return simple::believe(gateway, user, peer);
     }
-    let login = &gateway.login;
     if login.is_open() || login.allows(AuthMethod::Anonymous) {
         return Ok(Known::new(login.anonymous.clone()));
     }

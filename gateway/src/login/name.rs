@@ -2,6 +2,7 @@
 
 use moongate_auth::{Failure, LoginError};
 
+use super::Known;
 use crate::protocol::webhdfs::Params;
 
 /// What a user's name may be: the NameNode's `dfs.webhdfs.user.provider.user.pattern`.
@@ -22,6 +23,19 @@ pub(super) fn given<'q>(
         "Invalid value for webhdfs parameter \"{parameter}\": Invalid value: \"{name}\" does not belong to the domain {PATTERN}"
     );
     Err(LoginError::new(Failure::BadName, text))
+}
+
+/// Whoever proves to be one and says to be another is told so: as the NameNode has it.
+pub(super) fn agrees(known: Known, params: Params<'_>) -> Result<Known, LoginError> {
+    let user = &known.identity.user;
+    let is_forwarded = params.text("doas").is_some();
+    match given(params, "user.name")? {
+        Some(said) if !is_forwarded && *said != **user => {
+            let text = format!("Usernames not matched: name={said} != expected={user}");
+            Err(LoginError::new(Failure::Impersonation, text))
+        }
+        _ => Ok(known),
+    }
 }
 
 fn is_name(text: &str) -> bool {

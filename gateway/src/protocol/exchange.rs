@@ -13,8 +13,8 @@ use crate::metrics::Operation;
 use crate::state::Gateway;
 
 /// What this program calls itself.
-const SERVER: HeaderValue =
-    HeaderValue::from_static(concat!("Moongate/", env!("CARGO_PKG_VERSION")));
+pub const SERVER_NAME: &str = concat!("Moongate/", env!("CARGO_PKG_VERSION"));
+const SERVER: HeaderValue = HeaderValue::from_static(SERVER_NAME);
 
 /// A request being answered.
 #[derive(Debug)]

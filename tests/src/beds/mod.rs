@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | [`hdfs::Hdfs`] | NameNode and DataNodes of Apache Hadoop, alone or as an HA pair, each a process of its own | `scripts/hadoop.sh` |
 //! | [`ranger::RangerAdmin`] | Ranger Admin's downloads, a thread of the test | |
+//! | [`kdc::Kdc`] | MIT's KDC with a realm of its own | `scripts/install.sh krb5-kdc krb5-admin-server krb5-user` |
 //! | [`s3::S3`] | versitygw over a folder | `scripts/versitygw.sh` |
 //!
 //! Every process and folder of a bed goes when it is dropped, and with the test program, however that ends.
@@ -11,6 +12,7 @@
 pub mod daemon;
 mod folder;
 pub mod hdfs;
+pub mod kdc;
 mod ports;
 pub mod ranger;
 pub mod s3;

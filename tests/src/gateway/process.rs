@@ -38,9 +38,13 @@ pub(super) struct Process {
 type Captured = Arc<Mutex<Vec<u8>>>;
 
 impl Process {
-    pub(super) fn start(arguments: &[OsString]) -> Result<Process, Refusal> {
+    pub(super) fn start(
+        arguments: &[OsString],
+        envs: &[(String, String)],
+    ) -> Result<Process, Refusal> {
         let mut child = Command::new(binary())
             .args(arguments)
+            .envs(envs.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -15,6 +15,11 @@ use crate::backend::{BackendError, Caller, ErrorKind};
 /// What refused impersonation looks like: hdfs-native does not pass on that the NameNode has hung up, and why.
 const HANGS_UP: &str = "RPC listener disconnected";
 
+/// What a NameNode that does tell calls it.
+const NOT_ALLOWED: &str = "org.apache.hadoop.security.authorize.AuthorizationException";
+/// A NameNode that refuses answers others at once.
+const PROBE_MAX: Duration = Duration::from_secs(5);
+
 /// The way to the NameNode.
 #[derive(Debug)]
 pub(super) struct Calls {
@@ -95,10 +100,10 @@ impl Calls {
         let client = self.clients.of(caller, purpose)?;
         match timeout(limit, call(client)).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(self.explain(of_hdfs(error, path), caller)),
+            Ok(Err(error)) => Err(self.explain(of_hdfs(error, path), caller).await),
             Err(_) => {
                 self.clients.forget(caller);
-                Err(self.explain(self.timed_out(path), caller))
+                Err(self.timed_out(path))
             }
         }
     }
@@ -109,16 +114,32 @@ impl Calls {
         BackendError::new(ErrorKind::TimedOut, text)
     }
 
-    /// A NameNode that refuses to be asked in another's name says so to nobody.
-    fn explain(&self, mut error: BackendError, caller: &Caller) -> BackendError {
-        let is_silence = error.kind == ErrorKind::TimedOut || error.message.contains(HANGS_UP);
-        if self.clients.options().impersonate && is_silence {
-            error.message += &format!(
-                ". If it answers others: it may not let the gateway ask in the name of {}; \
-                 see hadoop.proxyuser.<gateway>.hosts and .groups in its core-site.xml",
-                caller.user
-            );
+    /// A NameNode that refuses to be asked in another's name hangs up, and hdfs-native does not pass on why. If it answers the gateway's
+    /// own name meanwhile, that was it.
+    async fn explain(&self, error: BackendError, caller: &Caller) -> BackendError {
+        let hung_up = error.message.contains(HANGS_UP);
+        if !self.clients.options().impersonate || !hung_up || !self.answers_us().await {
+            return error;
         }
-        error
+        let gateway = self.clients.own_name();
+        let user = &caller.user;
+        let text = format!(
+            "User: {gateway} is not allowed to impersonate {user}: the NameNode at {} hangs up. Its core-site.xml must let it: \
+             hadoop.proxyuser.{gateway}.hosts must name this gateway's host, and hadoop.proxyuser.{gateway}.groups (or .users) a group of \
+             {user}; then: hdfs dfsadmin -refreshSuperUserGroupsConfiguration",
+            self.url()
+        );
+        let mut refused = BackendError::new(ErrorKind::PermissionDenied, text);
+        refused.class = Some(NOT_ALLOWED.to_owned());
+        refused
+    }
+
+    /// Whether the NameNode answers the gateway itself.
+    async fn answers_us(&self) -> bool {
+        let Ok(client) = self.clients.own() else {
+            return false;
+        };
+        let asked = timeout(self.timeout().min(PROBE_MAX), client.get_file_info("/")).await;
+        matches!(asked, Ok(Ok(_)))
     }
 }

@@ -76,6 +76,30 @@ impl Clients {
         Ok(client)
     }
 
+    /// In the gateway's own name.
+    pub(super) fn own(&self) -> Result<Client, BackendError> {
+        let key = (Arc::<str>::default(), For::Reading);
+        if let Some(client) = self.by_user.get(&key) {
+            return Ok(client);
+        }
+        let client = self.build("", For::Reading)?;
+        self.by_user.insert(key, client.clone());
+        Ok(client)
+    }
+
+    /// Short name of the gateway, as the NameNode's default rules make it of a principal.
+    pub(super) fn own_name(&self) -> String {
+        let principal = self.options.principal.clone();
+        let system = || {
+            let set = |name| std::env::var(name).ok();
+            set("HADOOP_USER_NAME").or_else(|| set("USER"))
+        };
+        let name = principal.or_else(system);
+        let name = name.unwrap_or_else(|| "<gateway>".to_owned());
+        let end = name.find(['/', '@']).unwrap_or(name.len());
+        name.get(..end).unwrap_or(&name).to_owned()
+    }
+
     /// Leaves a connection that did not answer: a NameNode that is gone without a word is otherwise waited for until the kernel gives up.
     pub(super) fn forget(&self, caller: &Caller) {
         self.shuffles.store(true, Ordering::Relaxed);

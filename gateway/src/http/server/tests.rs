@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::http::body::Body;
 use crate::http::intake::{ByteBudget, IntakeError, IntakeLimits, collect};
+use crate::http::lane::PlainGet;
 
 /// Longer than anything here takes; a test that gets there has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -50,11 +51,15 @@ async fn start_draining(limits: ServerLimits, drain_timeout: Duration) -> Runnin
             respond(request, Arc::clone(&go))
         }
     };
+    let lane = QuickLane {
+        go: Arc::clone(&go),
+    };
     let task = tokio::spawn(serve(
         listener,
         limits,
         Arc::clone(&stats),
         service,
+        lane,
         shutdown,
         drain_timeout,
     ));
@@ -65,6 +70,34 @@ async fn start_draining(limits: ServerLimits, drain_timeout: Duration) -> Runnin
         task,
         go,
         started,
+    }
+}
+
+/// Answers what begins with `/quick`.
+#[derive(Clone)]
+struct QuickLane {
+    go: Arc<Notify>,
+}
+
+impl Lane for QuickLane {
+    fn is_open(&self) -> bool {
+        true
+    }
+
+    async fn answer(&self, request: &PlainGet<'_>, head: &mut Vec<u8>) -> Option<Bytes> {
+        let body = match request.path.strip_prefix("/quick")? {
+            "-panic" => panic!("a panic that this test wants"),
+            "-large" => Bytes::from(vec![b'7'; LARGE_BYTES]),
+            "-wait" => {
+                self.go.notified().await;
+                Bytes::from_static(b"hello")
+            }
+            _ => Bytes::from_static(b"hello"),
+        };
+        head.extend_from_slice(b"HTTP/1.1 200 OK\r\nLane: yes\r\nContent-Length: ");
+        head.extend_from_slice(body.len().to_string().as_bytes());
+        head.extend_from_slice(b"\r\n");
+        Some(body)
     }
 }
 
@@ -555,4 +588,102 @@ async fn a_dropped_sender_stops_the_server() {
     let server = start(ServerLimits::default()).await;
     drop(server.stop);
     timeout(PATIENCE, server.task).await.unwrap().unwrap();
+}
+
+const QUICK: &str = "GET /quick HTTP/1.1\r\nHost: x\r\n\r\n";
+
+#[tokio::test]
+async fn plain_gets_stay_in_the_lane_and_the_first_other_request_leaves_it() {
+    let server = start(ServerLimits::default()).await;
+    let mut client = server.connect().await;
+    for (request, in_lane) in [
+        (QUICK, true),
+        (QUICK, true),
+        ("GET /else HTTP/1.1\r\nHost: x\r\n\r\n", false),
+        (QUICK, false),
+    ] {
+        client.write_all(request.as_bytes()).await.unwrap();
+        let answer = hello(&mut client).await;
+        assert_eq!(answer.contains("\r\nLane: yes\r\n"), in_lane, "{answer}");
+    }
+    assert_eq!(server.started.load(Ordering::Relaxed), 2);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_lane_takes_requests_as_they_come_byte_by_byte_or_many_at_once() {
+    let server = start(ServerLimits::default()).await;
+    let mut client = server.connect().await;
+    for byte in QUICK.bytes() {
+        client.write_all(&[byte]).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    assert!(hello(&mut client).await.contains("Lane: yes"));
+    let last = "GET /else HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let many = format!("{}{last}", QUICK.repeat(100));
+    client.write_all(many.as_bytes()).await.unwrap();
+    let answers = until_closed(&mut client).await;
+    assert_eq!(answers.matches("Lane: yes").count(), 100);
+    assert_eq!(answers.matches("hello").count(), 101);
+    assert!(answers.contains("Etag"));
+}
+
+#[tokio::test]
+async fn a_panic_in_the_lane_is_answered_by_hyper() {
+    let server = start(ServerLimits::default()).await;
+    let mut client = server.connect().await;
+    let request = "GET /quick-panic HTTP/1.1\r\nHost: x\r\n\r\n";
+    client.write_all(request.as_bytes()).await.unwrap();
+    assert!(!hello(&mut client).await.contains("Lane"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_silent_in_the_lane_is_cut_and_who_waits_for_an_answer_is_not() {
+    let server = start(short_header()).await;
+    let mut silent = server.connect().await;
+    silent.write_all(QUICK.as_bytes()).await.unwrap();
+    hello(&mut silent).await;
+    silent.write_all(b"GET /qui").await.unwrap();
+    let mut waiting = server.connect().await;
+    let wait = "GET /quick-wait HTTP/1.1\r\nHost: x\r\n\r\n";
+    waiting.write_all(wait.as_bytes()).await.unwrap();
+    assert_eq!(until_closed(&mut silent).await, "");
+    server.until_open(1).await;
+    server.go.notify_one();
+    assert!(hello(&mut waiting).await.contains("Lane: yes"));
+}
+
+#[tokio::test]
+async fn a_client_that_stops_reading_in_the_lane_is_cut() {
+    let limits = ServerLimits {
+        write_stall_timeout: SHORT,
+        ..ServerLimits::default()
+    };
+    let server = start(limits).await;
+    let mut client = server.connect().await;
+    let request = "GET /quick-large HTTP/1.1\r\nHost: x\r\n\r\n";
+    client.write_all(request.as_bytes()).await.unwrap();
+    server.until_open(1).await;
+    server.until_open(0).await;
+}
+
+#[tokio::test]
+async fn a_shutdown_lets_the_lane_finish_its_answer_and_says_so() {
+    let server = start(ServerLimits::default()).await;
+    let mut waiting = server.connect().await;
+    let mut idle = server.connect().await;
+    idle.write_all(QUICK.as_bytes()).await.unwrap();
+    hello(&mut idle).await;
+    let wait = "GET /quick-wait HTTP/1.1\r\nHost: x\r\n\r\n";
+    waiting.write_all(wait.as_bytes()).await.unwrap();
+    sleep(SHORT).await;
+    server.stop.send(true).unwrap();
+    assert_eq!(until_closed(&mut idle).await, "");
+    server.go.notify_one();
+    let answer = until_closed(&mut waiting).await;
+    assert!(
+        answer.contains("Connection: close") && answer.ends_with("hello"),
+        "{answer}"
+    );
 }

@@ -14,7 +14,7 @@ use moongate_haystack::store::{Store, now_ns};
 use moongate_haystack::volume::{Generation, Located};
 use tokio::task::JoinSet;
 
-use crate::protocol::image::read::read_bytes;
+use crate::protocol::image::load::read_bytes;
 use crate::state::Gateway;
 
 /// Records that stand no further apart are read together with what is between them.

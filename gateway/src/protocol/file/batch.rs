@@ -30,7 +30,7 @@ use crate::protocol::batch::answer::Broken;
 use crate::protocol::batch::entries::File;
 use crate::protocol::batch::puts::put_all;
 use crate::protocol::batch::upload::{self, Outcome, Sink};
-use crate::protocol::image::read::unpack;
+use crate::protocol::image::load::unpack;
 use crate::state::Gateway;
 
 /// Files of an atomic batch: they are named in one change.

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::entity_tag::EntityTag;
 use super::error::ImageError;
+use super::load::{load, unpack};
 use super::path::ObjectPath;
 use super::read::{self, ReadRequest};
 use crate::http::conditional::{self, Outcome, Validators};
@@ -53,7 +54,7 @@ impl Manifest {
     /// Reads a manifest, unpacked where it is stored as gzip, with its chunks in order.
     pub fn of(needle: &Needle) -> Result<Self, ImageError> {
         let json = if needle.is_gzip() {
-            read::unpack(&needle.data()).unwrap_or_default()
+            unpack(&needle.data()).unwrap_or_default()
         } else {
             needle.data()
         };
@@ -185,9 +186,9 @@ async fn send_chunks(
             file_name: None,
             last_segment: "",
         };
-        let needle = read::load(gateway, &object, false).await?;
+        let needle = load(gateway, &object, false).await?;
         let data = if needle.is_gzip() {
-            read::unpack(&needle.data()).unwrap_or_default()
+            unpack(&needle.data()).unwrap_or_default()
         } else {
             needle.data()
         };

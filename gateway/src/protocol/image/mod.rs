@@ -3,6 +3,8 @@
 pub mod batch;
 pub mod entity_tag;
 pub mod error;
+pub mod lane;
+pub mod load;
 pub mod manifest;
 pub mod master;
 pub mod path;

@@ -27,24 +27,28 @@ impl<'a> ObjectPath<'a> {
     /// Reads a path that begins with a slash.
     pub fn parse(path: &'a str) -> Result<Self, FileIdError> {
         let path = path.strip_prefix('/').unwrap_or(path);
-        let last_segment = path.rsplit('/').next().unwrap_or_default();
-        if let Some((volume, rest)) = path.split_once('/') {
-            let (fid, file_name) = rest
-                .split_once('/')
-                .map_or((rest, None), |(fid, name)| (fid, Some(name)));
-            let (key, own_ext) = split_ext(fid);
-            let ext = file_name.map_or(own_ext, |name| split_ext(name).1);
-            let file_name = file_name
-                .filter(|name| !name.is_empty())
-                .map(|name| percent_decode_str(name).decode_utf8_lossy());
-            return Ok(Self {
-                fid: join(volume, key)?,
-                ext,
-                file_name,
-                last_segment,
-            });
-        }
-        let (fid, ext) = split_ext(path);
+        let Some((volume, rest)) = path.split_once('/') else {
+            return Self::parse_comma(path);
+        };
+        let (fid, file_name) = rest
+            .split_once('/')
+            .map_or((rest, None), |(fid, name)| (fid, Some(name)));
+        let (key, own_ext) = split_ext(fid);
+        let ext = file_name.map_or(own_ext, |name| split_ext(name).1);
+        let file_name = file_name
+            .filter(|name| !name.is_empty())
+            .map(|name| percent_decode_str(name).decode_utf8_lossy());
+        Ok(Self {
+            fid: join(volume, key)?,
+            ext,
+            file_name,
+            last_segment: path.rsplit('/').next().unwrap_or_default(),
+        })
+    }
+
+    /// The form without a further slash.
+    fn parse_comma(segment: &'a str) -> Result<Self, FileIdError> {
+        let (fid, ext) = split_ext(segment);
         let (volume, key) = fid
             .split_once(',')
             .ok_or_else(|| FileIdError::Key(fid.chars().take(64).collect()))?;
@@ -52,7 +56,7 @@ impl<'a> ObjectPath<'a> {
             fid: join(volume, key)?,
             ext,
             file_name: None,
-            last_segment,
+            last_segment: segment,
         })
     }
 }

@@ -17,8 +17,8 @@ use moongate_haystack::ttl::Ttl;
 use serde::Serialize;
 
 use super::error::ImageError;
+use super::load::unpack;
 use super::manifest::Manifest;
-use super::read::unpack;
 use super::write::WriteRequest;
 
 /// Larger texts are packed off the request's thread.

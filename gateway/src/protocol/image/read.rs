@@ -1,38 +1,28 @@
 //! GET and HEAD of an object.
 
 use std::borrow::Cow;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use moongate_haystack::HaystackError;
-use moongate_haystack::id::{FileId, NeedleKey};
-use moongate_haystack::index::Entry;
 use moongate_haystack::needle::Needle;
-use moongate_haystack::store::now_ns;
-use moongate_haystack::volume::{Generation, Located, Volume};
 
 use super::entity_tag::EntityTag;
 use super::error::ImageError;
+use super::load::{load, unpack, unpacked};
 use super::manifest;
 use super::path::ObjectPath;
 use crate::http::conditional::{self, Outcome as Condition, Validators};
 use crate::http::disposition::{self, Disposition};
-use crate::http::intake::BudgetPermit;
 use crate::http::query::Query;
 use crate::http::range::{self, RangeOutcome};
 use crate::http::{Body, Response};
 use crate::state::Gateway;
 use crate::transform::{ImageKind, Outcome as Transformed, Transform, TransformError};
 
-/// A read of at least so many bytes takes a share of the buffer budget; smaller ones are bounded by the connections.
-const BUDGETED_BYTES: u64 = 256 << 10;
-const BUDGET_WAIT: Duration = Duration::from_secs(5);
 const OCTET_STREAM: &str = "application/octet-stream";
-const IDENTITY_BYTES_MAX: u64 = 1 << 30;
 /// Room for the headers of an answer, and three pairs of the client's, in one allocation.
 const HEADERS: usize = 12;
 /// `Sun, 06 Nov 1994 08:49:37 GMT`
@@ -85,108 +75,6 @@ pub async fn read(
     ))
 }
 
-/// Finds, reads and verifies the needle that an object URL names.
-pub async fn load(
-    gateway: &Arc<Gateway>,
-    object: &ObjectPath<'_>,
-    with_deleted: bool,
-) -> Result<Needle, HaystackError> {
-    load_fid(gateway, &object.fid, with_deleted).await
-}
-
-/// Finds, reads and verifies a needle.
-pub async fn load_fid(
-    gateway: &Arc<Gateway>,
-    fid: &FileId,
-    with_deleted: bool,
-) -> Result<Needle, HaystackError> {
-    let volume = gateway
-        .store
-        .volume(fid.volume)
-        .ok_or(HaystackError::VolumeNotFound(fid.volume))?;
-    let (generation, entry) = locate(&volume, fid.key, with_deleted).await?;
-    let record = read_record(gateway, &generation, &entry).await?;
-    let needle = generation
-        .decode(fid.key, &entry, record)
-        .inspect_err(|error| {
-            gateway
-                .store
-                .bad_needles()
-                .report(fid.volume, fid.key, error);
-        })?;
-    let hidden = needle.header.cookie != fid.cookie
-        || (!needle.ttl.is_none() && needle.expired(now_ns() / 1_000_000_000));
-    if hidden {
-        Err(HaystackError::NotFound)
-    } else {
-        Ok(needle)
-    }
-}
-
-async fn locate(
-    volume: &Arc<Volume>,
-    key: NeedleKey,
-    with_deleted: bool,
-) -> Result<(Arc<Generation>, Entry), HaystackError> {
-    match volume.locate(key) {
-        Located::Here(generation, entry) => return Ok((generation, entry)),
-        Located::Absent if !with_deleted => return Err(HaystackError::NotFound),
-        Located::Absent | Located::Unknown => {}
-    }
-    let volume = Arc::clone(volume);
-    let found = tokio::task::spawn_blocking(move || volume.locate_slow(key, with_deleted)).await;
-    found
-        .map_err(|e| HaystackError::Storage(e.to_string().into()))??
-        .ok_or(HaystackError::NotFound)
-}
-
-/// A record with its share of the buffer budget, which it gives back when the last slice of it is sent.
-struct Budgeted {
-    record: Vec<u8>,
-    _permit: BudgetPermit,
-}
-
-impl AsRef<[u8]> for Budgeted {
-    fn as_ref(&self) -> &[u8] {
-        &self.record
-    }
-}
-
-async fn read_record(
-    gateway: &Gateway,
-    generation: &Arc<Generation>,
-    entry: &Entry,
-) -> Result<Bytes, HaystackError> {
-    let len_bytes = generation.record_bytes(entry);
-    let len = usize::try_from(len_bytes).unwrap_or(usize::MAX);
-    if len_bytes < BUDGETED_BYTES {
-        let record = read_bytes(gateway, generation, entry.offset, len).await;
-        return record.map(Bytes::from);
-    }
-    let permit = gateway.budget.take(len_bytes, BUDGET_WAIT).await;
-    let _permit = permit.ok_or(HaystackError::Busy)?;
-    let record = read_bytes(gateway, generation, entry.offset, len).await?;
-    Ok(Bytes::from_owner(Budgeted { record, _permit }))
-}
-
-/// Reads on this thread what is in memory, else where waiting does not hold up others.
-pub async fn read_bytes(
-    gateway: &Gateway,
-    generation: &Arc<Generation>,
-    offset: u64,
-    len: usize,
-) -> Result<Vec<u8>, HaystackError> {
-    let record = match generation.dat.try_read_now(offset, len) {
-        Ok(Some(record)) => Ok(record),
-        Ok(None) => {
-            let dat = Arc::clone(&generation.dat);
-            Box::pin(gateway.engine.read(dat, offset, len)).await
-        }
-        Err(error) => Err(error),
-    };
-    record.map_err(|e| HaystackError::from_io(generation.table.volume, &e))
-}
-
 /// What kind of picture an object is, if it is one: by its URL, its name, its media type.
 fn image_kind(request: &ReadRequest<'_>, needle: &Needle) -> Option<ImageKind> {
     let name = std::str::from_utf8(needle.name()).ok();
@@ -224,11 +112,16 @@ pub fn name_it(request: &ReadRequest<'_>, stored: &str, headers: &mut HeaderMap)
 }
 
 fn http_date(secs: u64) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(&http_date_text(secs)?).ok()
+}
+
+/// A time as HTTP writes it.
+pub fn http_date_text(secs: u64) -> Option<[u8; HTTP_DATE_BYTES]> {
     // Four digits of year; later times (five bytes can say them) have no HTTP date.
     let time = UNIX_EPOCH + Duration::from_secs(secs.min(253_402_300_799));
     let mut text = [0; HTTP_DATE_BYTES];
     write!(&mut text[..], "{}", httpdate::HttpDate::from(time)).ok()?;
-    HeaderValue::from_bytes(&text).ok()
+    Some(text)
 }
 
 /// Headers that frame the message or belong to the connection: no stored pair may set them.
@@ -260,21 +153,24 @@ fn add_pairs(pairs: &[u8], headers: &mut HeaderMap) {
     }
 }
 
-/// Media type: what was stored, unless that says nothing; else what the name says.
+/// Media type of an object.
 pub fn content_type(request: &ReadRequest<'_>, needle: &Needle) -> Option<HeaderValue> {
+    let media_type = media_type(request.object.file_name.as_deref(), needle)?;
+    HeaderValue::from_bytes(media_type).ok()
+}
+
+/// What was stored as the media type, unless that says nothing; else what the name says.
+pub fn media_type<'a>(file_name: Option<&str>, needle: &'a Needle) -> Option<&'a [u8]> {
     let stored = needle.mime();
     if !stored.is_empty() && stored != OCTET_STREAM.as_bytes() {
-        return HeaderValue::from_bytes(stored).ok();
+        return Some(stored);
     }
-    let name: Cow<'_, str> = match &request.object.file_name {
-        Some(name) => Cow::Borrowed(name),
-        None => String::from_utf8_lossy(needle.name()),
-    };
+    let name = file_name.map_or_else(|| String::from_utf8_lossy(needle.name()), Cow::Borrowed);
     let guessed = mime_guess::from_path(&*name).first_raw();
     match guessed {
-        Some(guessed) => Some(HeaderValue::from_static(guessed)),
+        Some(guessed) => Some(guessed.as_bytes()),
         None if needle.data().is_empty() && stored.is_empty() => None,
-        None => Some(HeaderValue::from_static(OCTET_STREAM)),
+        None => Some(OCTET_STREAM.as_bytes()),
     }
 }
 
@@ -296,44 +192,15 @@ async fn content(
     Ok(unpacked(needle).await?)
 }
 
-/// A needle's bytes as they were uploaded: what is stored as gzip is unpacked, off the request's thread.
-///
-/// # Errors
-/// The stored gzip is damaged, or unpacks to more than 1 GiB.
-pub async fn unpacked(needle: &Needle) -> Result<Bytes, HaystackError> {
-    let data = needle.data();
-    if !needle.is_gzip() {
-        return Ok(data);
-    }
-    let unpacked = tokio::task::spawn_blocking(move || unpack(&data)).await;
-    let unpacked = unpacked.map_err(|e| HaystackError::Storage(e.to_string().into()))?;
-    unpacked.map_err(|e| {
-        HaystackError::Storage(format!("the stored gzip cannot be unpacked: {e}").into())
-    })
-}
-
-/// Unpacks gzip, up to a bound.
-pub fn unpack(gzip: &[u8]) -> std::io::Result<Bytes> {
-    let mut out = Vec::new();
-    MultiGzDecoder::new(gzip)
-        .take(IDENTITY_BYTES_MAX + 1)
-        .read_to_end(&mut out)?;
-    if out.len() as u64 > IDENTITY_BYTES_MAX {
-        Err(std::io::Error::other("it unpacks to more than 1 GiB"))
-    } else {
-        Ok(out.into())
-    }
-}
-
-/// Whether `Accept-Encoding` takes gzip (RFC 9110, 12.5.3): named, or by `*`, and not with `q=0`.
 fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let codings = headers.get_all(header::ACCEPT_ENCODING);
+    let values = headers.get_all(header::ACCEPT_ENCODING);
+    gzip_is_among(values.iter().filter_map(|value| value.to_str().ok()))
+}
+
+/// Whether values of `Accept-Encoding` take gzip (RFC 9110, 12.5.3): named, or by `*`, and not with `q=0`.
+pub fn gzip_is_among<'a>(values: impl Iterator<Item = &'a str>) -> bool {
     let mut any = None;
-    for coding in codings
-        .iter()
-        .filter_map(|v| v.to_str().ok())
-        .flat_map(|v| v.split(','))
-    {
+    for coding in values.flat_map(|value| value.split(',')) {
         let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
         let refused = weight
             .trim()

@@ -13,10 +13,10 @@ use serde::Serialize;
 
 use super::entity_tag::EntityTag;
 use super::error::ImageError;
+use super::load::load;
 use super::manifest::Manifest;
 use super::path::ObjectPath;
 use super::prepare::{Stored, Terms, Upload, prepare};
-use super::read::load;
 use super::uploads::{collect, uploads};
 use crate::http::conditional::{self, Outcome, Validators};
 use crate::http::json::json;

@@ -31,6 +31,8 @@ pub enum Refusal {
     Unsupported(String),
     /// Somebody is not let in, or may not act as somebody else.
     Login(LoginError),
+    /// A delegation token is not good, or not the caller's to renew or cancel.
+    Token(LoginError),
     /// IOException.
     Io(String),
     /// The body of an upload did not come.
@@ -53,7 +55,7 @@ impl Refusal {
             | Self::Unsupported(message)
             | Self::Io(message)
             | Self::Body(message) => message,
-            Self::Login(error) => &error.text,
+            Self::Login(error) | Self::Token(error) => &error.text,
         }
     }
 }
@@ -128,6 +130,18 @@ const fn of_kind(kind: ErrorKind, op: Op) -> Exception {
     }
 }
 
+/// What a token that is not good is in Java.
+const fn of_token(failure: Failure) -> Exception {
+    match failure {
+        Failure::Impersonation => DENIED,
+        Failure::Unavailable => LATER,
+        _ => (
+            "org.apache.hadoop.security.token.SecretManager$InvalidToken",
+            StatusCode::FORBIDDEN,
+        ),
+    }
+}
+
 /// What a login that fails is in Java.
 const fn of_login(failure: Failure) -> Exception {
     let status = status_of(failure);
@@ -180,6 +194,7 @@ pub fn exception(refusal: &Refusal, op: Op) -> (String, StatusCode) {
         Refusal::Illegal(_) => ILLEGAL,
         Refusal::Unsupported(_) => UNSUPPORTED,
         Refusal::Login(error) => of_login(error.failure),
+        Refusal::Token(error) => of_token(error.failure),
         Refusal::Io(_) => IO,
         Refusal::Body(_) => ("java.io.IOException", StatusCode::BAD_REQUEST),
     };

@@ -17,6 +17,7 @@ mod params;
 pub mod passthrough;
 mod read;
 mod status;
+mod token;
 mod tree;
 mod write;
 
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
+use moongate_auth::Identity;
 use moongate_cache::{Caller, Freshness};
 use percent_encoding::percent_decode_str;
 
@@ -55,6 +57,8 @@ pub struct Asked<'a> {
     pub op: Op,
     /// Who asks.
     pub caller: Caller,
+    /// Who that is.
+    pub identity: &'a Identity,
     /// Of what, in its normal form.
     pub path: String,
     /// With these parameters.
@@ -150,7 +154,8 @@ pub async fn serve(
 
 /// Answers who is not let in.
 pub fn refuse(gateway: &Gateway, parts: &Parts, refused: login::Refusal) -> Response {
-    let mut response = error::response(&Refusal::Login(refused.clone()), Op::Open);
+    let refusal = token::refusal(parts, refused.clone());
+    let mut response = error::response(&refusal, Op::Open);
     login_answer::challenge(gateway, &refused, &mut response);
     typed(gateway, parts, response)
 }
@@ -171,6 +176,7 @@ fn asked<'a>(
         gateway,
         op,
         caller: caller::of(&known.identity, peer, op.name()),
+        identity: &known.identity,
         path: paths::normal(path)?,
         params,
         parts,
@@ -188,7 +194,7 @@ async fn dispatch(asked: &Asked<'_>, body: Incoming) -> Result<Response, Refusal
         Op::GetFileChecksum => status::checksum(asked).await,
         Op::GetHomeDirectory => Ok(status::home(asked)),
         Op::GetTrashRoot => Ok(status::trash_root(asked)),
-        Op::GetDelegationToken => Ok(status::no_token()),
+        Op::GetDelegationToken => token::get(asked),
         Op::GetServerDefaults => Ok(status::server_defaults()),
         Op::GetAclStatus => status::acl(asked).await,
         Op::CheckAccess => access::check(asked).await,
@@ -210,10 +216,8 @@ async fn dispatch(asked: &Asked<'_>, body: Incoming) -> Result<Response, Refusal
         | Op::RemoveAcl
         | Op::SetAcl => change::apply(asked).await,
         Op::SetReplication => change::replication(asked).await,
-        Op::RenewDelegationToken => Err(Refusal::Unsupported(
-            "delegation tokens belong to Kerberos, which is not in use here".into(),
-        )),
-        Op::CancelDelegationToken => Ok(done(StatusCode::OK)),
+        Op::RenewDelegationToken => token::renew(asked).await,
+        Op::CancelDelegationToken => token::cancel(asked).await,
         Op::NameNodes(name) => passthrough::forward(asked, name).await,
     }
 }

@@ -113,7 +113,7 @@ impl Nodes {
 }
 
 /// Writes `conf/core-site.xml`, `conf/hdfs-site.xml` and what the logs are to look like.
-pub fn write(folder: &Path, nodes: &Nodes) {
+pub fn write(folder: &Path, nodes: &Nodes, more: &[(String, String)]) {
     let conf = folder.join("conf");
     fs::create_dir_all(&conf).expect("an own folder");
     let me = whoami();
@@ -156,7 +156,11 @@ pub fn write(folder: &Path, nodes: &Nodes) {
     ];
     let hdfs = hdfs.map(|(key, value)| (key.to_owned(), value));
     let hdfs = hdfs.into_iter().chain(nodes.namenode_settings(folder));
-    save(&conf.join("core-site.xml"), core);
+    let hdfs = hdfs.chain(more.iter().cloned());
+    save(
+        &conf.join("core-site.xml"),
+        core.into_iter().chain(more.iter().cloned()),
+    );
     save(&conf.join("hdfs-site.xml"), hdfs);
     fs::write(conf.join("log4j.properties"), LOG4J).expect("an own folder");
 }
@@ -170,6 +174,14 @@ log4j.appender.console.layout=org.apache.log4j.PatternLayout
 log4j.appender.console.layout.ConversionPattern=%d{HH:mm:ss.SSS} %p %c{2}: %m%n
 log4j.logger.org.apache.hadoop.util.NativeCodeLoader=ERROR
 ";
+
+/// Writes a folder of settings for a client that has no cluster.
+pub fn write_client(folder: &Path, settings: &[(String, String)]) {
+    let conf = folder.join("conf");
+    fs::create_dir_all(&conf).expect("an own folder");
+    save(&conf.join("core-site.xml"), settings.iter().cloned());
+    fs::write(conf.join("log4j.properties"), LOG4J).expect("an own folder");
+}
 
 fn save(path: &Path, settings: impl IntoIterator<Item = (String, String)>) {
     let one = |(key, value): (String, String)| {

@@ -52,6 +52,10 @@ fn command(folder: &Path, class: &str, says: &str) -> Command {
         format!("-Dhadoop.log.dir={}", folder.display()),
         format!("-Droot.logger={says},console"),
     ]);
+    let realm = folder.join("krb5.conf");
+    if realm.is_file() {
+        command.arg(format!("-Djava.security.krb5.conf={}", realm.display()));
+    }
     command.args(OPENED);
     command.args(["-cp", &class_path]).arg(class);
     command.env("HADOOP_CONF_DIR", conf);

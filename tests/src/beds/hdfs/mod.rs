@@ -21,6 +21,7 @@
 
 mod config;
 mod java;
+mod kerberos;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use self::config::{Nodes, write};
 use super::daemon::Daemon;
 use super::folder::Folder;
+use super::kdc::Kdc;
 use crate::http::{Request, send};
 use crate::wait;
 use serde_json::Value;
@@ -69,6 +71,25 @@ impl Hdfs {
         hdfs
     }
 
+    /// One NameNode and one DataNode that take nobody without a ticket of this realm. `more` is configuration beside that.
+    pub fn start_kerberos(kdc: &Kdc, more: &[(&str, &str)]) -> Hdfs {
+        let folder = Folder::new("moongate-hdfs-");
+        let mut settings = kerberos::settings(kdc, folder.path());
+        let more = more
+            .iter()
+            .map(|(key, value)| (key.to_string(), value.to_string()));
+        settings.extend(more);
+        let hdfs = Hdfs::prepare_in(folder, Nodes::new(1, 1), &settings);
+        hdfs.start_all();
+        hdfs.wait_until_ready(0);
+        hdfs
+    }
+
+    /// Runs `hdfs dfs` with these arguments and variables: with somebody's tickets.
+    pub fn shell_with(&self, envs: &[(String, String)], arguments: &[&str]) -> Output {
+        fs_shell(self.folder.path(), envs, arguments)
+    }
+
     /// Two NameNodes under one name, of which the first is active, and so many DataNodes.
     pub fn start_ha(datanodes: usize) -> Hdfs {
         let hdfs = Hdfs::prepare(Nodes::new(2, datanodes));
@@ -84,8 +105,11 @@ impl Hdfs {
     }
 
     fn prepare(nodes: Nodes) -> Hdfs {
-        let folder = Folder::new("moongate-hdfs-");
-        write(folder.path(), &nodes);
+        Hdfs::prepare_in(Folder::new("moongate-hdfs-"), nodes, &[])
+    }
+
+    fn prepare_in(folder: Folder, nodes: Nodes, more: &[(String, String)]) -> Hdfs {
+        write(folder.path(), &nodes, more);
         java::format(folder.path(), nodes.namenodes.len());
         let none = |len: usize| (0..len).map(|_| Mutex::new(None)).collect();
         Hdfs {
@@ -341,6 +365,20 @@ impl Hdfs {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// Runs `hdfs dfs` where `folder` holds `conf/core-site.xml`, and perhaps `krb5.conf`.
+pub fn fs_shell(folder: &Path, envs: &[(String, String)], arguments: &[&str]) -> Output {
+    let envs: Vec<_> = envs
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    java::run(folder, FS_SHELL, arguments, &envs)
+}
+
+/// Makes such a folder of a client in this realm.
+pub fn client_folder(folder: &Path, kdc: &Kdc) {
+    kerberos::client(kdc, folder);
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use moongate_haystack::needle::Needle;
 use super::{Export, Item, NotSent};
 use crate::archive::{Entry, names};
 use crate::protocol::batch::outgoing::Cut;
+use crate::protocol::image::load::{load_fid, unpacked};
 use crate::protocol::image::manifest::Manifest;
-use crate::protocol::image::read::{load_fid, unpacked};
 
 /// Permissions of every entry.
 const MODE: u32 = 0o644;

@@ -94,7 +94,7 @@ pub fn answer(operation: Operation, error: &MountedError) -> Response {
 const fn of_refusal(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::Store { kind, .. } => status_of(*kind),
-        Refusal::Login(error) => login::status_of(error.failure),
+        Refusal::Login(error) | Refusal::Token(error) => login::status_of(error.failure),
         Refusal::Illegal(_) | Refusal::Body(_) => StatusCode::BAD_REQUEST,
         Refusal::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
         Refusal::Io(_) => StatusCode::BAD_GATEWAY,
