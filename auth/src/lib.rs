@@ -8,6 +8,7 @@
     allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)
 )]
 
+pub mod audit;
 pub mod fetch;
 pub mod groups;
 mod identity;
@@ -15,6 +16,8 @@ pub mod jwt;
 pub mod kerberos;
 pub mod keys;
 mod login_error;
+pub mod native;
+pub mod policy;
 pub mod proxy;
 pub mod tenants;
 pub mod tls;

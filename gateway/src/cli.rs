@@ -173,6 +173,12 @@ pub enum Command {
     /// Show what the cache holds.
     #[command(after_long_help = client::CACHE_EXAMPLES)]
     Cache(client::CacheArgs),
+    /// Test, explain and refresh policies.
+    ///
+    /// Policies are Ranger's: they say who may do what to which paths. Suites and explanations of a file need no gateway; the rest
+    /// talks to the admin port.
+    #[command(after_long_help = crate::policy::args::POLICY_EXAMPLES)]
+    Policy(crate::policy::args::PolicyArgs),
     /// Check a configuration file, and explain its mistakes.
     ///
     /// Reads a configuration file as `serve --config` would, checks every key, unit and range, and opens nothing.

@@ -21,6 +21,7 @@ pub mod log;
 pub mod login;
 pub mod metrics;
 pub mod namespace;
+pub mod policy;
 pub mod protocol;
 pub mod serve;
 pub mod state;

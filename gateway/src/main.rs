@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use moongate::cli::{CheckConfigArgs, Cli, Command, EXIT_PROBLEMS, ServeArgs, VersionArgs};
 use moongate::config::Config;
-use moongate::{client, fsck, log, serve, token};
+use moongate::{client, fsck, log, policy, serve, token};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -17,14 +17,21 @@ fn main() -> ExitCode {
         Command::Fsck(args) => fsck::run(&args).map(ExitCode::from),
         Command::Token(args) => token::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Version(args) => version(&args),
-        command => client::run(&command)
-            .map_err(Into::into)
-            .map(|code| code.unwrap_or(ExitCode::SUCCESS)),
+        Command::Policy(args) => match policy::run(&args) {
+            Some(done) => done,
+            None => ask(&Command::Policy(args)),
+        },
+        command => ask(&command),
     };
     done.unwrap_or_else(|error| {
         eprintln!("moongate: {error:#}");
         ExitCode::from(EXIT_PROBLEMS)
     })
+}
+
+fn ask(command: &Command) -> anyhow::Result<ExitCode> {
+    let code = client::run(command)?;
+    Ok(code.unwrap_or(ExitCode::SUCCESS))
 }
 
 fn run_serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {

@@ -26,6 +26,9 @@ use crate::login::fid::FidTokens;
 use crate::metrics::Metrics;
 use crate::namespace::Namespace;
 use crate::namespace::images::Images;
+use crate::policy::audit::Audit;
+use crate::policy::gatekeeper::Gatekeeper;
+use crate::policy::source::Policies;
 use crate::protocol::image::lane::ImageLane;
 use crate::protocol::webhdfs::passthrough::NameNodes;
 use crate::protocol::{admin, file, image};
@@ -56,6 +59,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     mounted
         .await
         .context("mounting what was added (moongate mount)")?;
+    let policies = Arc::clone(gateway.namespace.gatekeeper().policies());
+    policies.begin().await;
     let (image_addr, file_addr, admin_addr) =
         (image.local_addr()?, file.local_addr()?, admin.local_addr()?);
     let _ = gateway.image_url.set(image_addr.to_string());
@@ -66,6 +71,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     let (stop, stopped) = watch::channel(false);
     let reclaiming = tokio::spawn(reclaim::run(Arc::clone(&gateway), stopped.clone()));
+    let polled = stopped.clone();
+    let polling = tokio::spawn(async move { policies.run(polled).await });
     let keys = tokio::spawn(tend_keys(Arc::clone(&gateway)));
     let counting = tokio::spawn(tenancy::count::run(Arc::clone(&gateway), stopped.clone()));
     let servers = [
@@ -86,6 +93,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     keys.abort();
     reclaiming.await?;
     counting.await?;
+    polling.await?;
     let store = Arc::clone(&gateway.store);
     tokio::task::spawn_blocking(move || store.close())
         .await?
@@ -178,6 +186,7 @@ fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
         config.image.transform_concurrency
     };
     let mounts_file = mounts_file(&config)?;
+    let gatekeeper = Arc::new(gatekeeper(&config)?);
     let cache = Cache::open(cache_config(&config)).context("opening the cache ([cache])")?;
     let login = Login::new(&config).context("preparing authentication ([auth])")?;
     let fid_tokens = FidTokens::open(&config).context("reading the secrets of image.jwt")?;
@@ -187,6 +196,7 @@ fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
             Arc::new(Images::new(Weak::clone(gateway))),
             cache,
             mounts_file,
+            Arc::clone(&gatekeeper),
         ),
         login,
         fid_tokens,
@@ -228,6 +238,24 @@ fn mounts_file(config: &Config) -> anyhow::Result<PathBuf> {
     let first = config.haystack.data.first();
     let first = first.context("haystack.data names no folder")?;
     Ok(first.join("mounts.json"))
+}
+
+/// What decides who may do what, and writes it down.
+fn gatekeeper(config: &Config) -> anyhow::Result<Gatekeeper> {
+    let policy = &config.policy;
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    let mut dir = policy.cache_dir.clone();
+    if dir.as_os_str().is_empty() {
+        let first = config.haystack.data.first();
+        dir = first
+            .context("haystack.data names no folder")?
+            .join("policies");
+    }
+    let audit = Audit::open(&config.audit, &policy.service, host)
+        .context("opening the audit files (audit.dir)")?;
+    let policies = Arc::new(Policies::new(policy, dir, host));
+    Ok(Gatekeeper::new(policy, policies, audit))
 }
 
 fn cache_config(config: &Config) -> CacheConfig {

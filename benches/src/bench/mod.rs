@@ -5,6 +5,7 @@ mod cache;
 mod files;
 mod get;
 mod index;
+mod policy;
 mod put;
 mod resize;
 mod start;
@@ -91,13 +92,14 @@ impl Bench {
 
     fn run_wanted(&self, options: &Options) -> Vec<Outcome> {
         type Run = fn(&Bench) -> Result<Section>;
-        let all: [(Name, &'static str, Run); 8] = [
+        let all: [(Name, &'static str, Run); 9] = [
             (Name::Get, "get", get::run),
             (Name::Put, "put", put::run),
             (Name::Batch, "batch", batch::run),
             (Name::Files, "files", files::run),
             (Name::Cache, "cache", cache::run),
             (Name::Index, "index", index::run),
+            (Name::Policy, "policy", policy::run),
             (Name::Start, "start", start::run),
             (Name::Resize, "resize", resize::run),
         ];

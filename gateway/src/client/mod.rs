@@ -30,6 +30,7 @@ mod manual;
 mod meter;
 mod mounts;
 mod part;
+mod policy;
 mod put;
 mod queue;
 mod remote;
@@ -207,6 +208,7 @@ async fn get(args: &GetArgs, report: Arc<Report>) -> Result<(), ClientError> {
 async fn ask(command: &Command) -> Ended {
     match command {
         Command::Mount(args) => return mounts::run(args).await.map(|()| true),
+        Command::Policy(args) => return policy::run(args).await.map(|()| true),
         Command::Load(args) => return cache::load(args).await,
         Command::Free(args) => return cache::change("free", args).await.map(|()| true),
         Command::Pin(args) => return cache::change("pin", args).await.map(|()| true),

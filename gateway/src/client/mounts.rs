@@ -134,7 +134,8 @@ async fn done(http: &Http, call: Call<'_>, admin: &Admin, verb: &str) -> Result<
     print(format!("{verb}: {} ({})\n", text("path"), text("store")).as_bytes())
 }
 
-fn print(bytes: &[u8]) -> Result<(), ClientError> {
+/// To standard output.
+pub(super) fn print(bytes: &[u8]) -> Result<(), ClientError> {
     let mut out = std::io::stdout().lock();
     let written = out.write_all(bytes).and_then(|()| out.flush());
     written.map_err(|error| ClientError::local(Path::new("standard output"), error))

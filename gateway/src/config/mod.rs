@@ -15,6 +15,7 @@ mod auth;
 mod error;
 mod haystack;
 mod mount;
+mod policy;
 #[cfg(test)]
 mod reference;
 mod sections;
@@ -41,6 +42,7 @@ pub use auth::{
 pub use error::{ConfigError, Place, Problem};
 pub use haystack::{CollectionConfig, Durability, HaystackConfig, IoEngine};
 pub use mount::{CacheSection, JsonContentType, MountConfig, WebHdfsConfig};
+pub use policy::{AuditConfig, Authz, PolicyConfig, PolicyFail};
 pub use sections::{
     AccessLog, AdminConfig, FileConfig, ImageConfig, LimitsConfig, LogConfig, LogFormat, LogLevel,
 };
@@ -71,6 +73,8 @@ pub struct Config {
     pub log: LogConfig,
     pub tls: TlsConfig,
     pub auth: AuthConfig,
+    pub policy: PolicyConfig,
+    pub audit: AuditConfig,
     pub webhdfs: WebHdfsConfig,
     pub cache: CacheSection,
     #[serde(skip_serializing_if = "Vec::is_empty")]

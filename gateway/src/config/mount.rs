@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::policy::Authz;
 use super::units::{ByteSize, Span};
 
 /// A store at a path of the namespace. Mounts may nest: the longest path wins. What is mounted is read and written through the file
@@ -30,6 +31,12 @@ pub struct MountConfig {
     pub calls_max: usize,
     /// Answer that nothing may be changed.
     pub read_only: bool,
+    /// Who decides what a caller may do here: `ranger` (policies), `native` (owner, group, mode and access control list, as in HDFS), `both`
+    /// (policies, then the files' own), `namenode` (the NameNode, asked in the caller's name: needs `impersonate`), `none`; `auto`: as
+    /// `policy.authz` says.
+    pub authz: Authz,
+    /// What `path` is called in policies, such as `"/data"`. Empty: as it is called here.
+    pub policy_path: String,
     /// HDFS: folder with `core-site.xml` and `hdfs-site.xml`. Empty: none is read.
     pub hadoop_conf: PathBuf,
     /// HDFS: keys of Hadoop's configuration, over those of `hadoop_conf`: `{ "dfs.nameservices" = "pair", … }`.
@@ -69,6 +76,8 @@ impl Default for MountConfig {
             timeout: Span::from_secs(60),
             calls_max: 64,
             read_only: false,
+            authz: Authz::Auto,
+            policy_path: String::new(),
             hadoop_conf: PathBuf::new(),
             hadoop: BTreeMap::new(),
             principal: String::new(),

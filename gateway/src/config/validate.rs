@@ -26,6 +26,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     };
     checks.listeners();
     checks.auth();
+    checks.policy();
     checks.image();
     checks.volumes();
     checks.upkeep();
@@ -85,6 +86,17 @@ impl Checks<'_> {
                     self.wrong(&["auth", "proxy_user", name], message, help.to_owned());
                 }
             }
+        }
+    }
+
+    fn policy(&mut self) {
+        for (key, message) in self.config.policy.problems() {
+            let path: Vec<&str> = key.split('.').collect();
+            self.wrong(
+                &path,
+                format!("{key}: {message}"),
+                "see docs/authorization.md".to_owned(),
+            );
         }
     }
 

@@ -1,5 +1,6 @@
 //! What can go wrong with a file.
 
+use moongate_cache::{BackendError, ErrorKind};
 use moongate_filer::FilerError;
 use moongate_haystack::HaystackError;
 use moongate_haystack::store::layout::AssignError;
@@ -37,12 +38,26 @@ pub enum FileError {
     /// The request makes no sense: say what would.
     #[error("{0}")]
     BadRequest(String),
+    /// The caller may not: let them ask whoever writes the policies.
+    #[error("{0}")]
+    Forbidden(String),
     /// A condition of the request does not hold; nothing was changed.
     #[error("a condition of the request does not hold")]
     PreconditionFailed,
     /// Something is there already, or changed meanwhile: look, and ask again.
     #[error("{0}")]
     Conflict(String),
+}
+
+impl From<BackendError> for FileError {
+    /// What a check says: that the caller may not, or why it cannot be told.
+    fn from(error: BackendError) -> Self {
+        match error.kind {
+            ErrorKind::PermissionDenied => Self::Forbidden(error.message),
+            ErrorKind::Invalid => Self::BadRequest(error.message),
+            _ => Self::Store(HaystackError::Storage(error.message.into())),
+        }
+    }
 }
 
 impl From<ImageError> for FileError {
@@ -53,6 +68,7 @@ impl From<ImageError> for FileError {
             ImageError::Intake(error) => Self::Intake(error),
             ImageError::Multipart(error) => Self::Multipart(error),
             ImageError::Fenced(error) => Self::Fenced(error),
+            ImageError::Forbidden(text) => Self::Forbidden(text),
             ImageError::Transform(_)
             | ImageError::BadRequest(_)
             | ImageError::NotAcceptable(_)

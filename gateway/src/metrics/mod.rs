@@ -2,6 +2,7 @@
 
 mod cache;
 mod login;
+mod policy;
 mod tenants;
 
 use std::fmt::Write as _;
@@ -18,6 +19,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use self::cache::CacheFigures;
 use self::login::LoginFigures;
+use self::policy::PolicyFigures;
 use self::tenants::TenantFigures;
 use crate::login::{Known, Refusal};
 use crate::state::Gateway;
@@ -122,6 +124,7 @@ pub struct Metrics {
     disks: Vec<(Family<DiskLabel, Gauge>, DiskFigure)>,
     gauges: Vec<(Gauge, GatewayFigure)>,
     cache: CacheFigures,
+    policy: PolicyFigures,
     logins: LoginFigures,
     tenants: TenantFigures,
 }
@@ -305,6 +308,7 @@ impl Default for Metrics {
         });
         Self {
             cache: CacheFigures::register(&mut registry),
+            policy: PolicyFigures::register(&mut registry),
             logins: LoginFigures::register(&mut registry),
             tenants: TenantFigures::register(&mut registry),
             registry,
@@ -360,6 +364,7 @@ impl Metrics {
         }
         self.cache.set(&gateway.namespace.cache().stats());
         self.tenants.set(&gateway.tenants);
+        self.policy.set(gateway.namespace.gatekeeper());
         let mut text = String::new();
         if let Err(error) = encode(&mut text, &self.registry) {
             let _ = writeln!(text, "# {error}");

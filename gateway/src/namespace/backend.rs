@@ -9,23 +9,25 @@ use moongate_cache::{
     CreateOptions, ErrorKind, Freshness, Listing, RenameMode, Status, Summary,
 };
 
+use super::governed::deed_of;
 use super::guard::Deed;
 use super::table::{Mount, Table};
 use super::told::told;
 use super::{Namespace, listing, path};
+use crate::policy::gatekeeper::Deed as Wanted;
 
 /// How long a listing waits to be told of a mount that stands in it: one that hangs must not hold up its parent's.
 const MOUNT_STATUS_WAIT: Duration = Duration::from_millis(300);
 
 /// The store of a path, and the path as the store sees it.
-struct Place {
-    backend: Arc<dyn Backend>,
+pub(super) struct Place {
+    pub(super) backend: Arc<dyn Backend>,
     mount: Option<Arc<Mount>>,
-    inner: String,
+    pub(super) inner: String,
 }
 
 impl Place {
-    fn told(&self, error: BackendError) -> BackendError {
+    pub(super) fn told(&self, error: BackendError) -> BackendError {
         match &self.mount {
             Some(mount) => told(mount.path(), &self.inner, error),
             None => error,
@@ -71,7 +73,7 @@ impl Place {
 }
 
 impl Namespace {
-    fn place(&self, table: &Table, sought: &str) -> Place {
+    pub(super) fn place(&self, table: &Table, sought: &str) -> Place {
         match table.resolve(sought) {
             Some((mount, inner)) => Place {
                 backend: Arc::clone(&mount.backend),
@@ -128,7 +130,7 @@ impl Namespace {
 }
 
 /// A folder that is there because mounts are below it, or at it.
-fn folder_at(table: &Table, at: &str) -> Status {
+pub(super) fn folder_at(table: &Table, at: &str) -> Status {
     let here = table.at(at).map(|mount| mount.since_ms);
     let since_ms = here.or_else(|| table.below(at).map(|mount| mount.since_ms).max());
     listing::folder("", since_ms.unwrap_or(0))
@@ -161,6 +163,7 @@ impl Backend for Namespace {
         path: &str,
         freshness: Freshness,
     ) -> Result<Status, BackendError> {
+        self.may(caller, Wanted::Look, path).await?;
         let table = self.table();
         let place = self.place(&table, path);
         let asked = place.backend.status(caller, &place.inner, freshness);
@@ -180,6 +183,7 @@ impl Backend for Namespace {
         limit: usize,
         freshness: Freshness,
     ) -> Result<Listing, BackendError> {
+        self.may(caller, Wanted::List, path).await?;
         let table = self.table();
         let place = self.place(&table, path);
         let asked = place
@@ -202,6 +206,7 @@ impl Backend for Namespace {
         path: &str,
         freshness: Freshness,
     ) -> Result<Arc<dyn BackendFile>, BackendError> {
+        self.may(caller, Wanted::Read, path).await?;
         let place = self.place(&self.table(), path);
         let asked = place.backend.open(caller, &place.inner, freshness);
         let opened = place.guarded(caller, Deed::Read, asked).await;
@@ -214,6 +219,7 @@ impl Backend for Namespace {
         path: &str,
         options: &CreateOptions,
     ) -> Result<Box<dyn BackendWriter>, BackendError> {
+        self.may(caller, Wanted::Create, path).await?;
         let table = self.table();
         if leads_to_mounts(&table, path) {
             let text = format!("{path} is a directory: mounts are in it");
@@ -229,6 +235,7 @@ impl Backend for Namespace {
         caller: &Caller,
         path: &str,
     ) -> Result<Box<dyn BackendWriter>, BackendError> {
+        self.may(caller, Wanted::Write, path).await?;
         let place = self.place_to_change(&self.table(), path)?;
         let begun = place.backend.append(caller, &place.inner).await;
         begun.map_err(|error| place.told(error))
@@ -240,6 +247,7 @@ impl Backend for Namespace {
         path: &str,
         permission: u16,
     ) -> Result<(), BackendError> {
+        self.may(caller, Wanted::MakeDirs, path).await?;
         let table = self.table();
         if leads_to_mounts(&table, path) || table.at(path).is_some() {
             return Ok(());
@@ -259,6 +267,7 @@ impl Backend for Namespace {
         to: &str,
         mode: RenameMode,
     ) -> Result<(), BackendError> {
+        self.may(caller, Wanted::Rename(to, mode), from).await?;
         let table = self.table();
         refuse_mounts(&table, from)?;
         let place = self.place_to_change(&table, from)?;
@@ -284,6 +293,7 @@ impl Backend for Namespace {
         path: &str,
         recursive: bool,
     ) -> Result<bool, BackendError> {
+        self.may(caller, Wanted::Delete, path).await?;
         let table = self.table();
         refuse_mounts(&table, path)?;
         let place = self.place_to_change(&table, path)?;
@@ -297,12 +307,14 @@ impl Backend for Namespace {
         path: &str,
         change: &Change,
     ) -> Result<(), BackendError> {
+        self.may(caller, deed_of(change), path).await?;
         let place = self.place_to_change(&self.table(), path)?;
         let changed = place.backend.change(caller, &place.inner, change).await;
         changed.map_err(|error| place.told(error))
     }
 
     async fn truncate(&self, caller: &Caller, path: &str, len: u64) -> Result<bool, BackendError> {
+        self.may(caller, Wanted::Write, path).await?;
         let place = self.place_to_change(&self.table(), path)?;
         let cut = place.backend.truncate(caller, &place.inner, len).await;
         cut.map_err(|error| place.told(error))
@@ -314,6 +326,11 @@ impl Backend for Namespace {
         path: &str,
         sources: &[String],
     ) -> Result<(), BackendError> {
+        self.may(caller, Wanted::Write, path).await?;
+        for source in sources {
+            self.may(caller, Wanted::Read, source).await?;
+            self.may(caller, Wanted::Delete, source).await?;
+        }
         let table = self.table();
         let place = self.place_to_change(&table, path)?;
         let mut inner = Vec::with_capacity(sources.len());
@@ -329,6 +346,7 @@ impl Backend for Namespace {
     }
 
     async fn summary(&self, caller: &Caller, path: &str) -> Result<Summary, BackendError> {
+        self.may(caller, Wanted::Summary, path).await?;
         let table = self.table();
         let place = self.place(&table, path);
         let mut sum = match place.backend.summary(caller, &place.inner).await {
@@ -354,12 +372,14 @@ impl Backend for Namespace {
     }
 
     async fn checksum(&self, caller: &Caller, path: &str) -> Result<Checksum, BackendError> {
+        self.may(caller, Wanted::Read, path).await?;
         let place = self.place(&self.table(), path);
         let had = place.backend.checksum(caller, &place.inner).await;
         had.map_err(|error| place.told(error))
     }
 
     async fn acl(&self, caller: &Caller, path: &str) -> Result<AclStatus, BackendError> {
+        self.may(caller, Wanted::Look, path).await?;
         let place = self.place(&self.table(), path);
         let had = place.backend.acl(caller, &place.inner).await;
         had.map_err(|error| place.told(error))

@@ -1,6 +1,6 @@
 //! One tree of all stores: the gateway's own files at `/`, and what is mounted over it.
 //!
-//! **Owns:** which mount a path belongs to ([`table`]), what a mount's settings make ([`build`]), that mounts come and go while the gateway
+//! **Owns:** that nobody does what they may not ([`Namespace::may`], before every operation), which mount a path belongs to ([`table`]), what a mount's settings make ([`build`]), that mounts come and go while the gateway
 //! runs and are kept ([`kept`]), and the gateway's own files seen as a store ([`images`]). It is itself a [`moongate_cache::Backend`]: each
 //! protocol is a thin adapter over it. **Refuses to own:** HTTP, and who a caller is.
 //!
@@ -9,6 +9,7 @@
 
 mod backend;
 mod build;
+mod governed;
 mod guard;
 pub mod images;
 mod kept;
@@ -31,6 +32,7 @@ use self::kept::Kept;
 use self::refusing::Refusing;
 use self::table::{Mount, Origin, Table};
 use crate::config::MountConfig;
+use crate::policy::gatekeeper::Gatekeeper;
 
 /// Most mounts of one gateway.
 const MOUNTS_MAX: usize = 10_000;
@@ -42,18 +44,25 @@ pub struct Namespace {
     table: ArcSwap<Table>,
     cache: Arc<Cache>,
     kept: Kept,
+    gatekeeper: Arc<Gatekeeper>,
     /// One change at a time.
     changing: Mutex<()>,
 }
 
 impl Namespace {
     /// The gateway's own files, and nothing mounted yet. What is added later is kept in `file`.
-    pub fn new(root: Arc<Images>, cache: Arc<Cache>, file: PathBuf) -> Self {
+    pub fn new(
+        root: Arc<Images>,
+        cache: Arc<Cache>,
+        file: PathBuf,
+        gatekeeper: Arc<Gatekeeper>,
+    ) -> Self {
         Self {
             root,
             table: ArcSwap::default(),
             cache,
             kept: Kept::new(file),
+            gatekeeper,
             changing: Mutex::new(()),
         }
     }
@@ -190,6 +199,11 @@ impl Namespace {
         self.table.load_full()
     }
 
+    /// What decides who may do what.
+    pub const fn gatekeeper(&self) -> &Arc<Gatekeeper> {
+        &self.gatekeeper
+    }
+
     /// The cache of all mounts.
     pub const fn cache(&self) -> &Arc<Cache> {
         &self.cache
@@ -212,6 +226,7 @@ pub fn folder_status(name: &str) -> moongate_cache::Status {
     listing::folder(name, 0)
 }
 
-fn now_ms() -> u64 {
+/// Milliseconds since 1970.
+pub fn now_ms() -> u64 {
     moongate_haystack::store::now_ns() / 1_000_000
 }

@@ -3,6 +3,7 @@
 //! | bed | what it is | who installs it |
 //! | --- | --- | --- |
 //! | [`hdfs::Hdfs`] | NameNode and DataNodes of Apache Hadoop, alone or as an HA pair, each a process of its own | `scripts/hadoop.sh` |
+//! | [`ranger::RangerAdmin`] | Ranger Admin's downloads, a thread of the test | |
 //! | [`kdc::Kdc`] | MIT's KDC with a realm of its own | `scripts/install.sh krb5-kdc krb5-admin-server krb5-user` |
 //! | [`ldap::Ldap`] | OpenLDAP's `slapd` with users and groups | Debian's `slapd` |
 //! | [`s3::S3`] | versitygw over a folder | `scripts/versitygw.sh` |
@@ -15,6 +16,7 @@ pub mod hdfs;
 pub mod kdc;
 pub mod ldap;
 mod ports;
+pub mod ranger;
 pub mod s3;
 
 use std::path::PathBuf;

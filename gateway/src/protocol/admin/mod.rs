@@ -2,6 +2,7 @@
 
 mod cache;
 mod mounts;
+mod policies;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -60,6 +61,9 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>, caller: Calle
     if request.uri().path() == "/mounts" {
         return mounts::serve(gateway, request).await;
     }
+    if request.uri().path().starts_with("/policies") {
+        return policies::serve(&gateway, request).await;
+    }
     if request.uri().path().starts_with("/cache/") {
         return cache::serve(gateway, request, caller).await;
     }
@@ -80,7 +84,7 @@ fn read(gateway: &Gateway, method: &Method, uri: &Uri) -> Response {
         "/status" => answer(StatusCode::OK, &status(gateway), pretty),
         _ => error_json(
             StatusCode::NOT_FOUND,
-            "this port serves /healthz, /readyz, /metrics, /status, /whoami, /mounts and /cache/",
+            "this port serves /healthz, /readyz, /metrics, /status, /whoami, /mounts, /policies and /cache/",
         ),
     }
 }

@@ -13,6 +13,7 @@ use super::list::{self, ListError, Wanted, What};
 use crate::archive::Format;
 use crate::http::Response;
 use crate::http::query::Query;
+use crate::policy::own;
 use crate::state::Gateway;
 
 /// Sends what a list names as `format=tar|zip|multipart` (or what `Accept` says, or a tar), in the order asked or as it is stored.
@@ -29,6 +30,7 @@ pub async fn get(
     let format = format(headers, query)?;
     let order = Order::of(query)?;
     let list = list::read(gateway, tenant, headers, body).await?;
+    own::may_all(gateway, &list.wanted, false).await?;
     let source = move |filer: &Filer, send: &mut dyn FnMut(Item) -> bool| {
         let _permits = list.permits;
         for wanted in list.wanted {

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::HeaderMap;
 use hyper::body::Incoming;
+use moongate_cache::{BackendError, ErrorKind};
 use moongate_filer::FilePath;
 use moongate_haystack::HaystackError;
 use moongate_haystack::id::FileId;
@@ -62,9 +63,21 @@ pub enum ListError {
     /// It names what is not the caller's.
     #[error(transparent)]
     Fenced(#[from] Fenced),
+    /// The caller may not do it to something that it names.
+    #[error("{0}")]
+    Forbidden(String),
     /// What was to be done with it ended before its answer began.
     #[error("the work on the list ended without an answer: see the log")]
     Ended,
+}
+
+impl From<BackendError> for ListError {
+    fn from(error: BackendError) -> Self {
+        match error.kind {
+            ErrorKind::PermissionDenied => Self::Forbidden(error.message),
+            _ => Self::Mistake(error.message),
+        }
+    }
 }
 
 impl From<ListError> for ImageError {
@@ -73,6 +86,7 @@ impl From<ListError> for ImageError {
             ListError::Intake(error) => Self::Intake(error),
             ListError::Mistake(text) => Self::BadRequest(text),
             ListError::Fenced(error) => Self::Fenced(error),
+            ListError::Forbidden(text) => Self::Forbidden(text),
             ListError::Ended => HaystackError::Storage(error.to_string().into()).into(),
         }
     }
@@ -84,6 +98,7 @@ impl From<ListError> for FileError {
             ListError::Intake(error) => Self::Intake(error),
             ListError::Mistake(text) => Self::BadRequest(text),
             ListError::Fenced(error) => Self::Fenced(error),
+            ListError::Forbidden(text) => Self::Forbidden(text),
             ListError::Ended => HaystackError::Storage(error.to_string().into()).into(),
         }
     }

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use hyper::body::Incoming;
 use md5::{Digest as _, Md5};
+use moongate_cache::Caller;
 use moongate_filer::{Attributes, Chunk, Entry, FilePath, Filer, FilerError, PutOptions};
 use moongate_haystack::id::FileId;
 use moongate_haystack::needle::Draft;
@@ -22,6 +23,8 @@ use crate::files::store::{self, Stored};
 use crate::files::{FileError, etag, needle_of};
 use crate::http::Response;
 use crate::http::intake::BudgetPermit;
+use crate::policy::gatekeeper::Deed;
+use crate::policy::own;
 use crate::protocol::batch::BUDGET_WAIT;
 use crate::protocol::batch::answer::Broken;
 use crate::protocol::batch::entries::File;
@@ -47,6 +50,7 @@ pub async fn upload(
         wish: Wish::of(gateway, &ask)?,
         atomic: ask.query.is_true("atomic"),
         pending: Mutex::default(),
+        caller: own::caller(),
     };
     Ok(upload::run(gateway, ask.headers, body, sink).await?)
 }
@@ -59,6 +63,7 @@ struct Folder {
     atomic: bool,
     /// Of an atomic batch: stored, and not named yet.
     pending: Mutex<Pending>,
+    caller: Option<Caller>,
 }
 
 #[derive(Default)]
@@ -93,6 +98,13 @@ impl Sink for Folder {
 
     async fn prepare(&self, file: File) -> Result<Ready, String> {
         let path = self.path(&file.name).map_err(|error| error.to_string())?;
+        let may = own::may_as(
+            &self.gateway,
+            self.caller.as_ref(),
+            Deed::Create,
+            path.as_str(),
+        );
+        may.await.map_err(|error| error.to_string())?;
         let mut data = file.data;
         if file.gzip {
             let unpacked = tokio::task::spawn_blocking(move || unpack(&data)).await;

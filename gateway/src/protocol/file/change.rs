@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode};
+use moongate_cache::RenameMode;
 use moongate_filer::{Attributes, Entry, FilePath, Filer, FilerError, PutOptions, RenameOptions};
 use moongate_haystack::store::now_ns;
 use percent_encoding::percent_decode_str;
@@ -13,6 +14,8 @@ use super::{Ask, empty};
 use crate::files::{FileError, copy};
 use crate::http::Response;
 use crate::http::json::{error_json, json as answer};
+use crate::policy::gatekeeper::Deed;
+use crate::policy::own;
 use crate::state::Gateway;
 
 const TAG_PREFIX: &str = "Seaweed-";
@@ -21,6 +24,7 @@ const FOLDER_MODE: u32 = 0o771;
 /// `POST /folder/` without a body.
 pub async fn make_folder(gateway: &Arc<Gateway>, ask: Ask<'_>) -> Result<Response, FileError> {
     let path = ask.target.path.clone();
+    own::may(gateway, Deed::MakeDirs, path.as_str()).await?;
     let now_ns = now_ns();
     let attributes = Attributes {
         mode: FOLDER_MODE,
@@ -55,6 +59,7 @@ pub async fn change(gateway: &Arc<Gateway>, ask: Ask<'_>) -> Result<Response, Fi
     if let Some(from) = ask.query.get("cp.from") {
         return copy_to(gateway, ask, from).await;
     }
+    own::may(gateway, Deed::Write, ask.target.path.as_str()).await?;
     if *ask.method == Method::DELETE {
         untag(gateway, ask).await
     } else {
@@ -90,6 +95,12 @@ fn destination(filer: &Filer, target: &FilePath, from: &FilePath) -> Result<File
 
 async fn rename(gateway: &Arc<Gateway>, ask: Ask<'_>, from: &str) -> Result<Response, FileError> {
     let (from, target) = (source(from)?, ask.target.path.clone());
+    let mode = if target.is_folder_form() {
+        RenameMode::Into
+    } else {
+        RenameMode::Replace
+    };
+    own::may(gateway, Deed::Rename(target.as_str(), mode), from.as_str()).await?;
     gateway
         .files
         .change(move |filer| {
@@ -135,6 +146,8 @@ async fn copy_to(gateway: &Arc<Gateway>, ask: Ask<'_>, from: &str) -> Result<Res
         found.await?
     };
     let (to, entry) = found;
+    own::may(gateway, Deed::ReadTree, from.as_str()).await?;
+    own::may(gateway, Deed::Create, to.as_str()).await?;
     if to == from || to.is_inside(&from) {
         return Err(FileError::BadRequest(format!(
             "{from} cannot be copied to {to}, which is in it or the same"

@@ -45,6 +45,7 @@ pub fn status_of(error: &FileError) -> StatusCode {
         FileError::Intake(error) => intake_status(error),
         FileError::Fenced(error) => error.status(),
         FileError::Multipart(_) | FileError::BadRequest(_) => StatusCode::BAD_REQUEST,
+        FileError::Forbidden(_) => StatusCode::FORBIDDEN,
         FileError::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         FileError::Conflict(_) => StatusCode::CONFLICT,
     }

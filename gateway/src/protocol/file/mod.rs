@@ -30,6 +30,8 @@ use crate::http::server::PeerInfo;
 use crate::http::{Body, Response};
 use crate::login::{self, Known};
 use crate::metrics::Operation;
+use crate::policy::gatekeeper::Deed;
+use crate::policy::own;
 use crate::protocol::batch::{self as batches, DELETE_PATH, DOWNLOAD_PATH};
 use crate::protocol::webhdfs;
 use crate::state::Gateway;
@@ -104,7 +106,13 @@ async fn plain(
         return mounted::serve(gateway, operation, parts, &query, (path, caller), body).await;
     }
     let tenant = known.identity.tenant.as_deref();
-    let answer = route(gateway, operation, parts, (&query, tenant), body).await;
+    let work = route(gateway, operation, parts, (&query, tenant), body);
+    let answer = if own::is_governed(gateway) {
+        let caller = login::caller::of(&known.identity, peer, operation.name());
+        own::as_caller(caller, work).await
+    } else {
+        work.await
+    };
     answer.unwrap_or_else(|error| error_answer(operation, &error))
 }
 
@@ -162,6 +170,13 @@ async fn route(
         query,
         target: &target,
     };
+    let at = target.path.as_str();
+    match operation {
+        Operation::FileRead => own::may(gateway, read_deed(query), at).await?,
+        Operation::FileDelete => own::may(gateway, Deed::Delete, at).await?,
+        // What these change is known later: they ask there.
+        _ => {}
+    }
     match operation {
         Operation::FileRead if is_probe(path) => healthy(gateway, ask).await,
         Operation::FileRead => read::get(gateway, ask).await,
@@ -176,6 +191,18 @@ async fn route(
             Ok(batches::delete::delete(gateway, tenant, ask.headers, query, body).await?)
         }
         _ => Ok(empty(StatusCode::METHOD_NOT_ALLOWED)),
+    }
+}
+
+/// What a read reads: an archive and shards all that is in a folder.
+fn read_deed(query: &Query<'_>) -> Deed<'static> {
+    let whole = ["archive", "shards", "usage"]
+        .iter()
+        .any(|name| query.get(name).is_some());
+    if whole || query.is_true("recursive") {
+        Deed::ReadTree
+    } else {
+        Deed::Read
     }
 }
 

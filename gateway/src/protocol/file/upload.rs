@@ -22,6 +22,8 @@ use crate::files::{FileError, etag};
 use crate::http::conditional::{self, Outcome, Validators};
 use crate::http::json::json;
 use crate::http::{Response, disposition, intake, multipart};
+use crate::policy::gatekeeper::Deed;
+use crate::policy::own;
 use crate::protocol::exchange::declared_len;
 use crate::protocol::image::master;
 use crate::state::Gateway;
@@ -85,6 +87,8 @@ pub async fn put(
     } else {
         let mime = content_type.unwrap_or_default().to_owned();
         let path = place(gateway, &ask, None).await?;
+        // Before the body is taken, too.
+        own::may(gateway, Deed::Create, path.as_str()).await?;
         vec![raw(gateway, ask, &wish, path, mime, body).await?]
     };
     Ok(created(said))
@@ -376,6 +380,7 @@ async fn name_it(
     stored: Stored,
     inline: Option<Bytes>,
 ) -> Result<Said, FileError> {
+    own::may(gateway, Deed::Create, path.as_str()).await?;
     let naming = Naming {
         content: match &inline {
             Some(bytes) => Content::inline(bytes.to_vec()),

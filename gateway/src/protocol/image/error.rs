@@ -1,6 +1,7 @@
 //! The one table from errors to answers of the image API, as SeaweedFS's clients expect them.
 
 use http::{HeaderValue, StatusCode, header};
+use moongate_cache::BackendError;
 use moongate_haystack::HaystackError;
 use moongate_haystack::store::layout::AssignError;
 use serde_json::json;
@@ -40,9 +41,19 @@ pub enum ImageError {
     /// A parameter of the master's API makes no sense; SeaweedFS answers 406.
     #[error("{0}")]
     NotAcceptable(String),
+    /// The caller may not.
+    #[error("{0}")]
+    Forbidden(String),
     /// Nothing under that name.
     #[error("{0}")]
     NotFound(String),
+}
+
+impl From<BackendError> for ImageError {
+    /// What a check says.
+    fn from(error: BackendError) -> Self {
+        Self::Forbidden(error.message)
+    }
 }
 
 /// Seconds after which a client may try again what was refused for load.
@@ -76,6 +87,7 @@ pub fn answer(operation: Operation, error: &ImageError) -> Response {
             with_status(StatusCode::BAD_REQUEST)
         }
         ImageError::BadRequest(_) => error_json(StatusCode::BAD_REQUEST, &text),
+        ImageError::Forbidden(_) => error_json(StatusCode::FORBIDDEN, &text),
         ImageError::NotAcceptable(_) => error_json(StatusCode::NOT_ACCEPTABLE, &text),
         ImageError::NotFound(_) if operation == Operation::Read => {
             with_status(StatusCode::NOT_FOUND)

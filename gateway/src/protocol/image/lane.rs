@@ -16,6 +16,7 @@ use crate::http::disposition;
 use crate::http::lane::{Lane, PlainGet};
 use crate::http::request_id::RequestId;
 use crate::metrics::Operation;
+use crate::policy::own;
 use crate::protocol::exchange::SERVER_NAME;
 use crate::state::Gateway;
 
@@ -41,6 +42,7 @@ impl Lane for ImageLane {
             && gateway.login.is_open()
             && gateway.tenants.is_empty()
             && !gateway.fid_tokens.guards(false)
+            && !own::is_governed(gateway)
     }
 
     async fn answer(&self, request: &PlainGet<'_>, head: &mut Vec<u8>) -> Option<Bytes> {

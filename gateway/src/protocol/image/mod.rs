@@ -20,6 +20,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::Incoming;
+use moongate_auth::policy::FsAction;
 
 use self::error::{ImageError, answer as error_answer};
 use self::path::ObjectPath;
@@ -33,8 +34,9 @@ use crate::http::json::{error_json, json};
 use crate::http::query::Query;
 use crate::http::server::PeerInfo;
 use crate::http::{Body, Response};
-use crate::login::whoami;
+use crate::login::{self, whoami};
 use crate::metrics::Operation;
+use crate::policy::own;
 use crate::state::Gateway;
 use crate::tenancy;
 
@@ -49,7 +51,13 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: Peer
     let operation = operation(&parts.method, parts.uri.path());
     let response = match who::calls(&gateway, operation, &parts, peer).await {
         Ok(caller) => {
-            let result = route(&gateway, operation, &parts, &caller, body).await;
+            let work = route(&gateway, operation, &parts, &caller, body);
+            let result = if own::is_governed(&gateway) {
+                let asks = login::caller::of(&caller.known.identity, peer, operation.name());
+                Box::pin(own::as_caller(asks, work)).await
+            } else {
+                work.await
+            };
             let mut response = result.unwrap_or_else(|error| error_answer(operation, &error));
             caller.finish(&gateway, &parts, &mut response);
             response
@@ -91,6 +99,7 @@ async fn route(
     match operation {
         Operation::Read => {
             let object = object(path)?;
+            own::may_image(gateway, &object.fid, FsAction::READ)?;
             read::read(
                 gateway,
                 ReadRequest {
@@ -105,18 +114,22 @@ async fn route(
         // Boxed, so that the future of a read, which is most requests, stays small: hyper moves it about.
         Operation::Write if path == "/submit" => {
             let (request, wish) = (write_request(parts, &query), master::wish(&query)?);
+            may_fill(gateway, &query)?;
             Box::pin(write::submit(gateway, request, wish, body)).await
         }
         Operation::Write => {
             let (request, object) = (write_request(parts, &query), object(path)?);
+            own::may_image(gateway, &object.fid, FsAction::WRITE)?;
             Box::pin(write::put(gateway, request, &object, body)).await
         }
         Operation::Delete => {
             let (request, object) = (write_request(parts, &query), object(path)?);
+            own::may_image(gateway, &object.fid, FsAction::WRITE)?;
             Box::pin(write::delete(gateway, request, &object)).await
         }
         Operation::BatchPut => {
             let request = write_request(parts, &query);
+            may_fill(gateway, &query)?;
             Box::pin(batch::upload(gateway, request, body)).await
         }
         Operation::BatchGet => {
@@ -149,6 +162,12 @@ async fn route(
 /// What Kubernetes asks without showing who it is.
 fn is_probe(path: &str) -> bool {
     matches!(path, "/cluster/healthz" | "/healthz" | "/readyz")
+}
+
+/// Whether the caller may store into the collection that a request names, or do to it what else changes it.
+fn may_fill(gateway: &Gateway, query: &Query<'_>) -> Result<(), ImageError> {
+    let name = query.get("collection").unwrap_or_default();
+    Ok(own::may_collection(gateway, name, FsAction::WRITE)?)
 }
 
 fn object(path: &str) -> Result<ObjectPath<'_>, ImageError> {
@@ -199,6 +218,12 @@ async fn page(
     let pretty = query.get_set("pretty").is_some();
     let urls = gateway.urls(asked_host(&parts.headers));
     let status = |value: serde_json::Value| Ok(json(StatusCode::OK, &value, pretty));
+    if matches!(
+        parts.uri.path(),
+        "/dir/assign" | "/vol/grow" | "/vol/vacuum" | "/col/delete"
+    ) {
+        may_fill(gateway, &query)?;
+    }
     match parts.uri.path() {
         "/dir/assign" => master::dir_assign(gateway, urls, &query).await,
         "/dir/lookup" => Ok(master::dir_lookup(gateway, urls, &query)),

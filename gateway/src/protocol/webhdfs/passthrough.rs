@@ -16,6 +16,7 @@ use super::error::Refusal;
 use crate::http::{Body, Response};
 use crate::namespace::path as paths;
 use crate::namespace::table::Mount;
+use crate::policy::gatekeeper::Deed;
 
 /// A connection that takes longer to be made is given up.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -76,6 +77,11 @@ pub async fn forward(asked: &Asked<'_>, op: &str) -> Result<Response, Refusal> {
         let text = format!("{} is mounted read-only", mount.path());
         return Err(BackendError::new(ErrorKind::PermissionDenied, text).into());
     }
+    let deed = deed(op, &asked.parts.method);
+    asked
+        .namespace()
+        .may(&asked.caller, deed, &asked.path)
+        .await?;
     let url = url(asked, mount, inner)?;
     let request = Request::builder()
         .method(asked.parts.method.clone())
@@ -97,6 +103,16 @@ pub async fn forward(asked: &Asked<'_>, op: &str) -> Result<Response, Refusal> {
         cached.invalidate(inner);
     }
     answered
+}
+
+/// What the caller must be allowed here, whatever the NameNode says to the gateway.
+fn deed(op: &str, method: &http::Method) -> Deed<'static> {
+    match op {
+        "ALLOWSNAPSHOT" | "DISALLOWSNAPSHOT" => Deed::GiveAway,
+        _ if *method != http::Method::GET => Deed::Write,
+        _ if op.contains("XATTR") => Deed::Read,
+        _ => Deed::Look,
+    }
 }
 
 /// What the store itself lacks, asked of its NameNode where the mount names it; else the store's refusal stands.

@@ -17,6 +17,7 @@ use crate::files::FileError;
 use crate::http::Response;
 use crate::http::query::Query;
 use crate::metrics::Operation;
+use crate::policy::own;
 use crate::state::Gateway;
 
 /// Images and files that are deleted at once.
@@ -34,6 +35,7 @@ pub async fn delete(
     body: Incoming,
 ) -> Result<Response, ListError> {
     let list = list::read(gateway, tenant, headers, body).await?;
+    own::may_all(gateway, &list.wanted, true).await?;
     let (answer, head) = Answer::new(Done::Deleted, gateway.budget.clone());
     let deletes = Deletes {
         gateway: Arc::clone(gateway),

@@ -1,0 +1,8 @@
+//! End to end tests of who may do what: the real binary, with policies of a file and of a Ranger Admin of the tests' own.
+#![allow(clippy::unwrap_used)]
+
+mod admin;
+mod audit;
+mod commands;
+mod state;
+mod table;
