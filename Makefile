@@ -6,7 +6,7 @@ in_env = . scripts/environment.sh && cd "$$repo" &&
 cargo = $(in_env) cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-images test-batch test-files test-cache test-auth test-spark test-simulation bench fmt lint docs
+.PHONY: help run test test-images test-batch test-files test-cache test-auth test-policy test-spark test-simulation bench fmt lint docs
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @
@@ -31,6 +31,11 @@ test-files: ## The end-to-end tests of the file port alone; MOONGATE_TEST_SCALE=
 	@scripts/install.sh python3 tar unzip libarchive-tools
 	@$(cargo) build --release -p moongate
 	@$(cargo) test --release -p moongate-tests --test files $(ARGS)
+
+test-policy: ## The end-to-end tests of policies, permissions and audit, and the engine against Ranger's own answers
+	@$(cargo) build --release -p moongate
+	@$(cargo) test --release -p moongate-tests --test policy $(ARGS)
+	@$(cargo) test --release -p moongate-auth $(ARGS)
 
 test-cache: ## The end-to-end tests of mounts, WebHDFS and the cache, against a real HDFS, an HA pair and an S3 server, and of the stores behind them
 	@scripts/install.sh python3-venv

@@ -71,6 +71,8 @@ pub enum Name {
     CacheSoak,
     /// Memory and speed with ten million needles.
     Index,
+    /// What a decision of policies costs.
+    Policy,
     /// Time to ready with ten million needles.
     Start,
     /// Thumbnails of 12-megapixel JPEGs.

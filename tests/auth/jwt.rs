@@ -111,7 +111,7 @@ fn what_is_wrong_with_a_token_is_said() {
     refused(&gateway, "a.b.c", "malformed");
     refused(&gateway, &"x".repeat(20_000), "longer than 16 kB");
     let good = with(&|_| {});
-    refused(&gateway, &good[..good.len() - 4], "signature");
+    refused(&gateway, &good[..good.len() - 4], "the token");
     refused(&gateway, &good[..good.len() / 2], "malformed");
     assert_eq!(ask(&gateway, &good).0, 200);
 }

@@ -171,13 +171,7 @@ impl Suites {
     }
 
     fn run_suite(&self, suite: &Suite, name: &str, report: &mut Report) {
-        let compiled = self.policies(suite).and_then(|policies| {
-            let material = Material {
-                policies,
-                roles: suite.roles.clone(),
-                tags: suite.service_tags.clone(),
-                users: None,
-            };
+        let compiled = self.material(suite).and_then(|material| {
             Snapshot::compile(&material, &suite.plugin()).map_err(|error| error.to_string())
         });
         match compiled {
@@ -192,6 +186,15 @@ impl Suites {
                 }
             }
         }
+    }
+
+    fn material(&self, suite: &Suite) -> Result<Material, String> {
+        Ok(Material {
+            policies: self.policies(suite)?,
+            roles: suite.roles.clone(),
+            tags: suite.service_tags.clone(),
+            users: None,
+        })
     }
 
     /// A suite's policies, or those of another one changed.
@@ -212,6 +215,34 @@ impl Suites {
         let base = base.and_then(|base| base.service_policies.as_ref());
         let base = base.ok_or_else(|| format!("deltasFrom: there is no suite {from}"))?;
         delta::apply(base, own).map_err(|error| error.to_string())
+    }
+}
+
+/// A suite whose policies are compiled, to be asked again and again.
+#[derive(Debug)]
+pub struct Prepared<'a> {
+    snapshot: Snapshot,
+    cases: &'a [Case],
+}
+
+impl Prepared<'_> {
+    /// Asks all questions; how many were answered.
+    pub fn ask_all(&self) -> usize {
+        let asked = self.cases.iter().map(|case| case.run(&self.snapshot));
+        asked.filter(Result::is_ok).count()
+    }
+}
+
+impl Suites {
+    /// Compiles the policies of all suites that can be run.
+    pub fn prepared(&self) -> Vec<Prepared<'_>> {
+        let ready = |suite| {
+            let material = self.material(suite).ok()?;
+            let snapshot = Snapshot::compile(&material, &suite.plugin()).ok()?;
+            let cases = &suite.cases;
+            Some(Prepared { snapshot, cases })
+        };
+        self.suites.iter().filter_map(ready).collect()
     }
 }
 

@@ -47,14 +47,50 @@ pub struct Tenant {
     pub settings: TenantSettings,
     requests: Rate,
     bytes: Rate,
-    stored_bytes: AtomicU64,
-    stored_objects: AtomicU64,
+    counted: Amount,
+    /// What was let in since the last count began.
+    added: Amount,
     /// Requests refused for a rate or a quota, in all.
     pub refused: AtomicU64,
     /// Requests that were let in, in all.
     pub admitted: AtomicU64,
     /// Bytes sent and received, in all.
     pub moved_bytes: AtomicU64,
+}
+
+/// Bytes and objects.
+#[derive(Debug, Default)]
+struct Amount {
+    bytes: AtomicU64,
+    objects: AtomicU64,
+}
+
+impl Amount {
+    fn get(&self) -> (u64, u64) {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (load(&self.bytes), load(&self.objects))
+    }
+
+    fn set(&self, bytes: u64, objects: u64) {
+        self.bytes.store(bytes, Ordering::Relaxed);
+        self.objects.store(objects, Ordering::Relaxed);
+    }
+
+    fn add(&self, bytes: u64, objects: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.objects.fetch_add(objects, Ordering::Relaxed);
+    }
+
+    fn take(&self, (bytes, objects): (u64, u64)) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.objects.fetch_sub(objects, Ordering::Relaxed);
+    }
+}
+
+/// A count under way; what is let in meanwhile may or may not be in it, and is held against the quota until the next.
+#[derive(Debug)]
+pub struct Counting {
+    added: (u64, u64),
 }
 
 /// It belongs to somebody else. The text does not say to whom, nor whether it is there.
@@ -131,8 +167,8 @@ impl Tenants {
                 requests: Rate::new(settings.requests_per_sec),
                 bytes: Rate::new(settings.bytes_per_sec),
                 settings,
-                stored_bytes: AtomicU64::new(0),
-                stored_objects: AtomicU64::new(0),
+                counted: Amount::default(),
+                added: Amount::default(),
                 refused: AtomicU64::new(0),
                 admitted: AtomicU64::new(0),
                 moved_bytes: AtomicU64::new(0),
@@ -318,16 +354,26 @@ impl Tenant {
         ))
     }
 
+    /// Begins to count what it has stored.
+    pub fn begin_count(&self) -> Counting {
+        Counting {
+            added: self.added.get(),
+        }
+    }
+
     /// Says what it has stored, as it was counted.
-    pub fn counted(&self, bytes: u64, objects: u64) {
-        self.stored_bytes.store(bytes, Ordering::Relaxed);
-        self.stored_objects.store(objects, Ordering::Relaxed);
+    pub fn counted(&self, count: Counting, bytes: u64, objects: u64) {
+        self.counted.set(bytes, objects);
+        self.added.take(count.added);
     }
 
     /// What it has stored: bytes and objects.
     pub fn stored(&self) -> (u64, u64) {
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (load(&self.stored_bytes), load(&self.stored_objects))
+        let (counted, added) = (self.counted.get(), self.added.get());
+        (
+            counted.0.saturating_add(added.0),
+            counted.1.saturating_add(added.1),
+        )
     }
 
     /// Whether there is room for so much more; it counts as stored until the next count.
@@ -362,8 +408,7 @@ impl Tenant {
                 });
             }
         }
-        self.stored_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.stored_objects.fetch_add(objects, Ordering::Relaxed);
+        self.added.add(bytes, objects);
         Ok(())
     }
 }

@@ -131,7 +131,7 @@ fn a_quota_says_which_by_how_much() {
     (limited.bytes_max, limited.objects_max) = (1000, 3);
     let tenants = Tenants::new(vec![limited]).unwrap();
     let tenant = tenants.named("a").unwrap();
-    tenant.counted(900, 1);
+    tenant.counted(tenant.begin_count(), 900, 1);
     assert!(tenant.make_room(100, 1).is_ok());
     let text = tenant.make_room(50, 1).unwrap_err().to_string();
     assert!(
@@ -139,7 +139,10 @@ fn a_quota_says_which_by_how_much() {
             && text.contains("50 over its quota of 1000 (bytes_max)"),
         "{text}"
     );
-    tenant.counted(0, 3);
+    let count = tenant.begin_count();
+    assert!(tenant.make_room(0, 1).is_ok(), "while it is counted");
+    tenant.counted(count, 0, 2);
+    assert_eq!(tenant.stored(), (0, 3));
     let text = tenant.make_room(0, 1).unwrap_err().to_string();
     assert!(
         text.contains("1 over its quota of 3 (objects_max)"),

@@ -5,6 +5,7 @@ mod cache;
 mod files;
 mod get;
 mod index;
+mod policy;
 mod put;
 mod resize;
 mod start;
@@ -93,7 +94,7 @@ impl Bench {
 
     fn run_wanted(&self, options: &Options) -> Vec<Outcome> {
         type Run = fn(&Bench) -> Result<Section>;
-        let all: [(Name, &'static str, Run); 11] = [
+        let all: [(Name, &'static str, Run); 12] = [
             (Name::Get, "get", get::run),
             (Name::Put, "put", put::run),
             (Name::Batch, "batch", batch::run),
@@ -103,6 +104,7 @@ impl Bench {
             (Name::CacheDisk, "cache-disk", cache::disk::run),
             (Name::CacheSoak, "cache-soak", cache::soak::run),
             (Name::Index, "index", index::run),
+            (Name::Policy, "policy", policy::run),
             (Name::Start, "start", start::run),
             (Name::Resize, "resize", resize::run),
         ];

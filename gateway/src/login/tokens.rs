@@ -2,15 +2,13 @@
 //! logged in.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
 use moongate_auth::fetch::HttpFetch;
-use moongate_auth::groups::{
-    CachedGroups, Found, GroupFile, Ldap, LdapConfig, Lifetimes, Lookup, Source,
-};
+use moongate_auth::groups::{CachedGroups, GroupFile, Ldap, LdapConfig, Lifetimes, Source};
 use moongate_auth::jwt::claims::Required;
 use moongate_auth::jwt::jwk::Algorithm;
 use moongate_auth::jwt::rules::Mapping;
@@ -34,17 +32,6 @@ pub struct Tokens {
     keys: Option<Keys>,
     certificates: NameFrom,
     groups: Arc<CachedGroups>,
-    user_store: UserStore,
-}
-
-/// Ranger's user store, once the policies have handed it in.
-#[derive(Clone, Default)]
-struct UserStore(Arc<OnceLock<Lookup>>);
-
-impl std::fmt::Debug for UserStore {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("UserStore")
-    }
 }
 
 impl Tokens {
@@ -56,7 +43,6 @@ impl Tokens {
         let auth = &config.auth;
         let issuers = auth.jwt.iter().map(issuer).collect::<Result<_, _>>()?;
         let keys = some(&auth.keys.file).map(Keys::open).transpose()?;
-        let user_store = UserStore::default();
         let lifetimes = Lifetimes {
             known: auth.groups.ttl.duration(),
             negative: auth.groups.negative_ttl.duration(),
@@ -66,26 +52,14 @@ impl Tokens {
             jwt: Verifier::new(issuers),
             keys,
             certificates: config.tls.client_name.into(),
-            groups: CachedGroups::new(sources(config, &user_store)?, lifetimes),
-            user_store,
+            groups: CachedGroups::new(sources(config)?, lifetimes),
         })
-    }
-
-    /// From now on `"ranger"` among the sources of groups asks this.
-    pub fn set_user_store(&self, lookup: Lookup) {
-        let _ = self.user_store.0.set(lookup);
-        self.groups.forget();
     }
 
     /// Whether there is anything to be shown as `Authorization: Bearer`.
     pub fn takes_bearer(&self) -> bool {
         let bearers = [AuthMethod::Jwt, AuthMethod::AccessKey];
         bearers.iter().any(|method| self.methods.contains(method))
-    }
-
-    /// Forgets the groups of everybody: what told them has changed.
-    pub fn forget_groups(&self) {
-        self.groups.forget();
     }
 
     /// The groups of a user.
@@ -182,22 +156,16 @@ fn issuer(config: &JwtConfig) -> Result<Arc<Issuer>, FileError> {
     Issuer::new(made, Arc::new(fetch))
 }
 
-fn sources(config: &Config, user_store: &UserStore) -> Result<Vec<Source>, FileError> {
+fn sources(config: &Config) -> Result<Vec<Source>, FileError> {
     let groups = &config.auth.groups;
     let source = |source: &GroupSource| {
         Ok(match source {
             GroupSource::File => Source::File(GroupFile::open(groups.file.clone())?),
             GroupSource::Ldap => Source::Ldap(Ldap::new(ldap(&groups.ldap))?),
             GroupSource::Os => Source::Os,
-            GroupSource::Ranger => Source::Map(from_user_store(user_store.clone())),
         })
     };
     groups.sources.iter().map(source).collect()
-}
-
-fn from_user_store(store: UserStore) -> Lookup {
-    let away = || Found::Failed("no user store has come with the policies yet".to_owned());
-    Arc::new(move |user| store.0.get().map_or_else(away, |lookup| lookup(user)))
 }
 
 fn ldap(section: &LdapSection) -> LdapConfig {

@@ -48,6 +48,9 @@ pub struct TestArgs {
     /// Files of suites, in the format ranger-oracle/1
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+    /// Then ask all of it over and over for about so many seconds, and tell the CPU time of one decision
+    #[arg(long, value_name = "SECS")]
+    pub time: Option<u64>,
 }
 
 /// Arguments of `moongate policy status` and `refresh`.

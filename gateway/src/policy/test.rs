@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use moongate_auth::policy::suite::{Report, Suites};
+use moongate_auth::policy::suite::{Prepared, Report, Suites};
 
 use super::args::TestArgs;
 use crate::cli::EXIT_PROBLEMS;
@@ -17,8 +18,12 @@ const FORMAT: &str = "ranger-oracle/1";
 pub(super) fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let (mut passed, mut failed) = (0, 0);
     for file in &args.files {
-        let report = run_file(file)?;
+        let suites = read(file)?;
+        let report = suites.run();
         tell(&report);
+        if let Some(secs) = args.time {
+            println!("{} ns of CPU a decision", timed(&suites, secs)?);
+        }
         passed += report.passed;
         failed += report.failed;
     }
@@ -30,7 +35,7 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn run_file(file: &Path) -> anyhow::Result<Report> {
+fn read(file: &Path) -> anyhow::Result<Suites> {
     let name = file.display();
     let text = std::fs::read(file).with_context(|| format!("{name}: cannot be read"))?;
     let suites: Suites = serde_json::from_slice(&text)
@@ -40,7 +45,28 @@ fn run_file(file: &Path) -> anyhow::Result<Report> {
         "{name}: its format is {:?}; this runs {FORMAT}",
         suites.format
     );
-    Ok(suites.run())
+    Ok(suites)
+}
+
+/// Nanoseconds of this thread's CPU for one question, that of reading it included.
+fn timed(suites: &Suites, secs: u64) -> anyhow::Result<u64> {
+    let prepared = suites.prepared();
+    let ask = || prepared.iter().map(Prepared::ask_all).sum::<usize>() as u64;
+    ask();
+    let (begun, end) = (cpu_ns()?, Instant::now() + Duration::from_secs(secs));
+    let mut asked = 0;
+    while Instant::now() < end {
+        asked += ask();
+    }
+    anyhow::ensure!(asked > 0, "there is no case to ask");
+    Ok((cpu_ns()? - begun) / asked)
+}
+
+/// CPU time of this thread since its start.
+fn cpu_ns() -> anyhow::Result<u64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let first = text.split_whitespace().next().unwrap_or("");
+    Ok(first.parse()?)
 }
 
 #[allow(clippy::print_stdout)]

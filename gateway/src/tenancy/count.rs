@@ -33,6 +33,7 @@ pub async fn run(gateway: Arc<Gateway>, mut stopped: watch::Receiver<bool>) {
 }
 
 async fn count(gateway: &Gateway, tenant: &Arc<Tenant>) {
+    let count = tenant.begin_count();
     let (mut bytes, mut objects) = in_collections(gateway, tenant);
     let paths: Vec<String> = tenant.settings.paths.clone();
     let named = gateway.files.run(move |filer| {
@@ -56,7 +57,7 @@ async fn count(gateway: &Gateway, tenant: &Arc<Tenant>) {
         Ok((named_bytes, files)) => {
             bytes = bytes.saturating_add(named_bytes);
             objects = objects.saturating_add(files);
-            tenant.counted(bytes, objects);
+            tenant.counted(count, bytes, objects);
         }
         Err(error) => {
             tracing::warn!(tenant = tenant.settings.name, %error, "what a tenant has stored cannot be counted: the last count stays");

@@ -23,7 +23,7 @@ pub(super) struct Caller {
     /// Who.
     pub(super) known: Known,
     /// A token of the image was shown, which says all that is to be said.
-    by_fid_token: bool,
+    pub(super) by_fid_token: bool,
     peer: PeerInfo,
 }
 
