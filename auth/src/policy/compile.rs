@@ -1,13 +1,13 @@
 //! From Ranger's JSON to a [`Snapshot`].
 
+mod audit;
+mod tags;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use serde_json::Value;
 
 use super::access::AccessTypes;
-use super::audit_rules::{self, Filter, Mode};
 use super::condition::Condition;
 use super::index::Index;
 use super::model::{
@@ -17,10 +17,11 @@ use super::model::{
 use super::order;
 use super::pattern::{self, Options, Pattern};
 use super::policy::{Item, Policy};
-use super::principals::{Principals, Reach, Who};
+use super::principals::{Principals, Reach};
 use super::schedule::Schedule;
-use super::snapshot::{AuditRules, GroupsOf, Snapshot, TagPolicy, TagUse, Zone};
-use super::tagging::Tag;
+use super::snapshot::{Snapshot, Zone};
+
+pub(super) use self::tags::naming;
 
 /// Everything that a snapshot is made of.
 #[derive(Clone, Debug, Default)]
@@ -137,7 +138,7 @@ impl Snapshot {
             audit,
             super_users,
             warnings: compiler.warnings,
-            groups_of: groups_of(json, material.users.as_ref()),
+            groups_of: audit::groups_of(json, material.users.as_ref()),
         })
     }
 }
@@ -229,28 +230,6 @@ impl<'a> Compiler<'a> {
         pattern::of_resource(&of.values, of.is_recursive, of.is_excludes, self.options)
     }
 
-    fn tag_names(
-        &mut self,
-        policy: &model::Policy,
-        resources: &BTreeMap<String, PolicyResource>,
-    ) -> Vec<Pattern> {
-        let Some(of) = resources.get("tag") else {
-            return Vec::new();
-        };
-        if of.is_excludes {
-            let id = policy.id;
-            self.warnings.push(format!(
-                "policy {id} on tags excludes some, which in Ranger means every tag: it is left out"
-            ));
-            return Vec::new();
-        }
-        let options = Options {
-            wildcards: true,
-            fold: false,
-        };
-        pattern::of_resource(&of.values, false, false, options)
-    }
-
     fn policy(&mut self, json: &model::Policy, rank: usize, on_tags: bool) -> Policy {
         let mut items = |of: &[PolicyItem]| -> Box<[Item]> {
             of.iter().map(|item| self.item(item, on_tags)).collect()
@@ -301,7 +280,7 @@ impl<'a> Compiler<'a> {
 
     fn item(&mut self, json: &PolicyItem, on_tags: bool) -> Item {
         let bits = if on_tags {
-            self.types.of_item(&ours(&json.accesses))
+            self.types.of_item(&tags::ours(&json.accesses))
         } else {
             self.types.of_item(&json.accesses)
         };
@@ -330,127 +309,6 @@ impl<'a> Compiler<'a> {
             .flat_map(|values| pattern::of_resource(values, true, false, self.options));
         patterns.map(|pattern| (number, pattern)).collect()
     }
-
-    fn tag_policies(&mut self, json: &ServicePolicies) -> Vec<TagPolicy> {
-        let Some(tags) = &json.tag_policies else {
-            return Vec::new();
-        };
-        let mut found: BTreeMap<u32, Vec<Pattern>> = BTreeMap::new();
-        for (policy, pattern) in self.list(&tags.policies, true) {
-            found.entry(policy).or_default().push(pattern);
-        }
-        let found = found.into_iter();
-        found
-            .map(|(policy, names)| TagPolicy { policy, names })
-            .collect()
-    }
-
-    #[allow(clippy::type_complexity)]
-    fn tagged(
-        &self,
-        json: Option<&ServiceTags>,
-        policies: &[TagPolicy],
-    ) -> (Vec<Tag>, Vec<Vec<TagUse>>, Vec<(u32, Pattern)>) {
-        let (mut tags, mut tagged, mut values) = (Vec::new(), Vec::new(), Vec::new());
-        let Some(json) = json else {
-            return (tags, tagged, values);
-        };
-        let mut places = BTreeMap::new();
-        for (id, tag) in &json.tags {
-            places.insert(id.as_str(), tags.len());
-            tags.push(Tag::new(tag, &self.clock_zone));
-        }
-        for resource in &json.service_resources {
-            let Some(of) = resource.resource_elements.get(&self.resource) else {
-                continue;
-            };
-            let ids = json.resource_to_tag_ids.get(&resource.id.to_string());
-            let ids = ids.into_iter().flatten().map(ToString::to_string);
-            let uses = ids.filter_map(|id| places.get(id.as_str()).copied());
-            let uses = uses.filter_map(|tag| {
-                let policies = naming(policies, &tags.get(tag)?.kind).collect();
-                Some(TagUse { tag, policies })
-            });
-            let number = u32::try_from(tagged.len()).unwrap_or(u32::MAX);
-            tagged.push(uses.collect());
-            let patterns =
-                pattern::of_resource(&of.values, of.is_recursive, of.is_excludes, self.options);
-            values.extend(patterns.into_iter().map(|pattern| (number, pattern)));
-        }
-        (tags, tagged, values)
-    }
-
-    fn audit(
-        &mut self,
-        json: &ServicePolicies,
-        plugin: &PluginConfig,
-    ) -> Result<AuditRules, CompileError> {
-        let mut rules = AuditRules {
-            mode: Mode::of(json.audit_mode.as_deref()),
-            ..AuditRules::default()
-        };
-        let of = |key: &str, more: &[String]| names(&json.service_config, key, more);
-        rules.excluded = self.principals.who_of(
-            &of(
-                "ranger.plugin.audit.exclude.users",
-                &plugin.audit_excluded_users,
-            ),
-            &of(
-                "ranger.plugin.audit.exclude.groups",
-                &plugin.audit_excluded_groups,
-            ),
-            &of(
-                "ranger.plugin.audit.exclude.roles",
-                &plugin.audit_excluded_roles,
-            ),
-        );
-        if let Some(tags) = &json.tag_policies {
-            rules.filters = self.filters(&tags.service_config, &tags.service_name)?;
-        }
-        let ours = self.filters(&json.service_config, &json.service_name)?;
-        rules.filters.extend(ours);
-        let tag_policies = json
-            .tag_policies
-            .as_ref()
-            .map_or(0, |tags| tags.policies.len());
-        rules.nothing_said = json.policies.is_empty() && tag_policies == 0;
-        Ok(rules)
-    }
-
-    fn filters(
-        &mut self,
-        config: &BTreeMap<String, Value>,
-        service: &str,
-    ) -> Result<Vec<Filter>, CompileError> {
-        let Some(text) = config.get("ranger.plugin.audit.filters") else {
-            return Ok(Vec::new());
-        };
-        audit_rules::filters(text, &mut self.principals, self.options, &self.resource).map_err(
-            |text| CompileError::Filters {
-                service: service.to_owned(),
-                text,
-            },
-        )
-    }
-
-    fn super_users(&mut self, json: &ServicePolicies, plugin: &PluginConfig) -> Who {
-        let of = |key: &str, more: &[String]| names(&json.service_config, key, more);
-        self.principals.who_of(
-            &of("ranger.plugin.super.users", &plugin.super_users),
-            &of("ranger.plugin.super.groups", &plugin.super_groups),
-            &[],
-        )
-    }
-}
-
-/// Policies that name a tag.
-pub(super) fn naming(policies: &[TagPolicy], tag: &str) -> impl Iterator<Item = u32> {
-    let context = super::context::Context {
-        path: tag,
-        ..Default::default()
-    };
-    let mean = move |policy: &&TagPolicy| policy.names.iter().any(|name| name.matches(&context));
-    policies.iter().filter(mean).map(|policy| policy.policy)
 }
 
 /// The resource that is a path, and how its values are read.
@@ -471,50 +329,4 @@ fn path_resource(def: Option<&ServiceDef>) -> (String, Options) {
     };
     let name = found.map_or("path", |of| of.name.as_str());
     (name.to_owned(), options)
-}
-
-/// `hdfs:read` is our `read`; what belongs to other components is dropped.
-fn ours(accesses: &[model::ItemAccess]) -> Vec<model::ItemAccess> {
-    let ours = accesses.iter().filter_map(|access| {
-        let (component, kind) = access.kind.split_once(':')?;
-        component
-            .eq_ignore_ascii_case("hdfs")
-            .then(|| model::ItemAccess {
-                kind: kind.to_owned(),
-                is_allowed: access.is_allowed,
-            })
-    });
-    ours.collect()
-}
-
-/// Names of a comma list of the service's configuration, and some more.
-fn names(config: &BTreeMap<String, Value>, key: &str, more: &[String]) -> Vec<String> {
-    let text = config.get(key).and_then(Value::as_str).unwrap_or("");
-    let listed = text.split(',').map(str::trim).map(str::to_owned);
-    let more = more.iter().cloned();
-    listed.chain(more).filter(|name| !name.is_empty()).collect()
-}
-
-fn groups_of(json: &ServicePolicies, users: Option<&UserStore>) -> GroupsOf {
-    let flag = |key: &str| {
-        let value = json.service_config.get(key);
-        value.is_some_and(|value| match value {
-            Value::Bool(yes) => *yes,
-            Value::String(text) => text.trim().eq_ignore_ascii_case("true"),
-            _ => false,
-        })
-    };
-    let only = flag("ranger.plugin.hdfs.use.only.rangerGroups");
-    if !only && !flag("ranger.plugin.hdfs.use.rangerGroups") {
-        return GroupsOf::default();
-    }
-    let mapping = users.map(|users| &users.user_group_mapping);
-    let by_user = mapping.into_iter().flatten().map(|(user, groups)| {
-        let groups = groups.iter().map(|group| Arc::from(group.as_str()));
-        (user.clone(), groups.collect())
-    });
-    GroupsOf {
-        by_user: by_user.collect(),
-        only,
-    }
 }

@@ -28,6 +28,7 @@ mod snapshot;
 pub mod suite;
 mod tagging;
 mod template;
+mod verdicts;
 
 pub use access::{Access, FsAction};
 pub use compile::{CompileError, Material, PluginConfig};
