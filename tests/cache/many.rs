@@ -5,11 +5,11 @@ use moongate_tests::beds::hdfs::Hdfs;
 use moongate_tests::beds::s3::S3;
 use moongate_tests::files::Files;
 use moongate_tests::http::Part;
-use moongate_tests::{Request, payload, tools};
+use moongate_tests::{Gateway, Request, payload, tools};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::door::Door;
+use crate::door::{Door, mount};
 use crate::mounted::{Mounted, metric};
 
 #[test]
@@ -280,6 +280,27 @@ fn a_store_that_takes_no_more_ends_the_batch() {
             .unwrap()
             .contains("/nothing/here")
     );
+}
+
+/// The cache believes what it was told an hour ago, until it reads.
+#[test]
+fn what_was_replaced_since_it_was_seen_is_sent_as_it_is_now() {
+    let folder = tempdir().unwrap();
+    let put = |name: &str, len| std::fs::write(folder.path().join(name), vec![7; len]).unwrap();
+    put("short", 1000);
+    put("long", 6 << 20);
+    let config = format!("{}ttl = '1h'\n", mount("/m", folder.path()));
+    let gateway = Gateway::fresh(&config);
+    assert_eq!(gateway.files().names("/m/"), ["long", "short"]);
+    put("short", 2000);
+    put("long", 7 << 20);
+    let answer = get(gateway.files(), "/m/?archive=tar").status(200);
+    assert_eq!(answer.trailer("Moongate-Errors"), Some("0"));
+    let lens: Vec<usize> = untar(&answer.body)
+        .iter()
+        .map(|(_, data)| data.len())
+        .collect();
+    assert_eq!(lens, [7 << 20, 2000]);
 }
 
 /// A tree as large as several times what the cache and a batch may hold.

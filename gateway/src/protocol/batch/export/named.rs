@@ -6,7 +6,9 @@ use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use futures::{StreamExt as _, stream};
 use moongate_cache::backend::ByteStream;
-use moongate_cache::{Backend as _, BackendError, BackendFile, Caller, Freshness, Status};
+use moongate_cache::{
+    Backend as _, BackendError, BackendFile, Caller, ErrorKind, Freshness, Status,
+};
 
 use super::{Export, Item, NotSent, Source, WINDOW_BYTES};
 use crate::archive::Entry;
@@ -25,15 +27,67 @@ pub struct Named {
     pub caller: Caller,
 }
 
-/// A file at the version that is sent, or why it is not.
-pub(super) type Opened = Result<Arc<dyn BackendFile>, String>;
+/// A file that is open, at the version that is sent.
+#[derive(Clone)]
+pub(super) struct Held {
+    gateway: Arc<Gateway>,
+    named: Arc<Named>,
+    file: Arc<dyn BackendFile>,
+}
+
+/// What is open, or why it is not.
+pub(super) type Opened = Result<Held, String>;
 
 /// What is sent of a file.
 pub(super) enum Found {
     /// Short, and read.
     Whole(Status, Bytes),
     /// To be streamed.
-    Long(Arc<dyn BackendFile>),
+    Long(Held),
+}
+
+impl Held {
+    async fn open(
+        gateway: Arc<Gateway>,
+        named: Arc<Named>,
+        freshness: Freshness,
+    ) -> Result<Self, BackendError> {
+        let opened = gateway
+            .namespace
+            .open(&named.caller, &named.path, freshness);
+        let file = opened.await?;
+        Ok(Self {
+            gateway,
+            named,
+            file,
+        })
+    }
+
+    /// The file as it is now: the cache knew it as what it is no longer.
+    async fn anew(self) -> Result<Self, BackendError> {
+        Self::open(self.gateway, self.named, Freshness::Now).await
+    }
+
+    fn status(&self) -> &Status {
+        self.file.status()
+    }
+
+    /// A short one whole, a long one not yet.
+    async fn read(self) -> Result<Found, BackendError> {
+        let status = self.status().clone();
+        if status.len > WINDOW_BYTES {
+            return Ok(Found::Long(self));
+        }
+        let bytes = whole(&*self.file, status.len).await?;
+        Ok(Found::Whole(status, bytes))
+    }
+
+    /// The first bytes, and those that follow.
+    async fn begin(&self) -> Result<(Option<Bytes>, ByteStream), BackendError> {
+        let mut pieces = self.file.read(0..self.status().len).await?;
+        let first = pieces.next().await.transpose()?;
+        Ok((first, pieces))
+    }
 }
 
 /// Opens those of the items that are named so, in their order.
@@ -47,10 +101,8 @@ pub(super) fn open_all(gateway: &Arc<Gateway>, items: &[Item]) -> BoxFuture<'sta
 }
 
 async fn open(gateway: Arc<Gateway>, named: Arc<Named>) -> Opened {
-    let opened = gateway
-        .namespace
-        .open(&named.caller, &named.path, Freshness::Cached);
-    opened.await.map_err(|error| error.to_string())
+    let opened = Held::open(gateway, named, Freshness::Cached).await;
+    opened.map_err(|error| error.to_string())
 }
 
 fn of_item(item: &Item) -> Option<Arc<Named>> {
@@ -62,7 +114,7 @@ fn of_item(item: &Item) -> Option<Arc<Named>> {
 
 /// Bytes that a file takes while others are read with it.
 pub(super) fn held_bytes(opened: &Opened) -> u64 {
-    opened.as_ref().map_or(0, |file| file.status().len)
+    opened.as_ref().map_or(0, |held| held.status().len)
 }
 
 /// Reads the short ones, in their order.
@@ -72,14 +124,15 @@ pub(super) fn read_all(opened: &[Opened]) -> BoxFuture<'static, Vec<Result<Found
 }
 
 async fn read(opened: Opened) -> Result<Found, String> {
-    let file = opened?;
-    let status = file.status().clone();
-    if status.len > WINDOW_BYTES {
-        return Ok(Found::Long(file));
-    }
-    let bytes = whole(&*file, status.len).await;
-    let bytes = bytes.map_err(|error| error.to_string())?;
-    Ok(Found::Whole(status, bytes))
+    let held = opened?;
+    let found = match held.clone().read().await {
+        Err(error) if error.kind == ErrorKind::Changed => match held.anew().await {
+            Ok(held) => held.read().await,
+            Err(error) => Err(error),
+        },
+        found => found,
+    };
+    found.map_err(|error| error.to_string())
 }
 
 async fn whole(file: &dyn BackendFile, len: u64) -> Result<Bytes, BackendError> {
@@ -107,7 +160,7 @@ impl Export {
             .unwrap_or_else(passed_over)
             .map_err(NotSent::Missing)?
         {
-            Found::Long(file) => self.long(item, &*file).await,
+            Found::Long(held) => self.long(item, held).await,
             Found::Whole(status, bytes) if bytes.len() as u64 == status.len => {
                 let name = self.outgoing.unique(item.name.clone().unwrap_or_default());
                 let entry = described(&name, &status);
@@ -121,11 +174,17 @@ impl Export {
     }
 
     /// Its first bytes come before its entry begins: afterwards there is no way to leave it out, and what fails cuts the archive.
-    async fn long(&mut self, item: &Item, file: &dyn BackendFile) -> Result<(), NotSent> {
-        let status = file.status();
+    async fn long(&mut self, item: &Item, mut held: Held) -> Result<(), NotSent> {
         let missing = |error: BackendError| NotSent::Missing(error.to_string());
-        let mut pieces = file.read(0..status.len).await.map_err(missing)?;
-        let first = pieces.next().await.transpose().map_err(missing)?;
+        let begun = match held.begin().await {
+            Err(error) if error.kind == ErrorKind::Changed => {
+                held = held.anew().await.map_err(missing)?;
+                held.begin().await
+            }
+            begun => begun,
+        };
+        let (first, pieces) = begun.map_err(missing)?;
+        let status = held.status();
         let name = self.outgoing.unique(item.name.clone().unwrap_or_default());
         self.outgoing.begin(&described(&name, status));
         if let Some(first) = first {
