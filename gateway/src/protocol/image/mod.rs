@@ -34,7 +34,7 @@ use crate::http::json::{error_json, json};
 use crate::http::query::Query;
 use crate::http::server::PeerInfo;
 use crate::http::{Body, Response};
-use crate::login::{self, whoami};
+use crate::login::whoami;
 use crate::metrics::Operation;
 use crate::policy::own;
 use crate::state::Gateway;
