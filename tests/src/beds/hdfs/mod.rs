@@ -85,7 +85,7 @@ impl Hdfs {
             .iter()
             .map(|(key, value)| (key.to_string(), value.to_string()));
         settings.extend(more);
-        let hdfs = Hdfs::prepare_in(folder, Nodes::new(1, 1), &settings);
+        let hdfs = Hdfs::prepare_in(folder, Nodes::new(LOCALHOST, 1, 1), &settings);
         hdfs.start_all();
         hdfs.wait_until_ready(0);
         hdfs
