@@ -1,5 +1,5 @@
 //! The answers of the genuine engine (Apache Ranger 2.9.0) to random questions.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use moongate_auth::policy::suite::Suites;
 

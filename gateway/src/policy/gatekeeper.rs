@@ -4,7 +4,9 @@
 //! made, replaced, moved or deleted either, though HDFS would only ask about its parent.
 
 mod checking;
+mod names;
 mod native;
+mod operations;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -184,7 +186,7 @@ impl Gatekeeper {
         path: &str,
         action: FsAction,
     ) -> Result<(), BackendError> {
-        checking::check_name(self, caller, path, action)
+        names::check_name(self, caller, path, action)
     }
 
     fn count(of: &AtomicU64) {

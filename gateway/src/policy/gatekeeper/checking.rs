@@ -5,17 +5,14 @@ use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use moongate_auth::Groups;
-use moongate_auth::native::{self, Permissions};
 use moongate_auth::policy::{Access, Decision, FsAction, Outcome, Request, Snapshot};
-use moongate_cache::{BackendError, Caller, ErrorKind, RenameMode, Status};
+use moongate_cache::{BackendError, Caller, ErrorKind, Status};
 
 use super::{Deed, Gatekeeper, Tree};
 use crate::config::{Authz, PolicyFail};
 use crate::namespace::{now_ms, path as paths};
 use crate::policy::audit::Event;
 
-/// Folders that one operation on a tree looks into.
-const FOLDERS_MAX: usize = 1_000_000;
 /// HDFS's name of the refusal.
 const CLASS: &str = "org.apache.hadoop.security.AccessControlException";
 
@@ -26,24 +23,24 @@ pub(super) struct Checking<'a> {
     pub(super) caller: &'a Caller,
     pub(super) groups: Groups,
     authz: Authz,
-    path: &'a str,
+    pub(super) path: &'a str,
     snapshot: Option<Arc<Snapshot>>,
     begun: Instant,
     /// What was checked last.
-    last: Option<Checked>,
+    pub(super) last: Option<Checked>,
 }
 
 /// A check that was made.
-struct Checked {
-    path: String,
-    action: FsAction,
-    decision: Option<Decision>,
+pub(super) struct Checked {
+    pub(super) path: String,
+    pub(super) action: FsAction,
+    pub(super) decision: Option<Decision>,
     /// Whether a policy decided, not the file's own permissions.
-    by_policy: bool,
+    pub(super) by_policy: bool,
 }
 
 /// An answer of policies, or that the file's own permissions are to be asked.
-enum Word {
+pub(super) enum Word {
     Allow,
     Deny,
     AskNative,
@@ -116,7 +113,7 @@ impl<'a> Checking<'a> {
     }
 
     /// The way to it: only a word against it refuses, or the folders' own permissions where no policies are asked.
-    async fn traverse(&mut self, path: &str, is_dir: bool) -> Result<(), BackendError> {
+    pub(super) async fn traverse(&mut self, path: &str, is_dir: bool) -> Result<(), BackendError> {
         if self.authz == Authz::Native || self.goes_native() {
             return match self.passes(path).await? {
                 true => Ok(()),
@@ -128,7 +125,11 @@ impl<'a> Checking<'a> {
     }
 
     /// Refuses if policies say no, or there are none where there must be.
-    async fn not_denied(&mut self, path: &str, action: FsAction) -> Result<(), BackendError> {
+    pub(super) async fn not_denied(
+        &mut self,
+        path: &str,
+        action: FsAction,
+    ) -> Result<(), BackendError> {
         if self.authz == Authz::Native || self.goes_native() {
             return Ok(());
         }
@@ -152,7 +153,11 @@ impl<'a> Checking<'a> {
     }
 
     /// One check.
-    async fn access(&mut self, path: &str, action: FsAction) -> Result<(), BackendError> {
+    pub(super) async fn access(
+        &mut self,
+        path: &str,
+        action: FsAction,
+    ) -> Result<(), BackendError> {
         let status = self.tree.status(self.caller, path).await?;
         let counts = &self.keeper.counts;
         match self.ask_policies(path, status.as_ref(), action) {
@@ -173,7 +178,12 @@ impl<'a> Checking<'a> {
         Ok(())
     }
 
-    fn ask_policies(&mut self, path: &str, status: Option<&Status>, action: FsAction) -> Word {
+    pub(super) fn ask_policies(
+        &mut self,
+        path: &str,
+        status: Option<&Status>,
+        action: FsAction,
+    ) -> Word {
         let mut checked = Checked {
             path: path.to_owned(),
             action,
@@ -226,149 +236,8 @@ impl<'a> Checking<'a> {
         })
     }
 
-    /// To make what is not there: the closest folder that is, and no word against the name itself.
-    async fn make(&mut self, path: &str) -> Result<(), BackendError> {
-        self.not_denied(path, FsAction::WRITE).await?;
-        let ancestor = self.closest(path).await?;
-        self.access(&ancestor, FsAction::WRITE).await
-    }
-
-    async fn closest(&self, path: &str) -> Result<String, BackendError> {
-        let mut at = paths::parent(path);
-        while at != "/" && self.tree.status(self.caller, at).await?.is_none() {
-            at = paths::parent(at);
-        }
-        Ok(at.to_owned())
-    }
-
-    async fn rename(
-        &mut self,
-        to: &str,
-        mode: RenameMode,
-        status: Option<&Status>,
-    ) -> Result<(), BackendError> {
-        let from = self.path;
-        self.change_in_parent(from, status).await?;
-        self.not_denied(from, FsAction::READ_WRITE).await?;
-        let target = self.tree.status(self.caller, to).await?;
-        let into = mode == RenameMode::Into && target.as_ref().is_some_and(Status::is_dir);
-        let to = if into {
-            paths::join(to, paths::name(from))
-        } else {
-            to.to_owned()
-        };
-        self.traverse(&to, false).await?;
-        if !into && target.is_some() {
-            self.change_in_parent(&to, target.as_ref()).await?;
-        }
-        self.make(&to).await
-    }
-
-    async fn delete(&mut self, status: Option<&Status>) -> Result<(), BackendError> {
-        let path = self.path;
-        let Some(found) = status else {
-            return Ok(());
-        };
-        self.change_in_parent(path, status).await?;
-        self.not_denied(path, FsAction::WRITE).await?;
-        if !found.is_dir() {
-            return Ok(());
-        }
-        self.below(path, true, FsAction::ALL, false).await
-    }
-
-    /// To take an entry out of its folder.
-    async fn change_in_parent(
-        &mut self,
-        path: &str,
-        status: Option<&Status>,
-    ) -> Result<(), BackendError> {
-        let parent = paths::parent(path).to_owned();
-        if let (Some(folder), Some(entry)) = (self.tree.status(self.caller, &parent).await?, status)
-        {
-            let of = Permissions {
-                owner: &folder.owner,
-                group: &folder.group,
-                mode: folder.permission,
-                acl: &[],
-            };
-            if !native::sticky_allows(&of, &entry.owner, &self.caller.user) {
-                return Err(self.refusal(path, FsAction::WRITE));
-            }
-        }
-        self.access(&parent, FsAction::WRITE).await
-    }
-
-    /// A folder and those in it, from the top down; with `files`, what they hold too. An empty one is not asked about when it is deleted.
-    async fn below(
-        &mut self,
-        path: &str,
-        is_dir: bool,
-        action: FsAction,
-        files: bool,
-    ) -> Result<(), BackendError> {
-        if !is_dir {
-            return self.access(path, FsAction::READ).await;
-        }
-        let mut todo = vec![path.to_owned()];
-        let mut seen = 0;
-        while let Some(folder) = todo.pop() {
-            seen += 1;
-            if seen > FOLDERS_MAX {
-                let text = format!(
-                    "{path}: more than {FOLDERS_MAX} folders are in it: take them one by one"
-                );
-                return Err(BackendError::new(ErrorKind::Invalid, text));
-            }
-            let mut asked = action != FsAction::ALL;
-            if asked {
-                self.access(&folder, action).await?;
-            }
-            let mut after: Option<String> = None;
-            loop {
-                let page = self
-                    .tree
-                    .list(self.caller, &folder, after.as_deref())
-                    .await?;
-                if !asked && !page.entries.is_empty() {
-                    self.access(&folder, action).await?;
-                    asked = true;
-                }
-                for entry in page.entries.iter().filter(|entry| files || entry.is_dir()) {
-                    let inner = paths::join(&folder, &entry.name);
-                    if entry.is_dir() {
-                        todo.push(inner);
-                    } else {
-                        self.access(&inner, FsAction::READ).await?;
-                    }
-                }
-                after = page.entries.last().map(|entry| entry.name.clone());
-                if !page.more || after.is_none() {
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Only its owner changes what a file is; only a superuser gives it away.
-    fn own(&mut self, deed: Deed<'_>, status: Option<&Status>) -> Result<(), BackendError> {
-        let is_owner = status.is_none_or(|status| *status.owner == *self.caller.user);
-        if is_owner && matches!(deed, Deed::Own) {
-            return Ok(());
-        }
-        let path = self.path.to_owned();
-        self.last = Some(Checked {
-            path: path.clone(),
-            action: FsAction::WRITE,
-            decision: None,
-            by_policy: false,
-        });
-        Err(self.refusal(&path, FsAction::WRITE))
-    }
-
     /// A refusal, counted.
-    fn refusal(&self, path: &str, action: FsAction) -> BackendError {
+    pub(super) fn refusal(&self, path: &str, action: FsAction) -> BackendError {
         let counts = &self.keeper.counts;
         let by_policy = self.last.as_ref().is_some_and(|last| last.by_policy);
         let of: &AtomicU64 = match (by_policy, self.snapshot.is_some()) {
@@ -387,7 +256,7 @@ impl<'a> Checking<'a> {
         BackendError::of_class(ErrorKind::PermissionDenied, CLASS, text)
     }
 
-    fn write_down(&self, allowed: bool, reads: bool) {
+    pub(super) fn write_down(&self, allowed: bool, reads: bool) {
         let audit = &self.keeper.audit;
         if !audit.is_on() {
             return;
@@ -414,66 +283,5 @@ impl<'a> Checking<'a> {
             took_ms: u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             cached: reads.then(|| self.tree.is_cached(self.path)),
         });
-    }
-}
-
-/// See [`Gatekeeper::check_name`].
-pub(super) fn check_name(
-    keeper: &Gatekeeper,
-    caller: &Caller,
-    path: &str,
-    action: FsAction,
-) -> Result<(), BackendError> {
-    let mut checking = Checking::new(keeper, &Nothing, caller, keeper.config.authz(), path);
-    let allowed = keeper.superusers.include(&caller.user, &checking.groups)
-        || matches!(checking.ask_policies(path, None, action), Word::Allow);
-    checking.write_down(allowed, false);
-    if allowed {
-        Gatekeeper::count(&keeper.counts.policy_allowed);
-        return Ok(());
-    }
-    Err(checking.refusal(path, action))
-}
-
-/// A tree of names that are no files.
-struct Nothing;
-
-#[async_trait::async_trait]
-impl Tree for Nothing {
-    async fn status(&self, _: &Caller, _: &str) -> Result<Option<Status>, BackendError> {
-        Ok(None)
-    }
-
-    async fn acl(
-        &self,
-        _: &Caller,
-        _: &str,
-    ) -> Result<Option<moongate_cache::AclStatus>, BackendError> {
-        Ok(None)
-    }
-
-    async fn list(
-        &self,
-        _: &Caller,
-        _: &str,
-        _: Option<&str>,
-    ) -> Result<moongate_cache::Listing, BackendError> {
-        Ok(moongate_cache::Listing::default())
-    }
-
-    fn authz(&self, _: &str) -> Authz {
-        Authz::Auto
-    }
-
-    fn policy_path(&self, path: &str) -> String {
-        path.to_owned()
-    }
-
-    fn is_cached(&self, _: &str) -> bool {
-        false
-    }
-
-    fn store_root(&self, _: &str) -> String {
-        "/".to_owned()
     }
 }

@@ -185,6 +185,12 @@ async fn route(
     };
     let at = target.path.as_str();
     match operation {
+        // Whoever may not read a file of that name is told that all is well, as if there were none.
+        Operation::FileRead if is_probe(path) => {
+            if own::may(gateway, Deed::Read, at).await.is_err() {
+                return Ok(Response::new(Body::empty()));
+            }
+        }
         Operation::FileRead => own::may(gateway, read_deed(query), at).await?,
         Operation::FileDelete => own::may(gateway, Deed::Delete, at).await?,
         // What these change is known later: they ask there.
