@@ -53,10 +53,11 @@ test-auth: ## The end-to-end tests of logins, against a real KDC, an HDFS that w
 	@$(cargo) test --release -p moongate-auth $(ARGS)
 
 test-spark: ## Spark 4.1 and 4.3 through the gateway, beside the same job on HDFS direct; downloads 500 MB a version, once
-	@scripts/install.sh python3-venv
+	@scripts/install.sh python3-venv krb5-kdc krb5-admin-server krb5-user
 	@scripts/hadoop.sh >/dev/null
 	@$(cargo) build --release -p moongate
 	@$(cargo) test --release -p moongate-tests --test cache spark -- --ignored
+	@$(cargo) test --release -p moongate-tests --test auth spark -- --ignored
 
 test-simulation: ## The simulation alone; MOONGATE_SIM_SEEDS=100000 runs longer, MOONGATE_SIM_SEED=7 replays one
 	@scripts/install.sh

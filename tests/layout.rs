@@ -123,6 +123,7 @@ fn the_gateway_joins_the_crates() {
     assert_eq!(
         ours(&used),
         BTreeSet::from([
+            "moongate-auth",
             "moongate-cache",
             "moongate-disk",
             "moongate-filer",

@@ -12,6 +12,7 @@ mod issuer;
 mod jwt;
 mod keys;
 mod shell;
+mod spark;
 mod tenants;
 mod tickets;
 mod tokens;

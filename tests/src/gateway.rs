@@ -196,6 +196,11 @@ impl Gateway {
             .count()
     }
 
+    /// Process id.
+    pub fn pid(&self) -> u32 {
+        self.process().child.id()
+    }
+
     /// True while the process has not ended.
     pub fn is_running(&mut self) -> bool {
         let process = self

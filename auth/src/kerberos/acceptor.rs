@@ -272,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_librarys_texts() {
+    fn the_texts_of_the_library() {
         let none = MajorFlags::empty();
         for (said, failure) in [
             (

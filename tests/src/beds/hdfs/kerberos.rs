@@ -40,7 +40,11 @@ pub fn settings(kdc: &Kdc, folder: &Path) -> Vec<(String, String)> {
 /// `conf/core-site.xml` and `krb5.conf` of a client alone.
 pub fn client(kdc: &Kdc, folder: &Path) {
     std::fs::copy(kdc.config(), folder.join("krb5.conf")).expect("an own folder");
-    write_client(folder, &security());
+    let mut all = security();
+    // Spark outside of YARN too names somebody who could renew its tokens.
+    let yarn = format!("yarn/localhost@{REALM}");
+    all.extend(own(&[("yarn.resourcemanager.principal", &yarn)]));
+    write_client(folder, &all);
 }
 
 fn security() -> Vec<(String, String)> {
