@@ -39,7 +39,7 @@ pub enum Source {
     /// A file that is read again when it changes.
     File(GroupFile),
     /// A directory server.
-    Ldap(Ldap),
+    Ldap(Box<Ldap>),
     /// `getgrouplist` of this machine.
     Os,
     /// Somebody else's map.
