@@ -387,7 +387,7 @@ mod tests {
     fn a_server_is_an_address_or_a_mistake() {
         assert!(parse("moongate ls --server moongate://h:1 /a").is_ok());
         for line in [
-            "moongate ls --server https://h",
+            "moongate ls --server https://u@h",
             "moongate put a",
             "moongate put -j 0 a /b",
         ] {

@@ -163,13 +163,13 @@ mod tests {
     }
 
     fn away() -> Source {
-        Source::Ldap(
+        Source::Ldap(Box::new(
             super::super::Ldap::new(super::super::LdapConfig {
                 url: "ldap://127.0.0.1:1".to_owned(),
                 ..super::super::LdapConfig::default()
             })
             .unwrap(),
-        )
+        ))
     }
 
     #[tokio::test]

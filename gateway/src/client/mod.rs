@@ -293,7 +293,7 @@ mod tests {
             "ls relative",
             "cp /a photos",
             "get /a",
-            "stat https://h:x/a",
+            "stat https://h:/a",
             "rm mg:/a http://h/b",
             "put a b",
             "get --tar - /a /b",

@@ -73,7 +73,7 @@ fn an_unknown_key_is_shown_with_the_nearest() {
          4 | lisen = \"127.0.0.1:1\"\n   \
            | ^^^^^\n  \
          = help: did you mean `listen`? keys here: listen, public_url, upload_bytes_max, batch_list_bytes_max, transform_pixels_max, \
-         transform_memory_max, transform_concurrency, transform_queue_max, cors"
+         transform_memory_max, transform_concurrency, transform_queue_max, cors, jwt"
     );
     assert!(
         told("colour = 1").contains("help: keys here: allow_anonymous, image, file"),

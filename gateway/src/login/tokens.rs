@@ -161,7 +161,7 @@ fn sources(config: &Config) -> Result<Vec<Source>, FileError> {
     let source = |source: &GroupSource| {
         Ok(match source {
             GroupSource::File => Source::File(GroupFile::open(groups.file.clone())?),
-            GroupSource::Ldap => Source::Ldap(Ldap::new(ldap(&groups.ldap))?),
+            GroupSource::Ldap => Source::Ldap(Box::new(Ldap::new(ldap(&groups.ldap))?)),
             GroupSource::Os => Source::Os,
         })
     };

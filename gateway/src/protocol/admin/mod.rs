@@ -62,7 +62,7 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>, caller: Calle
         return mounts::serve(gateway, request).await;
     }
     if request.uri().path().starts_with("/policies") {
-        return policies::serve(&gateway, request).await;
+        return policies::serve(gateway, request).await;
     }
     if request.uri().path().starts_with("/cache/") {
         return cache::serve(gateway, request, caller).await;
