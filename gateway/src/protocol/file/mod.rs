@@ -184,20 +184,20 @@ async fn route(
         caller,
     };
     let at = target.path.as_str();
+    let is_probe = operation == Operation::FileRead && is_probe(path);
+    // Whoever may not read a file of that name is told that all is well, as if there were none.
+    if is_probe && own::may(gateway, Deed::Read, at).await.is_err() {
+        return Ok(Response::new(Body::empty()));
+    }
     match operation {
-        // Whoever may not read a file of that name is told that all is well, as if there were none.
-        Operation::FileRead if is_probe(path) => {
-            if own::may(gateway, Deed::Read, at).await.is_err() {
-                return Ok(Response::new(Body::empty()));
-            }
-        }
+        Operation::FileRead if is_probe => {}
         Operation::FileRead => own::may(gateway, read_deed(query), at).await?,
         Operation::FileDelete => own::may(gateway, Deed::Delete, at).await?,
         // What these change is known later: they ask there.
         _ => {}
     }
     match operation {
-        Operation::FileRead if is_probe(path) => healthy(gateway, ask).await,
+        Operation::FileRead if is_probe => healthy(gateway, ask).await,
         Operation::FileRead => read::get(gateway, ask).await,
         Operation::FileWrite => upload::put(gateway, ask, body).await,
         Operation::FileDelete => change::delete(gateway, ask).await,
