@@ -4,9 +4,9 @@ use clap::CommandFactory as _;
 
 use crate::cli::Cli;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 17] = [
     "put", "get", "ls", "stat", "rm", "cp", "mv", "du", "mount", "load", "free", "pin", "unpin",
-    "cache",
+    "cache", "policy", "token", "whoami",
 ];
 const MARK: &str = "<!-- From here on made by `make docs`. -->\n";
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/command-line.md");

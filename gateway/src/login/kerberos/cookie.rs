@@ -49,7 +49,8 @@ pub fn made(kerberos: &Kerberos, identity: &Identity) -> Option<HeaderValue> {
     let secrets = kept.cookie_secrets(now_ms, lifetimes);
     let signed = ticket.signed(secrets.first()?)?;
     let seconds = lifetimes.cookie_ms / 1000;
-    let cookie = format!("{NAME}=\"{signed}\"; Max-Age={seconds}; Path=/; HttpOnly");
+    let secure = if kerberos.secure { "; Secure" } else { "" };
+    let cookie = format!("{NAME}=\"{signed}\"; Max-Age={seconds}; Path=/; HttpOnly{secure}");
     HeaderValue::from_str(&cookie).ok()
 }
 

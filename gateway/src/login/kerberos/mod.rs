@@ -27,6 +27,8 @@ pub struct Kerberos {
     acceptor: Arc<Acceptor>,
     rules: NameRules,
     kept: Kept,
+    /// Cookies are for encrypted connections alone.
+    secure: bool,
 }
 
 impl Kerberos {
@@ -63,6 +65,7 @@ impl Kerberos {
             acceptor: Arc::new(acceptor),
             rules,
             kept,
+            secure: config.tls.is_on(),
         }))
     }
 

@@ -82,6 +82,13 @@ impl Asked<'_> {
         freshness(self.parts)
     }
 
+    /// `http://host:port`, or `https://…` where the ports speak TLS.
+    pub fn origin(&self) -> String {
+        let is_tls = self.gateway.config.tls.is_on();
+        let scheme = if is_tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.host())
+    }
+
     /// `host:port` by which the client reaches this gateway.
     pub fn host(&self) -> String {
         let configured = &self.gateway.config.webhdfs.public_host;

@@ -34,7 +34,7 @@ pub fn location(asked: &Asked<'_>) -> Response {
 
 /// This very request, with `data=true`; the bytes of the path stay what they are.
 fn data_url(asked: &Asked<'_>) -> String {
-    let mut url = format!("http://{}", asked.host());
+    let mut url = asked.origin();
     push_ascii(&mut url, asked.parts.uri.path());
     url.push('?');
     push_ascii(&mut url, asked.parts.uri.query().unwrap_or_default());
@@ -77,7 +77,7 @@ pub async fn create(asked: &Asked<'_>, body: Incoming) -> Result<Response, Refus
     let writer = begun.map_err(|error| not_created(asked, error))?;
     carry(asked.gateway, body, writer).await?;
     let mut response = done(StatusCode::CREATED);
-    let mut url = format!("http://{}", asked.host());
+    let mut url = asked.origin();
     push_ascii(&mut url, asked.parts.uri.path());
     if let Ok(url) = HeaderValue::from_str(&url) {
         response.headers_mut().insert(header::LOCATION, url);
