@@ -37,26 +37,22 @@ async fn ask(options: HdfsOptions) -> (BackendError, Duration) {
 }
 
 #[tokio::test]
-async fn one_that_never_answers_is_not_waited_for_and_impersonation_is_named() {
+async fn one_that_never_answers_is_not_waited_for_and_impersonation_is_not_blamed() {
     let options = namenode(|stream| async move {
         tokio::time::sleep(Duration::from_secs(60)).await;
         drop(stream);
     })
     .await;
-    let (error, took) = ask(options.clone()).await;
-    assert_eq!(error.kind, ErrorKind::TimedOut, "{error:?}");
-    assert!(took < Duration::from_secs(10), "{took:?}");
-    let (message, user) = (&error.message, "bob");
-    assert!(
-        message.contains("hadoop.proxyuser") && message.contains(user),
-        "{message}"
-    );
-    let as_itself = HdfsOptions {
-        impersonate: false,
-        ..options
-    };
-    let (error, _) = ask(as_itself).await;
-    assert!(!error.message.contains("hadoop.proxyuser"), "{error:?}");
+    for impersonate in [true, false] {
+        let (error, took) = ask(HdfsOptions {
+            impersonate,
+            ..options.clone()
+        })
+        .await;
+        assert_eq!(error.kind, ErrorKind::TimedOut, "{error:?}");
+        assert!(took < Duration::from_secs(10), "{took:?}");
+        assert!(!error.message.contains("hadoop.proxyuser"), "{error:?}");
+    }
 }
 
 #[tokio::test]
