@@ -20,7 +20,8 @@ fn exit_codes_tell_what_happened() {
         (2, &["put", "a"]),
         (2, &["get", "/a"]),
         (2, &["ls", "relative"]),
-        (2, &["put", "a", "https://127.0.0.1/a"]),
+        (2, &["put", "a", "ftp://127.0.0.1/a"]),
+        (3, &["put", "a", "https://127.0.0.1:1/a"]),
         (3, &["ls", "moongate://127.0.0.1:1/"]),
         (3, &["put", "a", "moongate://127.0.0.1:1/"]),
     ] {
