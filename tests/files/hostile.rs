@@ -136,6 +136,8 @@ fn who_leaves_takes_nothing_along() {
             connection.write(&wire[..wire.len() * part / 8]).unwrap();
         }
     }
+    // All of them have ended: what is released once a listing is pinned would be held with it.
+    crate::space::assert_only_what_is_named_lives(&gateway);
     for target in [
         "/d/?archive=tar",
         "/d/?archive=zip",

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::state::Gateway;
 
-/// How often is counted, at least as long as a count lasts twenty times.
+/// How often is counted, or as long as a count lasts four times, if that is longer.
 const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Counts until the gateway stops.
@@ -24,7 +24,7 @@ pub async fn run(gateway: Arc<Gateway>, mut stopped: watch::Receiver<bool>) {
         for tenant in gateway.tenants.all() {
             count(&gateway, tenant).await;
         }
-        let pause = COUNT_INTERVAL.max(began.elapsed() * 20);
+        let pause = COUNT_INTERVAL.max(began.elapsed() * 4);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             _ = stopped.wait_for(|stop| *stop) => return,

@@ -8,7 +8,7 @@
 //! let keytab = kdc.keytab("gateway", &["HTTP/localhost"]);
 //! let tickets = kdc.tickets("alice");                 // a cache for KRB5CCNAME
 //! std::process::Command::new("klist").envs(kdc.envs(&tickets));
-//! kdc.server().freeze();                              // SIGSTOP
+//! kdc.freeze();                                       // SIGSTOP
 //! ```
 
 use std::path::{Path, PathBuf};
