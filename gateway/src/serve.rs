@@ -62,6 +62,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .context("mounting what was added (moongate mount)")?;
     let policies = Arc::clone(gateway.namespace.gatekeeper().policies());
     policies.begin().await;
+    tenancy::count::begin(&gateway).await;
     let (image_addr, file_addr, admin_addr) =
         (image.local_addr()?, file.local_addr()?, admin.local_addr()?);
     let _ = gateway.image_url.set(image_addr.to_string());

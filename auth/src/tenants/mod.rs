@@ -10,12 +10,15 @@ mod rate;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::Identity;
 
 pub use rate::Rate;
+
+/// When a write is to be tried again whose tenant is still being counted.
+const COUNT_RETRY_SECS: u64 = 2;
 
 /// What a tenant is and may use. 0 is no limit.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +51,7 @@ pub struct Tenant {
     requests: Rate,
     bytes: Rate,
     counted: Amount,
+    is_counted: AtomicBool,
     /// What was let in since the last count began.
     added: Amount,
     /// Requests refused for a rate or a quota, in all.
@@ -120,6 +124,16 @@ pub enum Over {
         /// When to try again.
         retry_secs: u64,
     },
+    /// What it has stored is still being counted, and it has a quota: 503.
+    #[error(
+        "what tenant {tenant} has stored is still being counted after a start, and it has a quota: try again in {retry_secs} s"
+    )]
+    NotCounted {
+        /// Whose.
+        tenant: String,
+        /// When to try again.
+        retry_secs: u64,
+    },
     /// No room: 507.
     #[error(
         "tenant {tenant} has {used} {unit} stored and {wanted} more would be {over} over its quota of {limit} ({key}): delete some, or ask for a larger quota"
@@ -168,6 +182,7 @@ impl Tenants {
                 bytes: Rate::new(settings.bytes_per_sec),
                 settings,
                 counted: Amount::default(),
+                is_counted: AtomicBool::new(false),
                 added: Amount::default(),
                 refused: AtomicU64::new(0),
                 admitted: AtomicU64::new(0),
@@ -365,6 +380,7 @@ impl Tenant {
     pub fn counted(&self, count: Counting, bytes: u64, objects: u64) {
         self.counted.set(bytes, objects);
         self.added.take(count.added);
+        self.is_counted.store(true, Ordering::Release);
     }
 
     /// What it has stored: bytes and objects.
@@ -379,10 +395,17 @@ impl Tenant {
     /// Whether there is room for so much more; it counts as stored until the next count.
     ///
     /// # Errors
-    /// [`Over::Quota`].
+    /// [`Over::Quota`], [`Over::NotCounted`].
     pub fn make_room(&self, bytes: u64, objects: u64) -> Result<(), Over> {
-        let (used_bytes, used_objects) = self.stored();
         let settings = &self.settings;
+        let has_quota = settings.bytes_max > 0 || settings.objects_max > 0;
+        if has_quota && !self.is_counted.load(Ordering::Acquire) {
+            return Err(Over::NotCounted {
+                tenant: settings.name.clone(),
+                retry_secs: COUNT_RETRY_SECS,
+            });
+        }
+        let (used_bytes, used_objects) = self.stored();
         let room = [
             (settings.bytes_max, used_bytes, bytes, "bytes", "bytes_max"),
             (

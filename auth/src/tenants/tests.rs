@@ -131,6 +131,8 @@ fn a_quota_says_which_by_how_much() {
     (limited.bytes_max, limited.objects_max) = (1000, 3);
     let tenants = Tenants::new(vec![limited]).unwrap();
     let tenant = tenants.named("a").unwrap();
+    let early = tenant.make_room(1, 1).unwrap_err();
+    assert!(matches!(early, Over::NotCounted { .. }), "{early}");
     tenant.counted(tenant.begin_count(), 900, 1);
     assert!(tenant.make_room(100, 1).is_ok());
     let text = tenant.make_room(50, 1).unwrap_err().to_string();

@@ -14,6 +14,21 @@ use crate::state::Gateway;
 /// How often is counted, or as long as a count lasts four times, if that is longer.
 const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How long a start waits for the first count. Where it takes longer, those with a quota write only when it is done.
+const FIRST_COUNT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The first count, before anything is served.
+pub async fn begin(gateway: &Gateway) {
+    if tokio::time::timeout(FIRST_COUNT_TIMEOUT, all(gateway))
+        .await
+        .is_err()
+    {
+        tracing::info!(
+            "what the tenants have stored is still being counted: those with a quota write when it is done"
+        );
+    }
+}
+
 /// Counts until the gateway stops.
 pub async fn run(gateway: Arc<Gateway>, mut stopped: watch::Receiver<bool>) {
     if gateway.tenants.is_empty() {
@@ -21,14 +36,18 @@ pub async fn run(gateway: Arc<Gateway>, mut stopped: watch::Receiver<bool>) {
     }
     loop {
         let began = Instant::now();
-        for tenant in gateway.tenants.all() {
-            count(&gateway, tenant).await;
-        }
+        all(&gateway).await;
         let pause = COUNT_INTERVAL.max(began.elapsed() * 4);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             _ = stopped.wait_for(|stop| *stop) => return,
         }
+    }
+}
+
+async fn all(gateway: &Gateway) {
+    for tenant in gateway.tenants.all() {
+        count(gateway, tenant).await;
     }
 }
 

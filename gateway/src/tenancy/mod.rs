@@ -35,6 +35,7 @@ impl Fenced {
         match self {
             Self::NotYours(_) => StatusCode::FORBIDDEN,
             Self::Over(Over::Rate { .. }) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Over(Over::NotCounted { .. }) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Over(Over::Quota { .. }) => StatusCode::INSUFFICIENT_STORAGE,
         }
     }
@@ -42,7 +43,9 @@ impl Fenced {
     /// When to try again, in seconds, where that helps.
     pub const fn retry_secs(&self) -> Option<u64> {
         match self {
-            Self::Over(Over::Rate { retry_secs, .. }) => Some(*retry_secs),
+            Self::Over(Over::Rate { retry_secs, .. } | Over::NotCounted { retry_secs, .. }) => {
+                Some(*retry_secs)
+            }
             _ => None,
         }
     }

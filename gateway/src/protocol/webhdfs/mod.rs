@@ -175,7 +175,9 @@ pub fn refuse(gateway: &Gateway, parts: &Parts, refused: login::Refusal) -> Resp
 pub fn fence(gateway: &Gateway, parts: &Parts, fenced: &Fenced) -> Response {
     let class = match fenced {
         Fenced::NotYours(_) => "org.apache.hadoop.security.AccessControlException",
-        Fenced::Over(Over::Rate { .. }) => "org.apache.hadoop.ipc.RetriableException",
+        Fenced::Over(Over::Rate { .. } | Over::NotCounted { .. }) => {
+            "org.apache.hadoop.ipc.RetriableException"
+        }
         Fenced::Over(Over::Quota { .. }) => {
             "org.apache.hadoop.hdfs.protocol.DSQuotaExceededException"
         }
