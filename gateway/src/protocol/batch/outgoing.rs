@@ -14,8 +14,8 @@ use crate::http::disposition::{self, Disposition};
 use crate::http::intake::{BudgetPermit, ByteBudget, IntakeError};
 use crate::http::{Body, Response};
 
-/// Output is sent on in pieces of about this size.
-const PIECE_BYTES: usize = 512 << 10;
+/// Output is sent on in pieces of about this size: larger ones would leave the processor's cache before they are sent.
+const PIECE_BYTES: usize = 128 << 10;
 /// Data from this length on is sent as it was read, not copied.
 pub const UNCOPIED_BYTES: usize = 128 << 10;
 const PIECES_WAITING: usize = 2;

@@ -25,6 +25,10 @@ use crate::state::Gateway;
 pub const WINDOW_LEN: usize = 512;
 /// Records that are read at once. One that is longer is read alone, and charged on its own.
 const WINDOW_BYTES: u64 = 4 << 20;
+/// What is in the page cache is read so much at a time, so that it is still in the processor's cache when it is verified and copied out.
+const WARM_BYTES: u64 = 256 << 10;
+/// But at least so many, so that a disk has several reads to do side by side.
+const SIDE_BY_SIDE_LEN: usize = 16;
 /// What an export may hold but for large items: a window with what stands between its records, and what waits to be sent.
 pub const HELD_BYTES: u64 = 16 << 20;
 
@@ -219,7 +223,8 @@ impl Window<'_> {
             let opened = self.opened.iter().skip(files).take(file);
             bytes += places.map(record_bytes).sum::<u64>();
             bytes += opened.map(named::held_bytes).sum::<u64>();
-            if items > 0 && bytes > WINDOW_BYTES {
+            let is_enough = items >= SIDE_BY_SIDE_LEN && bytes > WARM_BYTES;
+            if items > 0 && (is_enough || bytes > WINDOW_BYTES) {
                 break;
             }
             (items, needles, files) = (items + 1, needles + needle, files + file);
