@@ -1,4 +1,4 @@
-//! Plain GETs go a short way of their own through the server (docs/decisions/0012): whichever way is taken, the answer is the same.
+//! Plain GETs and PUTs go a short way of their own through the server (docs/decisions/0012): whichever way is taken, the answer is the same.
 
 use std::time::Duration;
 
@@ -87,6 +87,122 @@ fn both_ways_give_the_same_answer() {
                 assert_eq!(spelled(&short), spelled(&long), "{path} {name}");
             }
         }
+    }
+}
+
+/// Bodies, media types and ends of paths that are stored.
+fn puts() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    vec![
+        ("", "image/jpeg", payload::bytes(7, 5120)),
+        (".jpg", "", payload::bytes(7, 5120)),
+        ("", "", payload::bytes(7, 5120)),
+        ("/other%20name.png", "", payload::bytes(7, 100)),
+        (
+            "/%E5%9B%BE.gif",
+            "application/octet-stream",
+            vec![0; 16 << 10],
+        ),
+        (".txt", "text/plain; charset=utf-8", payload::text(9_000)),
+        ("", "image/jpeg", Vec::new()),
+        ("", "image/jpeg", payload::bytes(8, 20_000)),
+    ]
+}
+
+#[test]
+fn both_ways_store_the_same() {
+    let gateway = Gateway::fresh("");
+    for (end, media_type, body) in puts() {
+        let stored = |is_short: bool| {
+            let fid = gateway.assign("");
+            let path = match end.strip_prefix('/') {
+                Some(name) => format!("{}/{name}", fid.path().replace(',', "/")),
+                None => format!("{}{end}", fid.path()),
+            };
+            let mut put = Request::put(&path, media_type, &body);
+            if !is_short {
+                put = put.header(NOT_PLAIN.0, NOT_PLAIN.1);
+            }
+            let answer = gateway.send(&put);
+            let got = gateway.get(&path);
+            let unchanged = gateway.send(&put);
+            let name = fid.path()[1..].to_owned();
+            let anonymous = |response: &Response| {
+                let (status, headers, body) = contract(response);
+                let text = format!("{headers:?} {:?}", String::from_utf8_lossy(body));
+                // What is stored under an id alone is called as the id.
+                (status, text.replace(&name, "FID"))
+            };
+            [&answer, &got, &unchanged].map(anonymous)
+        };
+        let (short, long) = (stored(true), stored(false));
+        assert_eq!(short[0].0, 201, "{end} {media_type}");
+        let undated =
+            |all: [(u16, String); 3]| all.map(|(status, text)| (status, without_date(&text)));
+        assert_eq!(undated(short), undated(long), "{end} {media_type}");
+    }
+}
+
+/// Without the time at which an image was stored, which is another second now and then.
+fn without_date(text: &str) -> String {
+    let Some((before, after)) = text.split_once("(\"Last-Modified\", ") else {
+        return text.to_owned();
+    };
+    let end = after.find(')').unwrap();
+    format!("{before}{}", &after[end..])
+}
+
+#[test]
+fn what_cannot_be_stored_is_refused_as_on_the_long_way() {
+    let gateway = Gateway::fresh("");
+    let fid = gateway.store("image/jpeg", &payload::bytes(9, 5120));
+    let other_cookie = format!("{}0", &fid.path()[..fid.path().len() - 1]);
+    let never_assigned = format!("{}_99999", fid.path());
+    for path in [
+        &*other_cookie,
+        &never_assigned,
+        "/9999,0112345678",
+        "/1,xyz",
+    ] {
+        let put = Request::put(path, "image/jpeg", &payload::bytes(10, 5120));
+        let long = gateway.send(&put.clone().header(NOT_PLAIN.0, NOT_PLAIN.1));
+        let short = gateway.send(&put);
+        assert!(long.status >= 400, "{path}");
+        assert_eq!(contract(&short), contract(&long), "{path}");
+    }
+    assert_eq!(
+        gateway.get(&fid.path()).status(200).body,
+        payload::bytes(9, 5120)
+    );
+}
+
+#[test]
+fn a_body_in_pieces_is_stored_whole_and_the_next_request_is_answered() {
+    let gateway = Gateway::fresh("");
+    let body = payload::bytes(11, 9_000);
+    for pause in [
+        Duration::ZERO,
+        Duration::from_millis(20),
+        Duration::from_millis(400),
+    ] {
+        let fid = gateway.assign("");
+        let mut message = format!(
+            "PUT {} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n",
+            fid.path(),
+            body.len()
+        )
+        .into_bytes();
+        message.extend_from_slice(&body);
+        message.extend_from_slice(
+            format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", fid.path()).as_bytes(),
+        );
+        let mut connection = Connection::open(gateway.image()).unwrap();
+        for piece in message.chunks(2_500) {
+            connection.write(piece).unwrap();
+            std::thread::sleep(pause);
+        }
+        connection.receive("PUT").unwrap().status(201);
+        let got = connection.receive("GET").unwrap();
+        assert_eq!(got.status(200).body, body, "{pause:?}");
     }
 }
 

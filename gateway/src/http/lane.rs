@@ -1,15 +1,16 @@
-//! The short way for the commonest request there is: a plain GET of a small object.
+//! The short way for the commonest requests there are: a plain GET or PUT of a small object.
 //!
-//! A connection begins in the lane. As long as it sends nothing but plain GETs ([`PlainGet`]) they are parsed where they lie and answered by one
+//! A connection begins in the lane. As long as it sends nothing but plain requests ([`Plain`]) they are parsed where they lie and answered by one
 //! write, without a `HeaderMap` on either side. The first request that is anything else, and all that follow it, belong to hyper, which
 //! is given the bytes as if it had read them itself: the lane never answers what it does not fully understand, and never with an error.
-//! What it saves is told in docs/decisions/0012-a-lane-for-plain-gets.md.
+//! What it saves is told in docs/decisions/0012-a-lane-for-plain-requests.md.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
@@ -21,19 +22,23 @@ use super::watchdog::{Order, Watched};
 const HEAD_BYTES_MAX: usize = 4096;
 /// A head with more headers is not plain.
 const HEADERS_MAX: usize = 16;
+/// A PUT of a longer body is not plain. What a connection holds of one is not charged to the budget of bodies, so it is not more than hyper would hold.
+const BODY_BYTES_MAX: usize = 16 << 10;
+/// A body that stops for so long is left to hyper, which knows how long a body may take.
+const BODY_WAIT: Duration = Duration::from_millis(250);
 /// Room for the head of an answer.
 const ANSWER_HEAD_BYTES: usize = 512;
 
-/// What answers plain GETs.
+/// What answers plain requests.
 pub trait Lane: Clone + Send + Sync + 'static {
     /// Whether there is anything to answer at all: otherwise connections go straight to hyper.
     fn is_open(&self) -> bool;
 
     /// Writes the head of the answer, status line and headers without the empty line, and returns its body. `None` leaves the request, and the connection, to
-    /// hyper: it is asked again there, so nothing may have been counted or changed.
+    /// hyper: it is asked again there, so nothing may have been counted, or changed in a way that asking again would not.
     fn answer(
         &self,
-        request: &PlainGet<'_>,
+        request: &Plain<'_>,
         head: &mut Vec<u8>,
     ) -> impl Future<Output = Option<Bytes>> + Send;
 }
@@ -47,27 +52,46 @@ impl Lane for NoLane {
         false
     }
 
-    async fn answer(&self, _: &PlainGet<'_>, _: &mut Vec<u8>) -> Option<Bytes> {
+    async fn answer(&self, _: &Plain<'_>, _: &mut Vec<u8>) -> Option<Bytes> {
         None
     }
 }
 
-/// `GET` by HTTP/1.1 of a path without a query, with no body and no header that could change the answer but `Accept-Encoding`.
+/// A request by HTTP/1.1 of a path without a query, and with no header that could change the answer but those that are told here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlainGet<'a> {
+pub struct Plain<'a> {
     /// As it was sent: letters, digits and `,./_-~%`.
     pub path: &'a str,
-    /// Value of `Accept-Encoding`, if it was sent.
-    pub accept_encoding: Option<&'a str>,
+    /// GET or PUT.
+    pub what: What<'a>,
+}
+
+/// What is to be done with the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What<'a> {
+    /// `GET`, without a body.
+    Get {
+        /// Value of `Accept-Encoding`, if it was sent.
+        accept_encoding: Option<&'a str>,
+    },
+    /// `PUT`.
+    Put {
+        /// Value of `Content-Type`, if it was sent: visible ASCII and spaces.
+        content_type: Option<&'a str>,
+        /// All of it.
+        body: &'a [u8],
+    },
 }
 
 /// What the bytes that have come so far are.
 #[derive(Debug, PartialEq, Eq)]
-enum Head<'a> {
-    /// A whole head, and its length in bytes.
-    Plain(PlainGet<'a>, usize),
-    /// The beginning of one that may yet be plain.
-    Partial,
+enum Message<'a> {
+    /// A whole request, and its length in bytes.
+    Whole(Plain<'a>, usize),
+    /// The beginning of a head that may yet be plain.
+    Begun,
+    /// A plain head, and a part of its body; how long they are together.
+    Headed(usize),
     /// For hyper.
     Other,
 }
@@ -87,57 +111,119 @@ const WITHOUT_EFFECT: [&str; 11] = [
     "tracestate",
 ];
 
-impl<'a> Head<'a> {
+impl<'a> Message<'a> {
     fn parse(bytes: &'a [u8]) -> Self {
-        const METHOD: &[u8] = b"GET /";
-        let begun = bytes.len().min(METHOD.len());
-        if bytes[..begun] != METHOD[..begun] {
+        let is_plain = |method: &[u8]| {
+            let begun = bytes.len().min(method.len());
+            bytes[..begun] == method[..begun]
+        };
+        if !is_plain(b"GET /") && !is_plain(b"PUT /") {
             return Self::Other;
         }
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut request = httparse::Request::new(&mut headers);
         match request.parse(bytes) {
             Ok(httparse::Status::Complete(len)) if len <= HEAD_BYTES_MAX => {
-                PlainGet::of(&request).map_or(Self::Other, |plain| Self::Plain(plain, len))
+                Head::of(&request).map_or(Self::Other, |head| head.with_body(bytes, len))
             }
-            Ok(httparse::Status::Partial) if bytes.len() < HEAD_BYTES_MAX => Self::Partial,
+            Ok(httparse::Status::Partial) if bytes.len() < HEAD_BYTES_MAX => Self::Begun,
             _ => Self::Other,
         }
     }
 }
 
-impl<'a> PlainGet<'a> {
+/// What a plain head says.
+struct Head<'a> {
+    is_put: bool,
+    path: &'a str,
+    accept_encoding: Option<&'a str>,
+    content_type: Option<&'a str>,
+    content_length: Option<usize>,
+}
+
+impl<'a> Head<'a> {
     fn of(request: &httparse::Request<'_, 'a>) -> Option<Self> {
         let path = request.path.filter(|path| path.bytes().all(is_plain))?;
         if request.version != Some(1) {
             return None;
         }
-        let (mut hosts, mut accept_encoding) = (0, None);
+        let mut head = Self {
+            is_put: request.method == Some("PUT"),
+            path,
+            accept_encoding: None,
+            content_type: None,
+            content_length: None,
+        };
+        let mut hosts = 0;
         for header in &*request.headers {
-            let name = header.name;
-            if name.eq_ignore_ascii_case("host") {
+            let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+            if is("host") {
                 hosts += 1;
-            } else if name.eq_ignore_ascii_case("accept-encoding") {
-                if accept_encoding.is_some() {
-                    return None;
-                }
-                accept_encoding = Some(std::str::from_utf8(header.value).ok()?);
-            } else if name.eq_ignore_ascii_case("connection") {
+            } else if is("accept-encoding") {
+                once(
+                    &mut head.accept_encoding,
+                    std::str::from_utf8(header.value).ok()?,
+                )?;
+            } else if head.is_put && is("content-type") {
+                once(&mut head.content_type, visible(header.value)?)?;
+            } else if head.is_put && is("content-length") {
+                once(&mut head.content_length, decimal(header.value)?)?;
+            } else if is("connection") {
                 if !header.value.eq_ignore_ascii_case(b"keep-alive") {
                     return None;
                 }
-            } else if !WITHOUT_EFFECT
-                .iter()
-                .any(|known| name.eq_ignore_ascii_case(known))
-            {
+            } else if !WITHOUT_EFFECT.iter().any(|known| is(known)) {
                 return None;
             }
         }
-        (hosts == 1).then_some(Self {
-            path,
-            accept_encoding,
+        (hosts == 1).then_some(head)
+    }
+
+    /// The request, of which the head is the first `len` of the bytes that have come.
+    fn with_body(self, bytes: &'a [u8], len: usize) -> Message<'a> {
+        let path = self.path;
+        if !self.is_put {
+            let accept_encoding = self.accept_encoding;
+            return Message::Whole(
+                Plain {
+                    path,
+                    what: What::Get { accept_encoding },
+                },
+                len,
+            );
+        }
+        let Some(body_len) = self.content_length.filter(|len| *len <= BODY_BYTES_MAX) else {
+            return Message::Other;
+        };
+        let end = len + body_len;
+        let content_type = self.content_type;
+        bytes.get(len..end).map_or(Message::Headed(end), |body| {
+            Message::Whole(
+                Plain {
+                    path,
+                    what: What::Put { content_type, body },
+                },
+                end,
+            )
         })
     }
+}
+
+/// Takes the value of a header that may come once.
+fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {
+    place.replace(value).is_none().then_some(())
+}
+
+fn visible(value: &[u8]) -> Option<&str> {
+    let is_visible = value.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    std::str::from_utf8(value).ok().filter(|_| is_visible)
+}
+
+/// Nothing but digits: what else a length could be, hyper knows.
+fn decimal(value: &[u8]) -> Option<usize> {
+    let digits = visible(value)?;
+    let is_decimal = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_decimal.then(|| digits.parse().ok()).flatten()
 }
 
 const fn is_plain(byte: u8) -> bool {
@@ -160,11 +246,23 @@ pub(super) async fn drive<L: Lane>(
     watched: &Watched,
 ) -> Left {
     let (mut ahead, mut head) = (BytesMut::new(), Vec::new());
+    // As much as the longest message so far, so that the next is read at once.
+    let mut room = HEAD_BYTES_MAX;
     loop {
-        let (request, len) = match Head::parse(&ahead) {
-            Head::Plain(request, len) => (request, len),
-            Head::Other => return Left::Ahead(ahead.freeze()),
-            Head::Partial => match more(socket, &mut ahead, watched).await {
+        let (request, len) = match Message::parse(&ahead) {
+            Message::Whole(request, len) => (request, len),
+            Message::Other => return Left::Ahead(ahead.freeze()),
+            Message::Headed(len) => {
+                room = room.max(len);
+                let missing = len - ahead.len();
+                let body = more(socket, &mut ahead, missing, watched);
+                match tokio::time::timeout(BODY_WAIT, body).await {
+                    Ok(More::Read) => continue,
+                    Ok(More::Gone) => return Left::Ended,
+                    Ok(More::Finish) | Err(_) => return Left::Ahead(ahead.freeze()),
+                }
+            }
+            Message::Begun => match more(socket, &mut ahead, room, watched).await {
                 More::Read => continue,
                 More::Gone => return Left::Ended,
                 More::Finish if ahead.is_empty() => {
@@ -199,7 +297,7 @@ pub(super) async fn drive<L: Lane>(
 }
 
 /// Runs the answer. One that panics is left to hyper: that knows what to say, and counts it.
-async fn answered<L: Lane>(lane: &L, request: &PlainGet<'_>, head: &mut Vec<u8>) -> Option<Bytes> {
+async fn answered<L: Lane>(lane: &L, request: &Plain<'_>, head: &mut Vec<u8>) -> Option<Bytes> {
     let mut running = pin!(lane.answer(request, head));
     poll_fn(|cx| {
         let polled = catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx)));
@@ -217,8 +315,13 @@ enum More {
     Finish,
 }
 
-async fn more(socket: &mut GuardedSocket, ahead: &mut BytesMut, watched: &Watched) -> More {
-    ahead.reserve(HEAD_BYTES_MAX);
+async fn more(
+    socket: &mut GuardedSocket,
+    ahead: &mut BytesMut,
+    room: usize,
+    watched: &Watched,
+) -> More {
+    ahead.reserve(room);
     let mut reading = pin!(socket.read_buf(ahead));
     poll_fn(|cx| {
         match watched.poll_order(cx) {
@@ -261,10 +364,10 @@ mod tests {
         format!("GET /3,01637037d6.jpg HTTP/1.1\r\n{lines}\r\n")
     }
 
-    fn is_plain_get(request: &str) -> bool {
-        match Head::parse(request.as_bytes()) {
-            Head::Plain(_, len) => len == request.len(),
-            Head::Partial | Head::Other => false,
+    fn is_whole(request: &str) -> bool {
+        match Message::parse(request.as_bytes()) {
+            Message::Whole(_, len) => len == request.len(),
+            _ => false,
         }
     }
 
@@ -276,7 +379,7 @@ mod tests {
             "Host: x\r\nUser-Agent: python-requests/2.32\r\nAccept-Encoding: gzip, deflate\r\nAccept: */*\r\nConnection: keep-alive\r\n",
             "Host: x\r\nX-Forwarded-For: 10.0.0.7\r\ntraceparent: 00-a-b-01\r\n",
         ] {
-            assert!(is_plain_get(&head(lines)), "{lines}");
+            assert!(is_whole(&head(lines)), "{lines}");
         }
     }
 
@@ -299,7 +402,7 @@ mod tests {
             "Accept-Encoding: gzip\r\nAccept-Encoding: br",
             "Accept-Encoding: \u{e9}\u{e9}",
         ] {
-            let plain = is_plain_get(&head(&format!("Host: x\r\n{line}\r\n")));
+            let plain = is_whole(&head(&format!("Host: x\r\n{line}\r\n")));
             // A value that is UTF-8 but not ASCII matters to nobody.
             assert_eq!(plain, line.contains('\u{e9}'), "{line}");
         }
@@ -311,7 +414,7 @@ mod tests {
             "GET /3,01637037d6 HTTP/1.1\r\n\r\n",
             "GET http://x/3,01637037d6 HTTP/1.1\r\nHost: x\r\n\r\n",
         ] {
-            assert!(!is_plain_get(request), "{request}");
+            assert!(!is_whole(request), "{request}");
         }
     }
 
@@ -321,13 +424,66 @@ mod tests {
             "Host: x\r\nAccept: {}\r\n",
             "a".repeat(HEAD_BYTES_MAX)
         ));
-        assert_eq!(Head::parse(long.as_bytes()), Head::Other);
-        assert_eq!(Head::parse(&long.as_bytes()[..HEAD_BYTES_MAX]), Head::Other);
+        assert_eq!(Message::parse(long.as_bytes()), Message::Other);
+        assert_eq!(
+            Message::parse(&long.as_bytes()[..HEAD_BYTES_MAX]),
+            Message::Other
+        );
         let many = head(&format!(
             "Host: x\r\n{}",
             "Accept: a\r\n".repeat(HEADERS_MAX)
         ));
-        assert_eq!(Head::parse(many.as_bytes()), Head::Other);
+        assert_eq!(Message::parse(many.as_bytes()), Message::Other);
+    }
+
+    fn put(lines: &str, body: &str) -> String {
+        format!("PUT /3,01637037d6 HTTP/1.1\r\nHost: x\r\n{lines}\r\n{body}")
+    }
+
+    #[test]
+    fn a_put_is_whole_with_its_body() {
+        let typed = "Content-Type: image/jpeg\r\nContent-Length: 5\r\n";
+        let whole = put(typed, "hello");
+        let what = What::Put {
+            content_type: Some("image/jpeg"),
+            body: b"hello",
+        };
+        let path = "/3,01637037d6";
+        let wanted = Message::Whole(Plain { path, what }, whole.len());
+        assert_eq!(Message::parse(whole.as_bytes()), wanted);
+        assert_eq!(
+            Message::parse(put(typed, "hel").as_bytes()),
+            Message::Headed(whole.len())
+        );
+        // The next request is not a part of it.
+        let two = put(typed, "helloGET /");
+        assert_eq!(Message::parse(two.as_bytes()), wanted);
+        assert!(is_whole(&put("Content-Length: 0\r\n", "")));
+    }
+
+    #[test]
+    fn a_put_that_says_more_is_not_plain() {
+        for lines in [
+            "",
+            "Content-Length: 5\r\nContent-Length: 5\r\n",
+            "Content-Length: +5\r\n",
+            "Content-Length: 5, 5\r\n",
+            "Content-Length: \r\n",
+            "Content-Length: 99999999999999999999999\r\n",
+            "Content-Length: 16385\r\n",
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            "Content-Length: 5\r\nContent-Encoding: gzip\r\n",
+            "Content-Length: 5\r\nContent-MD5: x\r\n",
+            "Content-Length: 5\r\nContent-Disposition: attachment\r\n",
+            "Content-Length: 5\r\nSeaweed-Label: cat\r\n",
+            "Content-Length: 5\r\nExpect: 100-continue\r\n",
+            "Content-Length: 5\r\nIf-Match: *\r\n",
+            "Content-Length: 5\r\nContent-Type: a\tb\r\n",
+            "Content-Length: 5\r\nContent-Type: a\r\nContent-Type: b\r\n",
+        ] {
+            let parsed = put(lines, "hello");
+            assert_eq!(Message::parse(parsed.as_bytes()), Message::Other, "{lines}");
+        }
     }
 
     proptest! {
@@ -335,13 +491,14 @@ mod tests {
         fn a_cut_head_is_partial_until_it_is_whole(cut in 0usize..60) {
             let request = head("Host: x\r\nAccept: */*\r\n");
             let cut = cut.min(request.len() - 1);
-            prop_assert_eq!(Head::parse(&request.as_bytes()[..cut]), Head::Partial);
+            prop_assert_eq!(Message::parse(&request.as_bytes()[..cut]), Message::Begun);
         }
 
         #[test]
         fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            Head::parse(&bytes);
-            Head::parse(&[b"GET /1,2 HTTP/1.1\r\n", &bytes[..]].concat());
+            Message::parse(&bytes);
+            Message::parse(&[b"GET /1,2 HTTP/1.1\r\n", &bytes[..]].concat());
+            Message::parse(&[b"PUT /1,2 HTTP/1.1\r\nContent-Length: ", &bytes[..]].concat());
         }
     }
 }

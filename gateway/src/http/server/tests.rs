@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::http::body::Body;
 use crate::http::intake::{ByteBudget, IntakeError, IntakeLimits, collect};
-use crate::http::lane::PlainGet;
+use crate::http::lane::Plain;
 
 /// Longer than anything here takes; a test that gets there has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -82,7 +82,7 @@ impl Lane for QuickLane {
         true
     }
 
-    async fn answer(&self, request: &PlainGet<'_>, head: &mut Vec<u8>) -> Option<Bytes> {
+    async fn answer(&self, request: &Plain<'_>, head: &mut Vec<u8>) -> Option<Bytes> {
         let body = match request.path.strip_prefix("/quick")? {
             "-panic" => panic!("a panic that this test wants"),
             "-large" => Bytes::from(vec![b'7'; LARGE_BYTES]),

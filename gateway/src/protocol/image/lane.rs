@@ -1,4 +1,5 @@
-//! Plain GETs of small images, by the lane of the connection ([`crate::http::lane`]): the same answer that [`read`] gives, header by header.
+//! Plain GETs and PUTs of small images, by the lane of the connection ([`crate::http::lane`]): the same answers that [`read`] and
+//! [`write`](super::write) give, header by header.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -6,14 +7,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use moongate_haystack::needle::Needle;
+use moongate_haystack::volume::writer::Done;
 
 use super::entity_tag::EntityTag;
 use super::load::load_small;
 use super::path::{self, ObjectPath};
+use super::prepare::{Terms, Upload, mime_by_name, prepare};
 use super::read;
 use crate::config::AccessLog;
 use crate::http::disposition;
-use crate::http::lane::{Lane, PlainGet};
+use crate::http::lane::{Lane, Plain, What};
 use crate::http::request_id::RequestId;
 use crate::metrics::Operation;
 use crate::policy::own;
@@ -42,26 +45,82 @@ impl Lane for ImageLane {
         anybody && anything && gateway.config.log.access != AccessLog::All
     }
 
-    async fn answer(&self, request: &PlainGet<'_>, head: &mut Vec<u8>) -> Option<Bytes> {
+    async fn answer(&self, request: &Plain<'_>, head: &mut Vec<u8>) -> Option<Bytes> {
         let started = Instant::now();
         if !path::is_object(request.path) {
             return None;
         }
         let object = ObjectPath::parse(request.path).ok()?;
-        let needle = load_small(&self.gateway, &object.fid).await?;
-        write_head(request, &object, &needle, head)?;
-        let body = needle.data();
-        let (took, sent_bytes) = (started.elapsed(), body.len() as u64);
-        self.gateway
-            .metrics
-            .answered(Operation::Read, 200, took, 0, sent_bytes);
+        let (operation, status, received, body) = match request.what {
+            What::Get { accept_encoding } => {
+                let body = self.get(&object, accept_encoding, head).await?;
+                (Operation::Read, 200, 0, body)
+            }
+            What::Put { content_type, body } => {
+                let answer = self.put(&object, content_type, body, head).await?;
+                (Operation::Write, 201, body.len() as u64, answer)
+            }
+        };
+        let (took, sent) = (started.elapsed(), body.len() as u64);
+        let metrics = &self.gateway.metrics;
+        metrics.answered(operation, status, took, received, sent);
         Some(body)
+    }
+}
+
+impl ImageLane {
+    async fn get(
+        &self,
+        object: &ObjectPath<'_>,
+        accept_encoding: Option<&str>,
+        head: &mut Vec<u8>,
+    ) -> Option<Bytes> {
+        let needle = load_small(&self.gateway, &object.fid).await?;
+        write_head(accept_encoding, object, &needle, head)?;
+        Some(needle.data())
+    }
+
+    /// Stores an image. What goes wrong is told on the long way, which tries again: to store the same twice changes nothing.
+    async fn put(
+        &self,
+        object: &ObjectPath<'_>,
+        content_type: Option<&str>,
+        body: &[u8],
+        head: &mut Vec<u8>,
+    ) -> Option<Bytes> {
+        let gateway = &self.gateway;
+        let len = body.len() as u64;
+        if gateway.fid_tokens.guards(true) || len > gateway.intake.len_bytes_max {
+            return None;
+        }
+        let _permit = gateway.budget.try_take(len)?;
+        let name = object.file_name.as_deref().unwrap_or(object.last_segment);
+        let upload = Upload {
+            name: name.to_owned(),
+            mime: content_type.map_or_else(|| mime_by_name(name), str::to_owned),
+            data: Bytes::copy_from_slice(body),
+            gzip: false,
+            md5: None,
+        };
+        let (draft, stored) = prepare(upload, &Terms::default(), None).await.ok()?;
+        let done = gateway.store.put(object.fid, draft, None, false).await;
+        if !matches!(done, Ok(Done::Stored { .. })) {
+            return None;
+        }
+        let answer = serde_json::to_vec(&stored).ok()?;
+        head.extend_from_slice(b"HTTP/1.1 201 Created\r\n");
+        field(head, "Content-Type", b"application/json");
+        field(head, "X-Content-Type-Options", b"nosniff");
+        field(head, "Etag", format!("\"{}\"", stored.e_tag).as_bytes());
+        field(head, "Content-Md5", b"");
+        finish(head, answer.len());
+        Some(answer.into())
     }
 }
 
 /// Status line and headers. `None` for what needs more than the needle as it is stored.
 fn write_head(
-    request: &PlainGet<'_>,
+    accept_encoding: Option<&str>,
     object: &ObjectPath<'_>,
     needle: &Needle,
     head: &mut Vec<u8>,
@@ -69,7 +128,7 @@ fn write_head(
     let packed = needle.is_gzip();
     if needle.is_chunk_manifest()
         || !needle.pairs().is_empty()
-        || (packed && !read::gzip_is_among(request.accept_encoding.into_iter()))
+        || (packed && !read::gzip_is_among(accept_encoding.into_iter()))
     {
         return None;
     }
@@ -81,12 +140,6 @@ fn write_head(
         }
         field(head, "Content-Type", media_type);
     }
-    let mut digits = itoa::Buffer::new();
-    field(
-        head,
-        "Content-Length",
-        digits.format(needle.data().len()).as_bytes(),
-    );
     field(head, "Accept-Ranges", b"bytes");
     let etag = if packed {
         field(head, "Vary", b"Accept-Encoding");
@@ -108,10 +161,17 @@ fn write_head(
             disposition::inline(name).as_bytes(),
         );
     }
+    finish(head, needle.data().len());
+    Some(())
+}
+
+/// Headers that every answer has.
+fn finish(head: &mut Vec<u8>, body_len: usize) {
+    let mut digits = itoa::Buffer::new();
+    field(head, "Content-Length", digits.format(body_len).as_bytes());
     field(head, "Server", SERVER_NAME.as_bytes());
     field(head, "X-Amz-Request-Id", &RequestId::fresh_digits());
     date(head);
-    Some(())
 }
 
 fn field(head: &mut Vec<u8>, name: &str, value: &[u8]) {

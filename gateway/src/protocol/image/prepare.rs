@@ -83,7 +83,8 @@ fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
-/// What holds for all files of a request.
+/// What holds for all files of a request; by default nothing out of the ordinary.
+#[derive(Default)]
 pub struct Terms {
     /// `ts`, if it is given.
     pub ts_secs: Option<u64>,
