@@ -1,6 +1,7 @@
 //! End to end tests of mounts, of WebHDFS and of plain paths over them: the real binary, judged by what a real NameNode answers.
 #![allow(clippy::unwrap_used)]
 
+mod across;
 mod commands;
 mod disk_faults;
 mod door;

@@ -81,11 +81,8 @@ fn a_mount_is_neither_moved_over_nor_deleted() {
         );
     }
     let (status, class, message) = hdfs.refusal("PUT", "/own", "op=RENAME&destination=/m/own");
-    assert_eq!(
-        (status, class.as_str()),
-        (400, "java.lang.UnsupportedOperationException")
-    );
-    assert!(message.contains("different mounts"), "{message}");
+    assert_eq!((status, class.as_str()), (403, "java.io.IOException"));
+    assert!(message.contains("across Mount points"), "{message}");
     assert_eq!(hdfs.get("/m/f", "op=OPEN").body, b"x");
 }
 

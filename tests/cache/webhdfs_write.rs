@@ -69,7 +69,7 @@ fn an_upload_that_breaks_off_leaves_no_file() {
     drop(connection);
     moongate_tests::wait::until_true(
         "what was begun goes",
-        std::time::Duration::from_secs(10),
+        std::time::Duration::from_secs(120),
         || {
             door.hdfs().get("/m/f", "op=GETFILESTATUS").status == 404
                 && std::fs::read_dir(door.folder.path()).unwrap().count() == 0

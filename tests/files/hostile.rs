@@ -10,6 +10,8 @@ use rand::Rng;
 
 /// Above what an idle gateway takes.
 const GROWTH_BYTES_MAX: u64 = 160 << 20;
+/// The longest that anything is waited for, on a machine that has much else to do.
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// A gauge of `/metrics`.
 fn figure(gateway: &Gateway, name: &str) -> u64 {
@@ -22,7 +24,7 @@ fn figure(gateway: &Gateway, name: &str) -> u64 {
 
 #[track_caller]
 fn assert_all_given_back(gateway: &mut Gateway, budget: u64) {
-    wait::until_true("all shares are given back", Duration::from_secs(30), || {
+    wait::until_true("all shares are given back", LIMIT, || {
         figure(gateway, "moongate_buffer_budget_free_bytes") == budget
     });
     gateway.assert_serving();
@@ -64,7 +66,7 @@ fn who_does_not_read_holds_little_and_is_cut() {
             stalled.push(open(files, &Request::get(target)));
         }
     }
-    wait::until_true("they are cut", Duration::from_secs(40), || {
+    wait::until_true("they are cut", LIMIT, || {
         stalled
             .iter_mut()
             .all(|one| one.is_closed_within(Duration::from_millis(500)))
@@ -102,10 +104,11 @@ fn listings_that_nobody_reads_do_not_hold_up_others() {
     let _stalled: Vec<Connection> = (0..600).map(|_| open(files, &request)).collect();
     // Once nothing moves any more, all that they hold up is held up.
     let mut last = 0;
-    wait::until_true("all of them stall", Duration::from_secs(100), || {
+    wait::until_true("all of them stall", LIMIT, || {
         std::thread::sleep(Duration::from_millis(300));
         let now = ticks(&gateway);
-        std::mem::replace(&mut last, now) + 2 >= now
+        // A gateway that does nothing may only not have had its turn: that it refuses says that its places are taken.
+        std::mem::replace(&mut last, now) + 2 >= now && files.send(&request).status == 503
     });
     for _ in 0..3 {
         files.assert_has("/small", b"small");

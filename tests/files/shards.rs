@@ -190,7 +190,7 @@ fn a_pin_that_is_not_used_ends_and_gives_its_space_back() {
     let token = answer.expect_header("Moongate-At");
     files.delete("/train?recursive=true").status(204);
     files.post("/train/").status(201);
-    moongate_tests::wait::until_true("the pin ends", std::time::Duration::from_secs(40), || {
+    moongate_tests::wait::until_true("the pin ends", std::time::Duration::from_secs(120), || {
         // Asking with the token would hold it: its file says whether it is there.
         !gateway.data().join("filer/pins").join(token).exists()
     });

@@ -9,7 +9,7 @@ use moongate_tests::{Fid, Gateway, payload, volume, wait};
 use serde_json::Value;
 
 /// Deleted content is given back soon after.
-const RECLAIM_LIMIT: Duration = Duration::from_secs(30);
+const RECLAIM_LIMIT: Duration = Duration::from_secs(120);
 
 /// Every needle that a name below the folder refers to.
 pub fn named(files: Files<'_>, folder: &str) -> BTreeSet<Fid> {

@@ -18,7 +18,7 @@ pub use self::process::Refusal;
 use crate::wait;
 
 /// A gateway without requests in flight stops well within this.
-const STOP_LIMIT: Duration = Duration::from_secs(30);
+const STOP_LIMIT: Duration = Duration::from_secs(120);
 /// Lines of the gateway's log that a failed test shows.
 const LOG_LINES_SHOWN: usize = 60;
 

@@ -72,6 +72,17 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
         freshness: Freshness,
     ) -> Result<Arc<dyn BackendFile>, BackendError>;
 
+    /// Opens a file for reading whose status was asked of this store a while ago. If it is another one by now, that is told at once or by
+    /// its reads ([`ErrorKind::Changed`]): a store that looks when it reads need not look now.
+    async fn open_known(
+        &self,
+        caller: &Caller,
+        path: &str,
+        _known: &Status,
+    ) -> Result<Arc<dyn BackendFile>, BackendError> {
+        self.open(caller, path, Freshness::Now).await
+    }
+
     /// Begins a file. Nothing is promised of it before [`BackendWriter::finish`].
     async fn create(
         &self,
@@ -179,6 +190,14 @@ pub trait BackendFile: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// As of [`Backend`]; the stream's items fail likewise.
     async fn read(&self, range: Range<u64>) -> Result<ByteStream, BackendError>;
+
+    /// Asks the store, in the name of whoever opened it, whether they may read the file; what it says beside that serves the reads that follow.
+    ///
+    /// # Errors
+    /// As of [`BackendFile::read`].
+    async fn prove(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
 
     /// The whole range if it can be had without waiting, in pieces.
     fn read_now(&self, _range: Range<u64>) -> Option<Vec<Bytes>> {

@@ -97,6 +97,10 @@ impl BackendFile for CachedFile {
         Ok(rest.boxed())
     }
 
+    async fn prove(&self) -> Result<(), BackendError> {
+        self.open.prove().await
+    }
+
     fn read_now(&self, range: Range<u64>) -> Option<Vec<Bytes>> {
         let range = self.cut(&range);
         if range.is_empty() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::backend::{BackendError, BackendFile, Caller, ErrorKind, Freshness, Status};
+use crate::backend::{BackendError, BackendFile, Caller, ErrorKind, Status};
 use crate::files::FileVersion;
 use crate::mount::Mount;
 use crate::mutant::{self, Mutant};
@@ -56,7 +56,7 @@ impl OpenFile {
         }
         let (mount, path) = (&self.mount, &self.file.path);
         let moment = mount.names.moment();
-        let opened = mount.under.open(&self.caller, path, Freshness::Now);
+        let opened = mount.under.open_known(&self.caller, path, &self.status);
         let opened = match mount.gate.within(opened).await {
             Err(error) if error.kind == ErrorKind::NotFound => return Err(changed(path)),
             other => other?,
@@ -69,6 +69,21 @@ impl OpenFile {
         self.file.set_opened(&self.caller.user, &opened);
         *self.under.lock() = Some(Arc::clone(&opened));
         Ok(opened)
+    }
+
+    /// Asks the under store whether this caller may read the file.
+    pub(crate) async fn prove(&self) -> Result<(), BackendError> {
+        let gate = &self.mount.gate;
+        let _pass = gate.enter().await?;
+        let under = self.under().await?;
+        let proven = gate.within(under.prove()).await;
+        if let Err(error) = &proven {
+            self.forget_under();
+            if error.kind == ErrorKind::Changed {
+                self.mount.has_changed(&self.file).await;
+            }
+        }
+        proven
     }
 
     /// The under store's file was of no use: the next read opens it again.

@@ -105,7 +105,10 @@ Examples:
   moongate mv /photos/2019 /archive/
   moongate mv /photos/2019 /photos/old
 
-The bytes do not leave the server: between here and there it is `put` and `get`."
+The bytes do not leave the server: between here and there it is `put` and `get`.
+
+Between mounts `mv` copies each file, compares the copy, and only then removes the file; folders go when they are empty. Where it was stopped, the
+same command goes on: what has arrived is not copied again. What a killed server was just writing is named .moongate-mv-* there."
 );
 
 /// Help of `du`.

@@ -1,5 +1,6 @@
 //! `moongate rm`, `cp` and `mv`: what is changed on the server.
 
+use super::across::Across;
 use super::address::{Address, join};
 use super::args::{CopyArgs, RmArgs};
 use super::entry::Entry;
@@ -100,24 +101,48 @@ async fn transfer_from(
     to: &Address,
 ) -> Result<(), ClientError> {
     for entry in expand::there(remote, from).await? {
-        if verb == Verb::Move && !args.force {
-            check_free(remote, &target(&entry, to)).await?;
+        match verb {
+            Verb::Copy => {
+                // With its slash the server puts it into the folder, also where something of its name is there.
+                let path = match to.folder_form {
+                    true => folder_form(&to.path),
+                    false => to.path.clone(),
+                };
+                remote
+                    .transfer("cp.from", &entry.full_path, &path, args.force)
+                    .await?;
+            }
+            Verb::Move => move_to(args, remote, &entry, &target(&entry, to)).await?,
         }
-        let parameter = match verb {
-            Verb::Copy => "cp.from",
-            Verb::Move => "mv.from",
-        };
-        // With its slash the server puts it into the folder, also where something of its name is there.
-        let path = if to.folder_form {
-            folder_form(&to.path)
-        } else {
-            to.path.clone()
-        };
-        remote
-            .transfer(parameter, &entry.full_path, &path, args.force)
-            .await?;
     }
     Ok(())
+}
+
+/// Renames; between stores, where that cannot be done, moves file by file. What is there already may be what an earlier such move has brought.
+async fn move_to(
+    args: &CopyArgs,
+    remote: &Remote,
+    entry: &Entry,
+    to: &str,
+) -> Result<(), ClientError> {
+    let from = &entry.full_path;
+    let across = Across::new(remote, args.force);
+    let free = match args.force {
+        true => Ok(()),
+        false => check_free(remote, to).await,
+    };
+    match free {
+        Ok(()) => match remote.transfer("mv.from", from, to, args.force).await {
+            Err(error) if error.is_not_implemented() => across.run(entry, to).await,
+            done => done,
+        },
+        Err(taken @ ClientError::Impossible(_)) => match across.run(entry, to).await {
+            // They are in one store.
+            Err(ClientError::Refused { status, .. }) if status.as_u16() == 400 => Err(taken),
+            done => done,
+        },
+        Err(error) => Err(error),
+    }
 }
 
 /// Into a folder under its own name, or under a new one.

@@ -72,6 +72,11 @@ impl ClientError {
         matches!(self, Self::Refused { status, .. } if *status == StatusCode::NOT_FOUND)
     }
 
+    /// Whether the server has no such call for this.
+    pub fn is_not_implemented(&self) -> bool {
+        matches!(self, Self::Refused { status, .. } if *status == StatusCode::NOT_IMPLEMENTED)
+    }
+
     /// Whether the server itself is gone, so that nothing else can succeed either.
     pub const fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unreachable { .. })

@@ -10,6 +10,7 @@
 //! ([`get`], [`download`], [`fetch`], [`part`]). What happens to each file is told to the [`report`].
 
 pub mod access;
+mod across;
 pub mod address;
 mod answers;
 pub mod args;

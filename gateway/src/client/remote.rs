@@ -179,6 +179,50 @@ impl Remote {
         }
     }
 
+    /// Moves a file to another store, or makes a folder there. Where the answer is lost it is tried again: what has arrived is not copied again.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn move_across(
+        &self,
+        from: &str,
+        to: &str,
+        overwrite: bool,
+    ) -> Result<(), ClientError> {
+        let mut query = Serializer::new(String::new());
+        query.append_pair("mv.from", from);
+        query.append_pair("across", "true");
+        if overwrite {
+            query.append_pair("overwrite", "true");
+        }
+        let query = query.finish();
+        let mut patience = self.patience();
+        let mut again = false;
+        loop {
+            let call = Call::new(Method::POST, to).query(query.as_str());
+            match self.http.send_and_read(call).await {
+                Ok(_) => return Ok(()),
+                // The try before it was carried out, and only its answer lost.
+                Err(error) if again && error.is_missing() && self.stat(to).await.is_ok() => {
+                    return Ok(());
+                }
+                Err(error) => self.pause(&mut patience, error).await?,
+            }
+            again = true;
+        }
+    }
+
+    /// Deletes a folder in which nothing is any more.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn delete_empty(&self, path: &str) -> Result<(), ClientError> {
+        match self.ask(|| Call::new(Method::DELETE, path)).await {
+            Err(error) if error.is_missing() => Ok(()),
+            done => done.map(drop),
+        }
+    }
+
     /// Lists a folder, or all that is below it, in the order of the paths.
     pub fn list(&self, folder: &str, recursive: bool) -> Listing<'_> {
         Listing {

@@ -47,6 +47,9 @@ pub struct MountConfig {
     pub keytab: PathBuf,
     /// HDFS: act as the caller (`doAs`), so that HDFS's own permissions hold. Otherwise all calls are made as the gateway's user.
     pub impersonate: bool,
+    /// HDFS: whether anybody truncates files (`hdfs dfs -truncate`), which is the one way to change bytes of a file under its reader. It costs each
+    /// read one more round trip to the NameNode, after its last bytes have come. `false` where nobody does.
+    pub truncates: bool,
     /// HDFS: address of the NameNode's own WebHDFS, such as `"http://namenode:9870"`, for what is not in its RPC protocol here:
     /// extended attributes, snapshots, storage policies. Empty: those answer UnsupportedOperationException.
     pub webhdfs: String,
@@ -83,6 +86,7 @@ impl Default for MountConfig {
             principal: String::new(),
             keytab: PathBuf::new(),
             impersonate: true,
+            truncates: true,
             webhdfs: String::new(),
             endpoint: String::new(),
             region: String::new(),

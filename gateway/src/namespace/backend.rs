@@ -10,7 +10,7 @@ use moongate_cache::{
 };
 
 use super::governed::deed_of;
-use super::guard::Deed;
+use super::guard::{Deed, Guard};
 use super::table::{Mount, Table};
 use super::told::told;
 use super::{Namespace, listing, path};
@@ -45,6 +45,10 @@ impl Place {
         }
     }
 
+    fn guard(&self) -> Option<&Guard> {
+        self.mount.as_ref()?.guard.as_ref()
+    }
+
     /// Runs a call that the cache may answer beside the question whether this caller may have the answer.
     async fn guarded<T>(
         &self,
@@ -52,8 +56,7 @@ impl Place {
         deed: Deed,
         call: impl Future<Output = Result<T, BackendError>>,
     ) -> Result<T, BackendError> {
-        let guard = self.mount.as_ref().and_then(|mount| mount.guard.as_ref());
-        let Some(guard) = guard else {
+        let Some(guard) = self.guard() else {
             return call.await;
         };
         let (checked, answer) = futures::join!(guard.check(caller, &self.inner, deed), call);
@@ -86,6 +89,19 @@ impl Namespace {
                 inner: sought.to_owned(),
             },
         }
+    }
+
+    /// Whether two paths are in different stores, of which neither is a mount itself or above one, and both may be changed.
+    ///
+    /// # Errors
+    /// Why the one cannot be moved to the other anyway.
+    pub fn are_apart(&self, from: &str, to: &str) -> Result<bool, BackendError> {
+        let table = self.table();
+        refuse_mounts(&table, from)?;
+        refuse_mounts(&table, to)?;
+        self.place_to_change(&table, to)?;
+        let place = self.place_to_change(&table, from)?;
+        Ok(place.same_store(&table, to).is_none())
     }
 
     fn place_to_change(&self, table: &Table, sought: &str) -> Result<Place, BackendError> {
@@ -151,6 +167,16 @@ fn refuse_mounts(table: &Table, at: &str) -> Result<(), BackendError> {
     Err(BackendError::new(ErrorKind::PermissionDenied, text))
 }
 
+/// As HDFS's ViewFs says it.
+fn apart(from: &str, to: &str) -> BackendError {
+    let text = format!(
+        "Renames across Mount points not supported, Src: {from} Dst: {to}; `moongate mv` copies it there and removes it here"
+    );
+    let mut error = BackendError::new(ErrorKind::Unsupported, text);
+    error.class = Some("java.io.IOException".to_owned());
+    error
+}
+
 #[async_trait]
 impl Backend for Namespace {
     fn kind(&self) -> &'static str {
@@ -209,7 +235,10 @@ impl Backend for Namespace {
         self.may(caller, Wanted::Read, path).await?;
         let place = self.place(&self.table(), path);
         let asked = place.backend.open(caller, &place.inner, freshness);
-        let opened = place.guarded(caller, Deed::Read, asked).await;
+        let opened = match place.guard() {
+            Some(guard) => guard.open(caller, &place.inner, asked).await,
+            None => asked.await,
+        };
         opened.map_err(|error| place.told(error))
     }
 
@@ -272,10 +301,7 @@ impl Backend for Namespace {
         refuse_mounts(&table, from)?;
         let place = self.place_to_change(&table, from)?;
         let Some(to_inner) = place.same_store(&table, to) else {
-            let text = format!(
-                "{from} and {to} are in different mounts: copy it there and delete it here"
-            );
-            return Err(BackendError::new(ErrorKind::Unsupported, text));
+            return Err(apart(from, to));
         };
         if mode != RenameMode::Into {
             refuse_mounts(&table, to)?;

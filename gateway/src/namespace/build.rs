@@ -150,6 +150,7 @@ fn hdfs(config: &MountConfig, authority: &str) -> HdfsOptions {
         keytab: given(&config.keytab),
         impersonate: config.impersonate,
         request_timeout: config.timeout.duration(),
+        truncates: config.truncates,
         streams_max: config.calls_max,
         ..HdfsOptions::new(format!("hdfs://{authority}"))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
-use moongate_cache::{Backend, BackendError, Caller, Freshness};
+use moongate_cache::{Backend, BackendError, BackendFile, Caller, Freshness};
 
 /// Answers that are remembered.
 const KNOWN_MAX: u64 = 1 << 17;
@@ -19,6 +19,10 @@ pub enum Deed {
     List,
     /// To read its bytes.
     Read,
+}
+
+fn key(caller: &Caller, path: &str, deed: Deed) -> String {
+    format!("{}\0{}{path}", caller.user, deed as u8)
 }
 
 /// Asks a store, and remembers what it allowed.
@@ -43,7 +47,7 @@ impl Guard {
     /// # Errors
     /// What the store says to this caller.
     pub async fn check(&self, caller: &Caller, path: &str, deed: Deed) -> Result<(), BackendError> {
-        let key = format!("{}\0{}{path}", caller.user, deed as u8);
+        let key = key(caller, path, deed);
         if self.allowed.contains_key(&key) {
             return Ok(());
         }
@@ -55,12 +59,39 @@ impl Guard {
                     .await?,
             ),
             Deed::Read => {
-                // HDFS lets everybody know of a file who may enter its folder: who may read it is decided when its blocks are located.
                 let file = self.store.open(caller, path, Freshness::Now).await?;
-                drop(file.read(0..1).await?);
+                file.prove().await?;
             }
         }
         self.allowed.insert(key, ());
         Ok(())
+    }
+
+    /// Opens a file for a caller who may read it. The store is asked by the open file, which needs the answer for its reads anyway.
+    ///
+    /// # Errors
+    /// What the store says to this caller; then that of `opening`.
+    pub async fn open(
+        &self,
+        caller: &Caller,
+        path: &str,
+        opening: impl Future<Output = Result<Arc<dyn BackendFile>, BackendError>>,
+    ) -> Result<Arc<dyn BackendFile>, BackendError> {
+        let key = key(caller, path, Deed::Read);
+        if self.allowed.contains_key(&key) {
+            return opening.await;
+        }
+        match opening.await {
+            Ok(file) => {
+                file.prove().await?;
+                self.allowed.insert(key, ());
+                Ok(file)
+            }
+            // That it is not there is not for everybody to know.
+            Err(error) => {
+                self.check(caller, path, Deed::Read).await?;
+                Err(error)
+            }
+        }
     }
 }

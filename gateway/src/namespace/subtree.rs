@@ -100,6 +100,17 @@ impl Backend for Subtree {
         done.map_err(|error| self.told(error))
     }
 
+    async fn open_known(
+        &self,
+        caller: &Caller,
+        path: &str,
+        known: &Status,
+    ) -> Result<Arc<dyn BackendFile>, BackendError> {
+        let outer = self.outer(path);
+        let done = self.store.open_known(caller, &outer, known).await;
+        done.map_err(|error| self.told(error))
+    }
+
     async fn create(
         &self,
         caller: &Caller,

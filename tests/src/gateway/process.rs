@@ -14,7 +14,7 @@ use super::{STOP_LIMIT, binary};
 use crate::wait;
 
 /// A start on a small folder that takes longer than this has failed.
-const READY_LIMIT: Duration = Duration::from_secs(60);
+const READY_LIMIT: Duration = Duration::from_secs(120);
 
 /// What a process that did not become ready left behind.
 #[derive(Debug)]

@@ -40,6 +40,10 @@ impl Calls {
         self.clients.options().request_timeout
     }
 
+    pub(super) const fn may_be_cut(&self) -> bool {
+        self.clients.options().truncates
+    }
+
     /// A call that changes nothing. If it is not answered it is made once more, over a new connection and perhaps to the other NameNode.
     pub(super) async fn ask<T, F>(
         &self,

@@ -1,7 +1,7 @@
 //! HDFS as an under store, by hdfs-native: RPC to the NameNode, blocks from the DataNodes, no Java.
 //!
 //! A file's version is its length and its time of change in milliseconds: HDFS tells no more. Bytes are of the version that they were opened
-//! with: the NameNode is asked again after blocks have been located, and again before the last bytes of a read are handed out.
+//! with: none is handed out before the NameNode has been asked again, after blocks have been located and after the last bytes have come.
 //!
 //! hdfs-native has no call for truncate, concat and file checksums: these are [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) here.
 
@@ -11,6 +11,7 @@ mod clients;
 mod error;
 mod list;
 mod read;
+mod reading;
 mod rename;
 mod status;
 mod write;
@@ -59,6 +60,9 @@ pub struct HdfsOptions {
     pub request_timeout: Duration,
     /// The longest silence of one DataNode before another one is read from. Writes wait for half of `request_timeout`.
     pub datanode_timeout: Duration,
+    /// Whether anybody cuts files (`hdfs dfs -truncate`) and lets them grow again: HDFS then changes bytes under a reader, and after the last
+    /// bytes of a read have come it is asked whether that has happened. That is one round trip for each read.
+    pub truncates: bool,
     /// Reads at once; each may hold up to 12 MB of what a fast DataNode has sent to a slow reader.
     pub streams_max: usize,
 }
@@ -76,6 +80,7 @@ impl HdfsOptions {
             impersonate: true,
             request_timeout: Duration::from_secs(30),
             datanode_timeout: Duration::from_secs(5),
+            truncates: true,
             streams_max: 32,
         }
     }
@@ -166,6 +171,21 @@ impl Backend for HdfsStore {
             let text = format!("{path}: it is a folder");
             return Err(BackendError::new(ErrorKind::IsADirectory, text));
         }
+        let (calls, streams) = (self.calls.clone(), self.streams.clone());
+        let file = HdfsFile::new(calls, streams, caller.clone(), path, status);
+        Ok(Arc::new(file))
+    }
+
+    async fn open_known(
+        &self,
+        caller: &Caller,
+        path: &str,
+        known: &Status,
+    ) -> Result<Arc<dyn BackendFile>, BackendError> {
+        let status = Status {
+            name: String::new(),
+            ..known.clone()
+        };
         let (calls, streams) = (self.calls.clone(), self.streams.clone());
         let file = HdfsFile::new(calls, streams, caller.clone(), path, status);
         Ok(Arc::new(file))

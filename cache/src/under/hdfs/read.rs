@@ -1,15 +1,13 @@
-//! Reading. Blocks are located once for all reads of an open file; where their holders fail, they are located again, once.
+//! Open files. Blocks are located once for all reads of one; where their holders fail, they are located again, once.
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
-use hdfs_native::HdfsError;
 use hdfs_native::file::FileReader;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -17,6 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use super::calls::Calls;
 use super::error::of_hdfs;
+use super::reading::{Blocks, Reading, Remote};
 use super::status;
 use crate::backend::{BackendError, BackendFile, ByteStream, Caller, ErrorKind, Status};
 
@@ -41,6 +40,8 @@ struct Shared {
 struct Located {
     reader: Arc<FileReader>,
     at: Instant,
+    /// Whether these are known to be the blocks of the version that was opened.
+    is_checked: Arc<AtomicBool>,
 }
 
 impl HdfsFile {
@@ -94,23 +95,20 @@ impl BackendFile for HdfsFile {
         &self.shared.status
     }
 
-    /// The last bytes of a stream vouch for the ones before them: HDFS can cut a block and let it grow again under a reader. What is kept
-    /// of a read is kept when its stream has ended well.
+    /// HDFS lets everybody know of a file who may enter its folder: who may read it is decided when its blocks are located.
+    async fn prove(&self) -> Result<(), BackendError> {
+        self.shared.locate().await.map(drop)
+    }
+
+    /// What is kept of a read is kept when its stream has ended well.
     async fn read(&self, range: Range<u64>) -> Result<ByteStream, BackendError> {
         let end = range.end.min(self.shared.status.len);
         if range.start >= end {
             return Ok(stream::empty().boxed());
         }
         let permit = self.permit().await?;
-        let blocks = self.shared.blocks(range.start..end).await?;
-        let reading = Reading {
-            file: self.shared.clone(),
-            at: range.start,
-            end,
-            blocks,
-            may_relocate: true,
-            _permit: permit,
-        };
+        let file = Arc::clone(&self.shared);
+        let reading = Reading::begin(file, range.start..end, permit).await?;
         let pieces = stream::try_unfold(reading, |mut reading| async move {
             Ok(reading.next().await?.map(|piece| (piece, reading)))
         });
@@ -118,39 +116,17 @@ impl BackendFile for HdfsFile {
     }
 }
 
-/// Bytes of blocks.
-type Blocks = BoxStream<'static, Result<Bytes, HdfsError>>;
-
-impl Shared {
-    async fn blocks(&self, range: Range<u64>) -> Result<Blocks, BackendError> {
-        let known = self.located.lock().clone();
-        let located = match known {
-            Some(located) if located.at.elapsed() < LOCATED_FOR => located,
-            _ => self.locate().await?,
-        };
-        let offset = usize::try_from(range.start).unwrap_or(usize::MAX);
-        let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-        // hdfs-native panics past the end; that the length is that of the status has been seen by `locate`.
-        Ok(located.reader.read_range_stream(offset, len).boxed())
+impl Remote for Shared {
+    fn path(&self) -> &str {
+        &self.path
     }
 
-    /// Locates the blocks of the version that was opened, and of no other: it is still that one after they have been located.
-    async fn locate(&self) -> Result<Located, BackendError> {
-        let path = self.path.as_str();
-        let located = self.calls.ask(&self.caller, path, |client| async move {
-            client.read(path).await
-        });
-        let reader = located.await.map_err(|error| self.if_gone(error))?;
-        self.check().await?;
-        if reader.file_length() as u64 != self.status.len {
-            return Err(self.changed());
-        }
-        let located = Located {
-            reader: Arc::new(reader),
-            at: Instant::now(),
-        };
-        *self.located.lock() = Some(located.clone());
-        Ok(located)
+    fn patience(&self) -> Duration {
+        self.calls.timeout()
+    }
+
+    fn may_be_cut(&self) -> bool {
+        self.calls.may_be_cut()
     }
 
     /// The file is still what was opened.
@@ -164,6 +140,46 @@ impl Shared {
             return Err(self.changed());
         }
         Ok(())
+    }
+
+    async fn blocks(&self, range: Range<u64>) -> Result<(Blocks, Arc<AtomicBool>), BackendError> {
+        let known = self.located.lock().clone();
+        let located = match known {
+            Some(located) if located.at.elapsed() < LOCATED_FOR => located,
+            _ => self.locate().await?,
+        };
+        let offset = usize::try_from(range.start).unwrap_or(usize::MAX);
+        let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        let path = self.path.clone();
+        // hdfs-native panics past the end; that the length is that of the status has been seen by `locate`.
+        let blocks = located.reader.read_range_stream(offset, len);
+        let blocks = blocks.map(move |piece| piece.map_err(|error| of_hdfs(error, &path)));
+        Ok((blocks.boxed(), located.is_checked))
+    }
+
+    fn forget(&self) {
+        *self.located.lock() = None;
+    }
+}
+
+impl Shared {
+    /// Where the blocks are of the file that is there now, which is as long as the one that was opened.
+    async fn locate(&self) -> Result<Located, BackendError> {
+        let path = self.path.as_str();
+        let located = self.calls.ask(&self.caller, path, |client| async move {
+            client.read(path).await
+        });
+        let reader = located.await.map_err(|error| self.if_gone(error))?;
+        if reader.file_length() as u64 != self.status.len {
+            return Err(self.changed());
+        }
+        let located = Located {
+            reader: Arc::new(reader),
+            at: Instant::now(),
+            is_checked: Arc::default(),
+        };
+        *self.located.lock() = Some(located.clone());
+        Ok(located)
     }
 
     fn changed(&self) -> BackendError {
@@ -181,67 +197,5 @@ impl Shared {
             ErrorKind::NotFound | ErrorKind::IsADirectory => self.changed(),
             _ => error,
         }
-    }
-}
-
-/// A read on its way.
-struct Reading {
-    file: Arc<Shared>,
-    at: u64,
-    end: u64,
-    blocks: Blocks,
-    may_relocate: bool,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Reading {
-    async fn next(&mut self) -> Result<Option<Bytes>, BackendError> {
-        if self.at >= self.end {
-            return Ok(None);
-        }
-        let piece = match self.piece().await {
-            Err(error) if self.may_relocate => self.again(error).await?,
-            piece => piece?,
-        };
-        self.at += piece.len() as u64;
-        if self.at >= self.end {
-            self.file.check().await?;
-        }
-        Ok(Some(piece))
-    }
-
-    async fn piece(&mut self) -> Result<Bytes, BackendError> {
-        let path = &self.file.path;
-        let limit = self.file.calls.timeout();
-        match timeout(limit, self.blocks.next()).await {
-            Ok(Some(Ok(piece))) => Ok(piece),
-            Ok(Some(Err(error))) => Err(of_hdfs(error, path)),
-            Ok(None) => {
-                let text = format!(
-                    "{path}: its blocks ended at {} before {}",
-                    self.at, self.end
-                );
-                Err(BackendError::new(ErrorKind::Unavailable, text))
-            }
-            Err(_) => {
-                let text =
-                    format!("{path}: no DataNode has sent anything for {limit:?}; try again later");
-                Err(BackendError::new(ErrorKind::TimedOut, text))
-            }
-        }
-    }
-
-    /// All holders of a block have failed, or its token is too old: there may be others now, and the token will be new.
-    async fn again(&mut self, error: BackendError) -> Result<Bytes, BackendError> {
-        self.may_relocate = false;
-        tracing::debug!(%error, path = self.file.path, at = self.at, "blocks are located again");
-        self.file.locate().await?;
-        self.blocks = self.file.blocks(self.at..self.end).await?;
-        let piece = self.piece().await;
-        if piece.is_err() {
-            // Its reader takes these holders for dead, and they may come back.
-            *self.file.located.lock() = None;
-        }
-        piece
     }
 }

@@ -54,6 +54,10 @@ pub async fn make_folder(gateway: &Arc<Gateway>, ask: Ask<'_>) -> Result<Respons
 /// `mv.from`, `cp.from`, `tagging`.
 pub async fn change(gateway: &Arc<Gateway>, ask: Ask<'_>) -> Result<Response, FileError> {
     if let Some(from) = ask.query.get("mv.from") {
+        if ask.query.is_true("across") {
+            let text = "both are the gateway's own files: ask without across=true";
+            return Ok(error_json(StatusCode::BAD_REQUEST, text));
+        }
         return rename(gateway, ask, from).await;
     }
     if let Some(from) = ask.query.get("cp.from") {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use moongate_cache::{Backend as _, BackendError, ErrorKind, Freshness, RenameMode};
 
+use super::across::Across;
 use super::copy::Copying;
 use super::error::MountedError;
 use super::{Ask, FOLDER_PERMISSION, empty};
@@ -33,6 +34,15 @@ pub async fn transfer(ask: &Ask<'_>) -> Result<Response, MountedError> {
         let from = paths::normal(from)?;
         let to = target(ask, &from).await?;
         make_way(ask, &to).await?;
+        if ask.query.is_true("across") {
+            let across = Across {
+                gateway: Arc::clone(ask.gateway),
+                caller: ask.caller.clone(),
+                overwrite: ask.query.is_true("overwrite"),
+            };
+            across.run(from, to).await?;
+            return Ok(empty(StatusCode::NO_CONTENT));
+        }
         let moved = ask
             .namespace()
             .rename(&ask.caller, &from, &to, RenameMode::Replace);

@@ -1,5 +1,6 @@
 //! Plain paths that a mount serves: the file port's own calls, over the namespace.
 
+mod across;
 mod change;
 mod copy;
 mod error;
