@@ -47,20 +47,30 @@ impl Guard {
         if self.allowed.contains_key(&key) {
             return Ok(());
         }
-        match deed {
-            Deed::Look => drop(self.store.status(caller, path, Freshness::Now).await?),
-            Deed::List => drop(
-                self.store
-                    .list(caller, path, None, 1, Freshness::Now)
-                    .await?,
-            ),
-            Deed::Read => {
-                // HDFS lets everybody know of a file who may enter its folder: who may read it is decided when its blocks are located.
-                let file = self.store.open(caller, path, Freshness::Now).await?;
-                drop(file.read(0..1).await?);
-            }
-        }
+        ask(&*self.store, caller, path, deed).await?;
         self.allowed.insert(key, ());
         Ok(())
     }
+}
+
+/// Whether a store lets the caller.
+///
+/// # Errors
+/// What it says.
+pub async fn ask(
+    store: &dyn Backend,
+    caller: &Caller,
+    path: &str,
+    deed: Deed,
+) -> Result<(), BackendError> {
+    match deed {
+        Deed::Look => drop(store.status(caller, path, Freshness::Now).await?),
+        Deed::List => drop(store.list(caller, path, None, 1, Freshness::Now).await?),
+        Deed::Read => {
+            // HDFS lets everybody know of a file who may enter its folder: who may read it is decided when its blocks are located.
+            let file = store.open(caller, path, Freshness::Now).await?;
+            drop(file.read(0..1).await?);
+        }
+    }
+    Ok(())
 }
