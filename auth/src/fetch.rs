@@ -118,6 +118,19 @@ pub fn client_config(ca: Option<&Path>) -> Result<ClientConfig, FileError> {
     Ok(config.with_no_client_auth())
 }
 
+/// TLS that trusts nobody: for clients of `http://` alone, where there may be no authorities at all.
+///
+/// # Errors
+/// None that can be told of here: ring has the safe versions of TLS.
+pub fn trusting_nobody() -> Result<ClientConfig, FileError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| FileError::new(Path::new("TLS"), error))?;
+    let config = versions.with_root_certificates(RootCertStore::empty());
+    Ok(config.with_no_client_auth())
+}
+
 /// The authorities in a PEM file.
 ///
 /// # Errors

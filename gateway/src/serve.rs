@@ -190,7 +190,8 @@ fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
     let mounts_file = mounts_file(&config)?;
     let gatekeeper = Arc::new(gatekeeper(&config)?);
     let cache = Cache::open(cache_config(&config)).context("opening the cache ([cache])")?;
-    let login = Login::new(&config).context("preparing authentication ([auth])")?;
+    let login =
+        Login::new(&config, gatekeeper.policies()).context("preparing authentication ([auth])")?;
     let fid_tokens = FidTokens::open(&config).context("reading the secrets of image.jwt")?;
     let tenants = tenancy::open(&config.tenant).map_err(anyhow::Error::msg)?;
     Ok(Arc::new_cyclic(|gateway| Gateway {
@@ -257,7 +258,9 @@ fn gatekeeper(config: &Config) -> anyhow::Result<Gatekeeper> {
     }
     let audit = Audit::open(&config.audit, &policy.service, host)
         .context("opening the audit files (audit.dir)")?;
-    let policies = Arc::new(Policies::new(policy, dir, host));
+    let policies =
+        Policies::new(policy, dir, host).context("preparing to ask Ranger Admin ([policy])")?;
+    let policies = Arc::new(policies);
     Ok(Gatekeeper::new(policy, policies, audit))
 }
 

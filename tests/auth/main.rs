@@ -11,8 +11,12 @@ mod hdfs;
 mod issuer;
 mod jwt;
 mod keys;
+mod ranger_admin;
 mod shell;
 mod spark;
+#[path = "../policy/state.rs"]
+#[allow(dead_code)]
+mod state;
 mod tenants;
 mod tickets;
 mod tokens;

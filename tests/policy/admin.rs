@@ -4,7 +4,7 @@ use std::path::Path;
 
 use moongate_tests::beds::ranger::{Mood, RangerAdmin};
 use moongate_tests::{Gateway, wait};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::state::{allow, ask, download};
@@ -189,4 +189,26 @@ fn a_body_of_another_service_is_taken_as_ours() {
     let (admin, folder) = (RangerAdmin::start(body), mounted());
     let gateway = Gateway::fresh(&config(&admin, folder.path(), ""));
     assert_eq!(reads(&gateway, "alice"), 200);
+}
+
+/// Ranger's user store tells the groups of a login: policies of a group reach who is in it there.
+#[test]
+fn groups_of_rangers_user_store() {
+    let of_group = json!({"id": 3, "name": "p3", "version": 1, "resources": {"path": {"values": ["/m"], "isRecursive": true}},
+        "policyItems": [{"accesses": [{"type": "read"}, {"type": "execute"}], "groups": ["etl"]}]});
+    let (admin, folder) = (RangerAdmin::start(download(7, &[of_group])), mounted());
+    admin.hold_users(json!({"userStoreVersion": 1, "userGroupMapping": {"alice": ["etl", "staff"], "bob": ["staff"]}}));
+    let groups = "[auth.groups]\nsources = ['ranger']\nttl = '1s'\nnegative_ttl = '1s'";
+    let gateway = Gateway::fresh(&config(&admin, folder.path(), groups));
+    assert_eq!(
+        ["alice", "bob", "zoe"].map(|user| reads(&gateway, user)),
+        [200, 403, 403]
+    );
+    admin.hold_users(
+        json!({"userStoreVersion": 2, "userGroupMapping": {"alice": ["staff"], "bob": ["etl"]}}),
+    );
+    refresh(&gateway);
+    wait::until_true("groups are looked up again", LIMIT, || {
+        (reads(&gateway, "alice"), reads(&gateway, "bob")) == (403, 200)
+    });
 }

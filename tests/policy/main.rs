@@ -3,6 +3,9 @@
 
 mod admin;
 mod audit;
+mod cluster;
 mod commands;
+mod namenode;
+mod permissions;
 mod state;
 mod table;

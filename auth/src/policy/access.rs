@@ -31,6 +31,14 @@ impl FsAction {
         self.0
     }
 
+    /// Of the lowest three bits; `None` if none is set.
+    pub const fn of_bits(bits: u8) -> Option<Self> {
+        match bits & 7 {
+            0 => None,
+            bits => Some(Self(bits)),
+        }
+    }
+
     /// By Hadoop's name: `READ_EXECUTE`.
     pub fn named(name: &str) -> Option<Self> {
         let all = (1..8).map(Self);

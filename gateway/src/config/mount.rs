@@ -32,8 +32,8 @@ pub struct MountConfig {
     /// Answer that nothing may be changed.
     pub read_only: bool,
     /// Who decides what a caller may do here: `ranger` (policies), `native` (owner, group, mode and access control list, as in HDFS), `both`
-    /// (policies, then the files' own), `namenode` (the NameNode, asked in the caller's name: needs `impersonate`), `none`; `auto`: as
-    /// `policy.authz` says.
+    /// (policies, then the files' own; of an HDFS with `impersonate`, the NameNode decides those), `namenode` (the NameNode, asked in the
+    /// caller's name: needs `impersonate`), `none`; `auto`: as `policy.authz` says.
     pub authz: Authz,
     /// What `path` is called in policies, such as `"/data"`. Empty: as it is called here.
     pub policy_path: String,

@@ -20,9 +20,16 @@ pub struct PolicyConfig {
     pub tags_file: PathBuf,
     /// File with roles, likewise; only with `file`.
     pub roles_file: PathBuf,
-    /// Addresses of Ranger Admin, such as `"http://ranger:6080"`: the next is asked when one cannot be reached. Instead of `file`.
+    /// Addresses of Ranger Admin, such as `"http://ranger:6080"` or `"https://ranger:6182"`: the next is asked when one cannot be reached. Instead of `file`.
     #[cfg_attr(test, schemars(schema_with = "names"))]
     pub admin: Vec<String>,
+    /// Authorities by which Ranger Admin's certificate is known (PEM), for `https://`. Empty: those of the system.
+    pub ca: PathBuf,
+    /// Kerberos principal that asks Ranger Admin by SPNEGO, such as `"moongate/host@REALM"`: it must be among `policy.download.auth.users`
+    /// of the service. Empty: the downloads that need no login.
+    pub principal: String,
+    /// File with the principal's keys.
+    pub keytab: PathBuf,
     /// Name of the service in Ranger.
     pub service: String,
     /// Folder in which what Ranger Admin said last is kept, for when it is away. Empty: `policies` in the first folder of `haystack.data`.
@@ -55,6 +62,9 @@ impl Default for PolicyConfig {
             tags_file: PathBuf::new(),
             roles_file: PathBuf::new(),
             admin: Vec::new(),
+            ca: PathBuf::new(),
+            principal: String::new(),
+            keytab: PathBuf::new(),
             service: String::new(),
             cache_dir: PathBuf::new(),
             poll: Span::from_secs(30),
@@ -98,9 +108,21 @@ impl PolicyConfig {
             ));
         }
         for address in &self.admin {
-            if !address.starts_with("http://") {
-                wrong.push(("policy.admin", format!("{address}: write http://HOST:PORT; TLS and SPNEGO to Ranger Admin are not spoken")));
+            if !["http://", "https://"]
+                .iter()
+                .any(|scheme| address.starts_with(scheme))
+            {
+                wrong.push((
+                    "policy.admin",
+                    format!("{address}: write http://HOST:PORT or https://HOST:PORT"),
+                ));
             }
+        }
+        if self.principal.is_empty() != self.keytab.as_os_str().is_empty() {
+            wrong.push((
+                "policy.principal",
+                "policy.principal and policy.keytab belong together: write both or none".to_owned(),
+            ));
         }
         let needs = matches!(self.authz, Authz::Ranger | Authz::Both);
         if needs && !self.has_source() {

@@ -97,8 +97,8 @@ pub struct KeysConfig {
     reason = "a section is documented on its own type, from where the reference takes it"
 )]
 pub struct GroupsConfig {
-    /// Who is asked, in this order; the first that knows the user tells: `"file"`, `"ldap"`, `"os"` (this machine's `/etc/group`).
-    /// Ranger's user store is the policies' own (`use.rangerGroups`). They are asked only where `auth.methods` asks people who they are.
+    /// Who is asked, in this order; the first that knows the user tells: `"file"`, `"ldap"`, `"os"` (this machine's `/etc/group`),
+    /// `"ranger"` (the user store of `policy.admin`). They are asked only where `auth.methods` asks people who they are.
     #[cfg_attr(test, schemars(schema_with = "names"))]
     pub sources: Vec<GroupSource>,
     /// File of lines `USER: GROUP, GROUP`, read again when it changes.
@@ -132,6 +132,8 @@ pub enum GroupSource {
     Ldap,
     /// The operating system.
     Os,
+    /// Ranger's user store.
+    Ranger,
 }
 
 /// A directory server that knows groups.

@@ -159,6 +159,14 @@ fn groups(checks: &mut Checks<'_>) {
             "write the file".to_owned(),
         )
     });
+    let by_ranger = groups.sources.contains(&GroupSource::Ranger);
+    let no_admin = checks.config.policy.admin.is_empty();
+    checks.check(!(by_ranger && no_admin), "auth.groups.sources", || {
+        (
+            "auth.groups.sources names \"ranger\", and no Ranger Admin is asked".to_owned(),
+            "write policy.admin and policy.service".to_owned(),
+        )
+    });
     let is_url = ldap.url.starts_with("ldap://") || ldap.url.starts_with("ldaps://");
     let is_ready = is_url && !ldap.user_base.is_empty() && ldap.user_filter.contains("{user}");
     checks.check(!groups.sources.contains(&GroupSource::Ldap) || is_ready, "auth.groups.sources", || {

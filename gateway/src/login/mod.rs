@@ -31,6 +31,7 @@ use crate::config::{AuthMethod, Config};
 use crate::http::Response;
 use crate::http::query::Query;
 use crate::http::server::PeerInfo;
+use crate::policy::source::Policies;
 use crate::protocol::webhdfs::Params;
 use crate::state::Gateway;
 
@@ -82,10 +83,10 @@ impl Login {
     ///
     /// # Errors
     /// What is configured cannot be used: a keytab, rules, the file of secrets.
-    pub fn new(config: &Config) -> anyhow::Result<Self> {
+    pub fn new(config: &Config, policies: &Arc<Policies>) -> anyhow::Result<Self> {
         Ok(Self {
             kerberos: Kerberos::open(config)?,
-            tokens: Tokens::open(config)?,
+            tokens: Tokens::open(config, policies)?,
             methods: config.auth.methods.clone(),
             anonymous: simple::identity(&config.webhdfs.anonymous_user, Method::Anonymous),
             proxies: doas::rules(config),

@@ -20,6 +20,7 @@ use moongate_auth::{Failure, Groups};
 
 use super::{Known, Refusal};
 use crate::config::{AuthMethod, Config, GroupSource, JwtConfig, LdapSection};
+use crate::policy::source::Policies;
 
 /// The longest credentials of HTTP Basic that are looked at, in bytes.
 const BASIC_BYTES_MAX: usize = 1024;
@@ -39,7 +40,7 @@ impl Tokens {
     ///
     /// # Errors
     /// Files that cannot be read.
-    pub fn open(config: &Config) -> Result<Self, FileError> {
+    pub fn open(config: &Config, policies: &Arc<Policies>) -> Result<Self, FileError> {
         let auth = &config.auth;
         let issuers = auth.jwt.iter().map(issuer).collect::<Result<_, _>>()?;
         let keys = some(&auth.keys.file).map(Keys::open).transpose()?;
@@ -52,7 +53,7 @@ impl Tokens {
             jwt: Verifier::new(issuers),
             keys,
             certificates: config.tls.client_name.into(),
-            groups: CachedGroups::new(sources(config)?, lifetimes),
+            groups: CachedGroups::new(sources(config, policies)?, lifetimes),
         })
     }
 
@@ -156,13 +157,17 @@ fn issuer(config: &JwtConfig) -> Result<Arc<Issuer>, FileError> {
     Issuer::new(made, Arc::new(fetch))
 }
 
-fn sources(config: &Config) -> Result<Vec<Source>, FileError> {
+fn sources(config: &Config, policies: &Arc<Policies>) -> Result<Vec<Source>, FileError> {
     let groups = &config.auth.groups;
     let source = |source: &GroupSource| {
         Ok(match source {
             GroupSource::File => Source::File(GroupFile::open(groups.file.clone())?),
             GroupSource::Ldap => Source::Ldap(Box::new(Ldap::new(ldap(&groups.ldap))?)),
             GroupSource::Os => Source::Os,
+            GroupSource::Ranger => {
+                let policies = Arc::clone(policies);
+                Source::Map(Arc::new(move |user| policies.groups_of(user)))
+            }
         })
     };
     groups.sources.iter().map(source).collect()

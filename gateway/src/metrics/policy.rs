@@ -15,7 +15,7 @@ fn of(counter: &AtomicU64) -> i64 {
 }
 
 /// Name, help, value.
-const FIGURES: [(&str, &str, Figure); 13] = [
+const FIGURES: [(&str, &str, Figure); 14] = [
     (
         "policy_allowed",
         "Checks that a policy allowed, since the start",
@@ -40,6 +40,11 @@ const FIGURES: [(&str, &str, Figure); 13] = [
         "policy_undecided_denied",
         "Operations refused because nothing allowed them, or no policies are in force, since the start",
         |g| of(&g.counts().undecided_denied),
+    ),
+    (
+        "policy_namenode_asked",
+        "Checks of which policies said nothing, and that were left to a NameNode asked in the caller's name, since the start",
+        |g| of(&g.counts().namenode_asked),
     ),
     (
         "policy_version",

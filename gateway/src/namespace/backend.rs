@@ -10,7 +10,7 @@ use moongate_cache::{
 };
 
 use super::governed::deed_of;
-use super::guard::{Deed, Guard};
+use super::guard::{self, Deed, Guard};
 use super::table::{Mount, Table};
 use super::told::told;
 use super::{Namespace, listing, path};
@@ -47,6 +47,14 @@ impl Place {
 
     fn guard(&self) -> Option<&Guard> {
         self.mount.as_ref()?.guard.as_ref()
+    }
+
+    /// Asks a store that knows callers whether this one may.
+    pub(super) async fn ask(&self, caller: &Caller, deed: Deed) -> Result<(), BackendError> {
+        match self.guard() {
+            Some(guard) => guard.check(caller, &self.inner, deed).await,
+            None => guard::ask(&*self.backend, caller, &self.inner, deed).await,
+        }
     }
 
     /// Runs a call that the cache may answer beside the question whether this caller may have the answer.
@@ -189,11 +197,13 @@ impl Backend for Namespace {
         path: &str,
         freshness: Freshness,
     ) -> Result<Status, BackendError> {
-        self.may(caller, Wanted::Look, path).await?;
+        let pass = self.may(caller, Wanted::Look, path).await?;
         let table = self.table();
         let place = self.place(&table, path);
         let asked = place.backend.status(caller, &place.inner, freshness);
-        match place.guarded(caller, Deed::Look, asked).await {
+        let looked = place.guarded(caller, Deed::Look, asked).await;
+        pass.used(&looked);
+        match looked {
             Err(error) if error.kind == ErrorKind::NotFound && leads_to_mounts(&table, path) => {
                 Ok(folder_at(&table, path))
             }
@@ -209,13 +219,14 @@ impl Backend for Namespace {
         limit: usize,
         freshness: Freshness,
     ) -> Result<Listing, BackendError> {
-        self.may(caller, Wanted::List, path).await?;
+        let pass = self.may(caller, Wanted::List, path).await?;
         let table = self.table();
         let place = self.place(&table, path);
         let asked = place
             .backend
             .list(caller, &place.inner, after, limit, freshness);
         let listed = place.guarded(caller, Deed::List, asked).await;
+        pass.used(&listed);
         let listed = match listed {
             Err(error) if error.kind == ErrorKind::NotFound && leads_to_mounts(&table, path) => {
                 Listing::default()
@@ -232,13 +243,14 @@ impl Backend for Namespace {
         path: &str,
         freshness: Freshness,
     ) -> Result<Arc<dyn BackendFile>, BackendError> {
-        self.may(caller, Wanted::Read, path).await?;
+        let pass = self.may(caller, Wanted::Read, path).await?;
         let place = self.place(&self.table(), path);
         let asked = place.backend.open(caller, &place.inner, freshness);
         let opened = match place.guard() {
             Some(guard) => guard.open(caller, &place.inner, asked).await,
             None => asked.await,
         };
+        pass.used(&opened);
         opened.map_err(|error| place.told(error))
     }
 
@@ -248,7 +260,7 @@ impl Backend for Namespace {
         path: &str,
         options: &CreateOptions,
     ) -> Result<Box<dyn BackendWriter>, BackendError> {
-        self.may(caller, Wanted::Create, path).await?;
+        let pass = self.may(caller, Wanted::Create, path).await?;
         let table = self.table();
         if leads_to_mounts(&table, path) {
             let text = format!("{path} is a directory: mounts are in it");
@@ -256,6 +268,7 @@ impl Backend for Namespace {
         }
         let place = self.place_to_change(&table, path)?;
         let begun = place.backend.create(caller, &place.inner, options).await;
+        pass.used(&begun);
         begun.map_err(|error| place.told(error))
     }
 
@@ -264,9 +277,10 @@ impl Backend for Namespace {
         caller: &Caller,
         path: &str,
     ) -> Result<Box<dyn BackendWriter>, BackendError> {
-        self.may(caller, Wanted::Write, path).await?;
+        let pass = self.may(caller, Wanted::Write, path).await?;
         let place = self.place_to_change(&self.table(), path)?;
         let begun = place.backend.append(caller, &place.inner).await;
+        pass.used(&begun);
         begun.map_err(|error| place.told(error))
     }
 
@@ -276,7 +290,7 @@ impl Backend for Namespace {
         path: &str,
         permission: u16,
     ) -> Result<(), BackendError> {
-        self.may(caller, Wanted::MakeDirs, path).await?;
+        let pass = self.may(caller, Wanted::MakeDirs, path).await?;
         let table = self.table();
         if leads_to_mounts(&table, path) || table.at(path).is_some() {
             return Ok(());
@@ -286,6 +300,7 @@ impl Backend for Namespace {
             .backend
             .make_dirs(caller, &place.inner, permission)
             .await;
+        pass.used(&made);
         made.map_err(|error| place.told(error))
     }
 
@@ -296,7 +311,7 @@ impl Backend for Namespace {
         to: &str,
         mode: RenameMode,
     ) -> Result<(), BackendError> {
-        self.may(caller, Wanted::Rename(to, mode), from).await?;
+        let pass = self.may(caller, Wanted::Rename(to, mode), from).await?;
         let table = self.table();
         refuse_mounts(&table, from)?;
         let place = self.place_to_change(&table, from)?;
@@ -310,6 +325,7 @@ impl Backend for Namespace {
             .backend
             .rename(caller, &place.inner, &to_inner, mode)
             .await;
+        pass.used(&moved);
         moved.map_err(|error| place.told(error))
     }
 
@@ -319,11 +335,12 @@ impl Backend for Namespace {
         path: &str,
         recursive: bool,
     ) -> Result<bool, BackendError> {
-        self.may(caller, Wanted::Delete, path).await?;
+        let pass = self.may(caller, Wanted::Delete, path).await?;
         let table = self.table();
         refuse_mounts(&table, path)?;
         let place = self.place_to_change(&table, path)?;
         let deleted = place.backend.delete(caller, &place.inner, recursive).await;
+        pass.used(&deleted);
         deleted.map_err(|error| place.told(error))
     }
 
@@ -333,16 +350,18 @@ impl Backend for Namespace {
         path: &str,
         change: &Change,
     ) -> Result<(), BackendError> {
-        self.may(caller, deed_of(change), path).await?;
+        let pass = self.may(caller, deed_of(change), path).await?;
         let place = self.place_to_change(&self.table(), path)?;
         let changed = place.backend.change(caller, &place.inner, change).await;
+        pass.used(&changed);
         changed.map_err(|error| place.told(error))
     }
 
     async fn truncate(&self, caller: &Caller, path: &str, len: u64) -> Result<bool, BackendError> {
-        self.may(caller, Wanted::Write, path).await?;
+        let pass = self.may(caller, Wanted::Write, path).await?;
         let place = self.place_to_change(&self.table(), path)?;
         let cut = place.backend.truncate(caller, &place.inner, len).await;
+        pass.used(&cut);
         cut.map_err(|error| place.told(error))
     }
 
@@ -352,7 +371,7 @@ impl Backend for Namespace {
         path: &str,
         sources: &[String],
     ) -> Result<(), BackendError> {
-        self.may(caller, Wanted::Write, path).await?;
+        let pass = self.may(caller, Wanted::Write, path).await?;
         for source in sources {
             self.may(caller, Wanted::Read, source).await?;
             self.may(caller, Wanted::Delete, source).await?;
@@ -368,14 +387,17 @@ impl Backend for Namespace {
             inner.push(source);
         }
         let joined = place.backend.concat(caller, &place.inner, &inner).await;
+        pass.used(&joined);
         joined.map_err(|error| place.told(error))
     }
 
     async fn summary(&self, caller: &Caller, path: &str) -> Result<Summary, BackendError> {
-        self.may(caller, Wanted::Summary, path).await?;
+        let pass = self.may(caller, Wanted::Summary, path).await?;
         let table = self.table();
         let place = self.place(&table, path);
-        let mut sum = match place.backend.summary(caller, &place.inner).await {
+        let summed = place.backend.summary(caller, &place.inner).await;
+        pass.used(&summed);
+        let mut sum = match summed {
             Err(error) if error.kind == ErrorKind::NotFound && leads_to_mounts(&table, path) => {
                 Summary {
                     directories: 1,
@@ -398,16 +420,18 @@ impl Backend for Namespace {
     }
 
     async fn checksum(&self, caller: &Caller, path: &str) -> Result<Checksum, BackendError> {
-        self.may(caller, Wanted::Read, path).await?;
+        let pass = self.may(caller, Wanted::Read, path).await?;
         let place = self.place(&self.table(), path);
         let had = place.backend.checksum(caller, &place.inner).await;
+        pass.used(&had);
         had.map_err(|error| place.told(error))
     }
 
     async fn acl(&self, caller: &Caller, path: &str) -> Result<AclStatus, BackendError> {
-        self.may(caller, Wanted::Look, path).await?;
+        let pass = self.may(caller, Wanted::Look, path).await?;
         let place = self.place(&self.table(), path);
         let had = place.backend.acl(caller, &place.inner).await;
+        pass.used(&had);
         had.map_err(|error| place.told(error))
     }
 }

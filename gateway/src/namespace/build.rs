@@ -187,11 +187,15 @@ fn s3(config: &MountConfig, bucket: &str, prefix: &str) -> S3Options {
     }
 }
 
+/// Whether the store decides by caller: an HDFS that is asked in the caller's name.
+pub fn knows_callers(config: &MountConfig) -> bool {
+    config.impersonate && matches!(Store::parse(&config.store), Some(Store::Hdfs(..)))
+}
+
 /// What keeps callers apart, where the store decides by caller and the cache does not.
 pub fn guard(config: &MountConfig, store: &Arc<dyn Backend>) -> Option<Guard> {
-    let by_caller =
-        config.impersonate && matches!(Store::parse(&config.store), Some(Store::Hdfs(..)));
-    (by_caller && config.cache).then(|| Guard::new(Arc::clone(store), config.ttl.duration()))
+    (knows_callers(config) && config.cache)
+        .then(|| Guard::new(Arc::clone(store), config.ttl.duration()))
 }
 
 /// Puts the cache before a mount's store.

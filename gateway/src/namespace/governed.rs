@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use moongate_cache::{AclStatus, BackendError, Caller, ErrorKind, Freshness, Listing, Status};
 
 use super::Namespace;
+use super::guard::Deed as Asked;
 use crate::config::Authz;
-use crate::policy::gatekeeper::{Deed, Tree};
+use crate::policy::gatekeeper::{Deed, Pass, Tree};
 
 /// Entries that are looked at together.
 const PAGE_LEN: usize = 1000;
@@ -15,12 +16,12 @@ impl Namespace {
     ///
     /// # Errors
     /// [`ErrorKind::PermissionDenied`], and what the store says that is looked at.
-    pub async fn may(
-        &self,
-        caller: &Caller,
+    pub async fn may<'a>(
+        &'a self,
+        caller: &'a Caller,
         deed: Deed<'_>,
-        path: &str,
-    ) -> Result<(), BackendError> {
+        path: &'a str,
+    ) -> Result<Pass<'a>, BackendError> {
         self.gatekeeper.check(self, caller, deed, path).await
     }
 
@@ -28,6 +29,11 @@ impl Namespace {
     pub fn is_governed(&self, path: &str) -> bool {
         let authz = self.gatekeeper.authz(Tree::authz(self, path));
         !matches!(authz, Authz::None | Authz::Namenode | Authz::Auto)
+    }
+
+    /// Whether policies leave what they say nothing about to the store of a path, which is asked in the caller's name.
+    pub fn leaves_to_store(&self, path: &str) -> bool {
+        self.gatekeeper.authz(Tree::authz(self, path)) == Authz::Both && self.knows_callers(path)
     }
 }
 
@@ -110,6 +116,24 @@ impl Tree for Namespace {
             .resolve(path)
             .map_or_else(|| "/".to_owned(), |(mount, _)| mount.path().to_owned())
     }
+
+    fn knows_callers(&self, path: &str) -> bool {
+        let table = self.table();
+        let mount = table.resolve(path);
+        mount.is_some_and(|(mount, _)| super::build::knows_callers(&mount.config))
+    }
+
+    async fn ask_store(
+        &self,
+        caller: &Caller,
+        path: &str,
+        is_dir: bool,
+    ) -> Result<(), BackendError> {
+        let place = self.place(&self.table(), path);
+        let deed = if is_dir { Asked::List } else { Asked::Read };
+        let asked = place.ask(caller, deed).await;
+        asked.map_err(|error| place.told(error))
+    }
 }
 
 /// What must be allowed for a change of what is known of a file.
@@ -117,10 +141,9 @@ pub(super) const fn deed_of(change: &moongate_cache::Change) -> Deed<'static> {
     use moongate_cache::Change;
     match change {
         Change::Owner { owner: Some(_), .. } => Deed::GiveAway,
-        Change::Replication(_) => Deed::Write,
+        Change::Replication(_) | Change::Times { .. } => Deed::Write,
         Change::Permission(_)
         | Change::Owner { owner: None, .. }
-        | Change::Times { .. }
         | Change::ModifyAcl(_)
         | Change::RemoveAclEntries(_)
         | Change::RemoveDefaultAcl

@@ -1,14 +1,20 @@
-//! One download of Ranger Admin: the contract that its plugins speak, plain.
+//! One download of Ranger Admin: the contract that its plugins speak, plain or `secure` (with a ticket, by SPNEGO), over HTTP or HTTPS.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use moongate_auth::fetch::{client_config, trusting_nobody};
+use moongate_auth::kerberos::Initiator;
+use moongate_auth::watched::FileError;
 use parking_lot::Mutex;
+
+use crate::config::PolicyConfig;
 
 /// Largest body that is read.
 const BODY_BYTES_MAX: usize = 1 << 30;
@@ -61,12 +67,16 @@ impl What {
         }
     }
 
-    const fn path(self) -> &'static str {
-        match self {
-            Self::Policies => "/service/plugins/policies/download/",
-            Self::Tags => "/service/tags/download/",
-            Self::Roles => "/service/roles/download/",
-            Self::UserStore => "/service/xusers/download/",
+    const fn path(self, secure: bool) -> &'static str {
+        match (self, secure) {
+            (Self::Policies, false) => "/service/plugins/policies/download/",
+            (Self::Policies, true) => "/service/plugins/secure/policies/download/",
+            (Self::Tags, false) => "/service/tags/download/",
+            (Self::Tags, true) => "/service/tags/secure/download/",
+            (Self::Roles, false) => "/service/roles/download/",
+            (Self::Roles, true) => "/service/roles/secure/download/",
+            (Self::UserStore, false) => "/service/xusers/download/",
+            (Self::UserStore, true) => "/service/xusers/secure/download/",
         }
     }
 
@@ -91,36 +101,40 @@ pub struct Known {
 /// Asks Ranger Admin.
 #[derive(Debug)]
 pub struct Downloader {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     addresses: Vec<String>,
     service: String,
     plugin: String,
     timeout: Duration,
     session: Mutex<Option<String>>,
+    /// Who asks, where Ranger Admin wants a ticket.
+    initiator: Option<Initiator>,
 }
 
 impl Downloader {
-    /// Of one service.
-    pub fn new(
-        addresses: &[String],
-        service: &str,
-        host: &str,
-        connect: Duration,
-        read: Duration,
-    ) -> Self {
+    /// Of the service that is configured.
+    ///
+    /// # Errors
+    /// The file of authorities (`policy.ca`).
+    pub fn new(config: &PolicyConfig, host: &str) -> Result<Self, FileError> {
         let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(connect));
-        let addresses = addresses
-            .iter()
-            .map(|url| url.trim_end_matches('/').to_owned());
-        Self {
-            client: Client::builder(TokioExecutor::new()).build(connector),
-            addresses: addresses.collect(),
-            service: service.to_owned(),
-            plugin: format!("hdfs@{host}-{service}"),
-            timeout: connect.saturating_add(read),
+        connector.enforce_http(false);
+        connector.set_connect_timeout(Some(config.connect_timeout.duration()));
+        let addresses = config.admin.iter();
+        let addresses: Vec<String> = addresses
+            .map(|url| url.trim_end_matches('/').to_owned())
+            .collect();
+        let of_keytab = !config.principal.is_empty();
+        let connect = config.connect_timeout.duration();
+        Ok(Self {
+            client: Client::builder(TokioExecutor::new()).build(tls(config, connector)?),
+            addresses,
+            service: config.service.clone(),
+            plugin: format!("hdfs@{host}-{}", config.service),
+            timeout: connect.saturating_add(config.read_timeout.duration()),
             session: Mutex::new(None),
-        }
+            initiator: of_keytab.then(|| Initiator::of_keytab(&config.keytab, &config.principal)),
+        })
     }
 
     /// Asks each address in turn until one answers; all of them a few times.
@@ -148,8 +162,10 @@ impl Downloader {
     async fn ask(&self, address: &str, what: What, known: Known) -> Result<Found, Refused> {
         let unreachable =
             |error: &dyn std::fmt::Display| Refused::Unreachable(format!("{address}: {error}"));
+        let ticket = self.ticket(address).await?;
+        let shown = ticket.is_some();
         let request = self
-            .request(address, what, known)
+            .request(address, what, known, ticket)
             .map_err(|error| Refused::Final(format!("{address}: {error}")))?;
         let answer = self
             .client
@@ -158,6 +174,9 @@ impl Downloader {
             .map_err(|error| unreachable(&error))?;
         let (parts, body) = answer.into_parts();
         self.keep_session(&parts);
+        if parts.status == StatusCode::UNAUTHORIZED && self.initiator.is_some() && !shown {
+            return Err(unreachable(&"the session has ended"));
+        }
         let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
         let body = body.map_err(|error| unreachable(&error))?.to_bytes();
         match parts.status {
@@ -173,11 +192,30 @@ impl Downloader {
         }
     }
 
+    /// What shows who asks, unless a session does: Ranger Admin gives one for the first ticket.
+    async fn ticket(&self, address: &str) -> Result<Option<String>, Refused> {
+        let Some(initiator) = self.initiator.clone() else {
+            return Ok(None);
+        };
+        if self.session.lock().is_some() {
+            return Ok(None);
+        }
+        let host = address.parse::<http::Uri>().ok();
+        let host = host.and_then(|uri| uri.host().map(str::to_owned));
+        let host = host.unwrap_or_default();
+        // It may ask a KDC, and waits for it.
+        let asked = tokio::task::spawn_blocking(move || initiator.authorization(&host)).await;
+        let asked = asked.map_err(|error| Refused::Final(error.to_string()))?;
+        let ticket = asked.map_err(|text| Refused::Final(format!("{address}: {text}")))?;
+        Ok(Some(ticket))
+    }
+
     fn request(
         &self,
         address: &str,
         what: What,
         known: Known,
+        ticket: Option<String>,
     ) -> http::Result<Request<Full<Bytes>>> {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair(what.version_key(), &known.version.to_string())
@@ -189,10 +227,16 @@ impl Downloader {
             .append_pair("pluginCapabilities", CAPABILITIES)
             .finish();
         let service: String = form_urlencoded::byte_serialize(self.service.as_bytes()).collect();
-        let mut request = Request::get(format!("{address}{}{service}?{query}", what.path()))
-            .header(header::ACCEPT, "application/json");
+        let mut request = Request::get(format!(
+            "{address}{}{service}?{query}",
+            what.path(self.initiator.is_some())
+        ))
+        .header(header::ACCEPT, "application/json");
         if let Some(session) = &*self.session.lock() {
             request = request.header(header::COOKIE, format!("{SESSION}={session}"));
+        }
+        if let Some(ticket) = ticket {
+            request = request.header(header::AUTHORIZATION, ticket);
         }
         request.body(Full::default())
     }
@@ -212,6 +256,25 @@ impl Downloader {
             }
         }
     }
+}
+
+/// Plain for `http://`, TLS for `https://`: by the authorities of `policy.ca`, or those of the system.
+fn tls(
+    config: &PolicyConfig,
+    connector: HttpConnector,
+) -> Result<HttpsConnector<HttpConnector>, FileError> {
+    let secure = config.admin.iter().any(|url| url.starts_with("https://"));
+    let ca = (!config.ca.as_os_str().is_empty()).then_some(config.ca.as_path());
+    let settings = match secure {
+        true => client_config(ca)?,
+        // Whoever asks no HTTPS needs no authorities, which a small machine may not have.
+        false => trusting_nobody()?,
+    };
+    let builder = HttpsConnectorBuilder::new().with_tls_config(settings);
+    Ok(builder
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector))
 }
 
 /// Why there is nothing.

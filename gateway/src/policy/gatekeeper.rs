@@ -7,6 +7,7 @@ mod checking;
 mod names;
 mod native;
 mod operations;
+mod pass;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +20,7 @@ use moongate_auth::policy::FsAction;
 use moongate_cache::{AclStatus, BackendError, Caller, Listing, RenameMode, Status};
 
 use self::checking::Checking;
+pub use self::pass::Pass;
 use super::audit::Audit;
 use super::source::Policies;
 use crate::config::{Authz, PolicyConfig};
@@ -54,6 +56,8 @@ pub enum Deed<'a> {
     GiveAway,
     /// To add up all that is in it.
     Summary,
+    /// To be told whether this would be allowed.
+    Check(FsAction),
 }
 
 /// The files that are asked about, as they are, for whoever may see them.
@@ -78,6 +82,15 @@ pub trait Tree: Send + Sync {
     fn is_cached(&self, path: &str) -> bool;
     /// The folder at which the store of a path begins.
     fn store_root(&self, path: &str) -> String;
+    /// Whether the store of a path decides by caller: an HDFS that is asked in the caller's name.
+    fn knows_callers(&self, path: &str) -> bool;
+    /// Asks such a store whether the caller may read a file, or the names in a folder.
+    async fn ask_store(
+        &self,
+        caller: &Caller,
+        path: &str,
+        is_dir: bool,
+    ) -> Result<(), BackendError>;
 }
 
 /// Answers by kind.
@@ -93,6 +106,8 @@ pub struct DecisionCounts {
     pub native_denied: AtomicU64,
     /// Nobody said anything, or there were no policies: refused.
     pub undecided_denied: AtomicU64,
+    /// Policies said nothing: left to the NameNode, asked in the caller's name.
+    pub namenode_asked: AtomicU64,
 }
 
 /// Decides. See the module.
@@ -148,20 +163,20 @@ impl Gatekeeper {
         }
     }
 
-    /// Whether the caller may; what was asked and answered is written down.
+    /// Whether the caller may; what was asked and answered is written down, at the latest when the pass is dropped.
     ///
     /// # Errors
     /// [`moongate_cache::ErrorKind::PermissionDenied`] in HDFS's words; what the store says that is looked at.
-    pub async fn check(
-        &self,
-        tree: &dyn Tree,
-        caller: &Caller,
+    pub async fn check<'a>(
+        &'a self,
+        tree: &'a dyn Tree,
+        caller: &'a Caller,
         deed: Deed<'_>,
-        path: &str,
-    ) -> Result<(), BackendError> {
+        path: &'a str,
+    ) -> Result<Pass<'a>, BackendError> {
         let authz = self.authz(tree.authz(path));
         if matches!(authz, Authz::None | Authz::Namenode | Authz::Auto) {
-            return Ok(());
+            return Ok(Pass::free());
         }
         Checking::new(self, tree, caller, authz, path)
             .run(deed)

@@ -62,7 +62,8 @@ pub async fn may_as(
         return Ok(());
     }
     let caller = caller.ok_or_else(nobody)?;
-    gateway.namespace.may(caller, deed, &path).await
+    gateway.namespace.may(caller, deed, &path).await?;
+    Ok(())
 }
 
 fn nobody() -> BackendError {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
+use moongate_auth::groups::Found as GroupsFound;
 use moongate_auth::policy::model::{Roles, ServicePolicies, ServiceTags, UserStore};
 use moongate_auth::policy::{Material, PluginConfig, Snapshot};
+use moongate_auth::watched::FileError;
 use moongate_disk::{RealDisk, replace_file};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
@@ -27,6 +29,8 @@ pub struct Policies {
     dir: PathBuf,
     downloader: Option<Downloader>,
     current: ArcSwapOption<Snapshot>,
+    /// Ranger's users and groups, whether or not the policies go by them.
+    users: ArcSwapOption<UserStore>,
     held: AsyncMutex<Held>,
     shown: Mutex<Vec<Shown>>,
 }
@@ -53,29 +57,40 @@ struct Held {
 
 impl Policies {
     /// None are held yet.
-    pub fn new(config: &PolicyConfig, dir: PathBuf, host: &str) -> Self {
-        let downloader = (!config.admin.is_empty()).then(|| {
-            Downloader::new(
-                &config.admin,
-                &config.service,
-                host,
-                config.connect_timeout.duration(),
-                config.read_timeout.duration(),
-            )
-        });
+    ///
+    /// # Errors
+    /// The file of authorities that Ranger Admin is known by.
+    pub fn new(config: &PolicyConfig, dir: PathBuf, host: &str) -> Result<Self, FileError> {
+        let downloader = (!config.admin.is_empty()).then(|| Downloader::new(config, host));
+        let downloader = downloader.transpose()?;
         let shown = What::ALL.map(|what| Shown {
             what: what.name(),
             version: -1,
             from: "nowhere",
             ..Shown::default()
         });
-        Self {
+        Ok(Self {
             config: config.clone(),
             dir,
             downloader,
             current: ArcSwapOption::empty(),
+            users: ArcSwapOption::empty(),
             held: AsyncMutex::default(),
             shown: Mutex::new(shown.into()),
+        })
+    }
+
+    /// The groups that Ranger's user store has of somebody, as it was last downloaded.
+    pub fn groups_of(&self, user: &str) -> GroupsFound {
+        match &*self.users.load() {
+            None => GroupsFound::Failed(
+                "Ranger's user store has not been downloaded yet: moongate policy status says why"
+                    .to_owned(),
+            ),
+            Some(users) => match users.user_group_mapping.get(user) {
+                Some(groups) => GroupsFound::Groups(groups.clone()),
+                None => GroupsFound::Nobody,
+            },
         }
     }
 
@@ -169,6 +184,9 @@ impl Policies {
             return false;
         }
         held.material = material;
+        if what == What::UserStore {
+            self.share_users(&held.material);
+        }
         if let Some(since) = held.since_ms.get_mut(place) {
             *since = now_ms();
         }
@@ -230,9 +248,15 @@ impl Policies {
             What::Roles => held.material.roles = None,
             What::UserStore => held.material.users = None,
         }
+        self.share_users(&held.material);
         self.confirm(what, Some(("nowhere", -1)));
         self.fail(what, text.to_owned());
         true
+    }
+
+    /// Lets logins go by the users and groups that are held.
+    fn share_users(&self, material: &Material) {
+        self.users.store(material.users.clone().map(Arc::new));
     }
 
     async fn read_kept(&self) {
@@ -246,6 +270,7 @@ impl Policies {
                 Err(text) => self.fail(what, format!("what was kept cannot be read: {text}")),
             }
         }
+        self.share_users(&held.material);
         if version_of(&held.material, What::Policies) >= 0 {
             self.put_in_force(&held.material, What::Policies);
         }

@@ -8,7 +8,7 @@ use moongate_auth::Groups;
 use moongate_auth::policy::{Access, Decision, FsAction, Outcome, Request, Snapshot};
 use moongate_cache::{BackendError, Caller, ErrorKind, Status};
 
-use super::{Deed, Gatekeeper, Tree};
+use super::{Deed, Gatekeeper, Pass, Tree};
 use crate::config::{Authz, PolicyFail};
 use crate::namespace::{now_ms, path as paths};
 use crate::policy::audit::Event;
@@ -23,6 +23,8 @@ pub(super) struct Checking<'a> {
     pub(super) caller: &'a Caller,
     pub(super) groups: Groups,
     authz: Authz,
+    /// Whether the NameNode decides what policies do not: it is asked in the caller's name when the operation is made.
+    pub(super) by_store: bool,
     pub(super) path: &'a str,
     snapshot: Option<Arc<Snapshot>>,
     begun: Instant,
@@ -62,6 +64,7 @@ impl<'a> Checking<'a> {
             caller,
             groups: groups.map_or(Groups::Unknown, |groups| Groups::Known(Arc::clone(groups))),
             authz,
+            by_store: authz == Authz::Both && tree.knows_callers(path),
             path,
             snapshot: uses_policies.then(|| keeper.policies.current()).flatten(),
             begun: Instant::now(),
@@ -70,7 +73,7 @@ impl<'a> Checking<'a> {
     }
 
     /// Makes them all, and writes down what came of it.
-    pub(super) async fn run(mut self, deed: Deed<'_>) -> Result<(), BackendError> {
+    pub(super) async fn run(mut self, deed: Deed<'_>) -> Result<Pass<'a>, BackendError> {
         let done = if self
             .keeper
             .superusers
@@ -80,8 +83,18 @@ impl<'a> Checking<'a> {
         } else {
             self.checks(deed).await
         };
-        self.write_down(done.is_ok(), matches!(deed, Deed::Read));
-        done
+        let reads = matches!(deed, Deed::Read);
+        match done {
+            Ok(()) if self.by_store => Ok(Pass::of(self, reads)),
+            Ok(()) => {
+                self.write_down(true, reads);
+                Ok(Pass::free())
+            }
+            Err(error) => {
+                self.write_down(false, reads);
+                Err(error)
+            }
+        }
     }
 
     async fn checks(&mut self, deed: Deed<'_>) -> Result<(), BackendError> {
@@ -101,7 +114,8 @@ impl<'a> Checking<'a> {
                 self.below(path, is_dir, FsAction::READ_EXECUTE, false)
                     .await
             }
-            Deed::Write if status.is_none() => Ok(()),
+            Deed::Write | Deed::Check(_) if status.is_none() => Ok(()),
+            Deed::Check(action) => self.access(path, action).await,
             Deed::Write => self.access(path, FsAction::WRITE).await,
             Deed::Create if status.is_some() => self.access(path, FsAction::WRITE).await,
             Deed::MakeDirs if is_dir => Ok(()),
@@ -114,6 +128,9 @@ impl<'a> Checking<'a> {
 
     /// The way to it: only a word against it refuses, or the folders' own permissions where no policies are asked.
     pub(super) async fn traverse(&mut self, path: &str, is_dir: bool) -> Result<(), BackendError> {
+        if self.by_store && self.goes_native() {
+            return Ok(());
+        }
         if self.authz == Authz::Native || self.goes_native() {
             return match self.passes(path).await? {
                 true => Ok(()),
@@ -163,6 +180,7 @@ impl<'a> Checking<'a> {
         match self.ask_policies(path, status.as_ref(), action) {
             Word::Allow => Gatekeeper::count(&counts.policy_allowed),
             Word::Deny => return Err(self.refusal(path, action)),
+            Word::AskNative if self.by_store => Gatekeeper::count(&counts.namenode_asked),
             Word::AskNative => {
                 let allowed = match &status {
                     Some(status) => self.native(path, status, action).await?,

@@ -58,4 +58,12 @@ impl Tree for Nothing {
     fn store_root(&self, _: &str) -> String {
         "/".to_owned()
     }
+
+    fn knows_callers(&self, _: &str) -> bool {
+        false
+    }
+
+    async fn ask_store(&self, _: &Caller, _: &str, _: bool) -> Result<(), BackendError> {
+        Ok(())
+    }
 }

@@ -70,15 +70,11 @@ impl Checking<'_> {
         status: Option<&Status>,
     ) -> Result<(), BackendError> {
         let parent = paths::parent(path).to_owned();
-        if let (Some(folder), Some(entry)) = (self.tree.status(self.caller, &parent).await?, status)
+        if !self.by_store
+            && let (Some(folder), Some(entry)) =
+                (self.tree.status(self.caller, &parent).await?, status)
         {
-            let of = Permissions {
-                owner: &folder.owner,
-                group: &folder.group,
-                mode: folder.permission,
-                acl: &[],
-            };
-            if !native::sticky_allows(&of, &entry.owner, &self.caller.user) {
+            if !native::sticky_allows(&permissions_of(&folder), &entry.owner, &self.caller.user) {
                 return Err(self.refusal(path, FsAction::WRITE));
             }
         }
@@ -94,7 +90,8 @@ impl Checking<'_> {
         files: bool,
     ) -> Result<(), BackendError> {
         if !is_dir {
-            return self.access(path, FsAction::READ).await;
+            self.access(path, FsAction::READ).await?;
+            return self.ask_store(path, false).await;
         }
         let mut todo = vec![path.to_owned()];
         let mut seen = 0;
@@ -110,6 +107,9 @@ impl Checking<'_> {
             if asked {
                 self.access(&folder, action).await?;
             }
+            if files {
+                self.ask_store(&folder, true).await?;
+            }
             let mut after: Option<String> = None;
             loop {
                 let page = self
@@ -120,12 +120,16 @@ impl Checking<'_> {
                     self.access(&folder, action).await?;
                     asked = true;
                 }
+                if action == FsAction::ALL {
+                    self.sticky_entries(&folder, &page.entries).await?;
+                }
                 for entry in page.entries.iter().filter(|entry| files || entry.is_dir()) {
                     let inner = paths::join(&folder, &entry.name);
                     if entry.is_dir() {
                         todo.push(inner);
                     } else {
                         self.access(&inner, FsAction::READ).await?;
+                        self.ask_store(&inner, false).await?;
                     }
                 }
                 after = page.entries.last().map(|entry| entry.name.clone());
@@ -137,6 +141,38 @@ impl Checking<'_> {
         Ok(())
     }
 
+    /// Whether these may be taken out of a folder that its own permissions decide about: out of a sticky one everybody takes their own only.
+    async fn sticky_entries(
+        &mut self,
+        folder: &str,
+        entries: &[Status],
+    ) -> Result<(), BackendError> {
+        let by_policy = self.last.as_ref().is_some_and(|last| last.by_policy);
+        if self.by_store || by_policy || entries.is_empty() {
+            return Ok(());
+        }
+        let Some(status) = self.tree.status(self.caller, folder).await? else {
+            return Ok(());
+        };
+        let of = permissions_of(&status);
+        let user = &self.caller.user;
+        match entries
+            .iter()
+            .find(|entry| !native::sticky_allows(&of, &entry.owner, user))
+        {
+            Some(entry) => Err(self.refusal(&paths::join(folder, &entry.name), FsAction::WRITE)),
+            None => Ok(()),
+        }
+    }
+
+    /// What is sent as one stream is asked about before it begins, where the NameNode decides.
+    async fn ask_store(&self, path: &str, is_dir: bool) -> Result<(), BackendError> {
+        match self.by_store {
+            true => self.tree.ask_store(self.caller, path, is_dir).await,
+            false => Ok(()),
+        }
+    }
+
     /// Only its owner changes what a file is; only a superuser gives it away.
     pub(super) fn own(
         &mut self,
@@ -144,7 +180,7 @@ impl Checking<'_> {
         status: Option<&Status>,
     ) -> Result<(), BackendError> {
         let is_owner = status.is_none_or(|status| *status.owner == *self.caller.user);
-        if is_owner && matches!(deed, Deed::Own) {
+        if self.by_store || (is_owner && matches!(deed, Deed::Own)) {
             return Ok(());
         }
         let path = self.path.to_owned();
@@ -155,5 +191,15 @@ impl Checking<'_> {
             by_policy: false,
         });
         Err(self.refusal(&path, FsAction::WRITE))
+    }
+}
+
+/// Without the access control list, which has no say about what is sticky.
+fn permissions_of(status: &Status) -> Permissions<'_> {
+    Permissions {
+        owner: &status.owner,
+        group: &status.group,
+        mode: status.permission,
+        acl: &[],
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::http::Response;
 use crate::http::json::{error_json, json as answer};
 use crate::http::query::Query;
-use crate::namespace::{now_ms, path as paths};
+use crate::namespace::{Namespace, now_ms, path as paths};
 use crate::policy::gatekeeper::{Deed, Tree as _};
 use crate::state::Gateway;
 
@@ -92,7 +92,28 @@ async fn explain(gateway: &Gateway, query: &Query<'_>) -> Result<Value, String> 
         FsAction::EXECUTE => Deed::Look,
         _ => Deed::Create,
     };
-    let may = namespace.may(&caller, deed, &path).await;
-    said["answer"] = json!(may.map_or_else(|error| error.to_string(), |()| "allowed".to_owned()));
+    said["answer"] = json!(outcome(namespace, &caller, deed, &path).await);
     Ok(said)
+}
+
+/// What the gateway would answer; where the NameNode decides and can be asked without changing anything, it is.
+async fn outcome(namespace: &Namespace, caller: &Caller, deed: Deed<'_>, path: &str) -> String {
+    let pass = match namespace.may(caller, deed, path).await {
+        Ok(pass) => pass,
+        Err(error) => return error.to_string(),
+    };
+    if !namespace.leaves_to_store(path) {
+        return "allowed".to_owned();
+    }
+    let is_dir = match deed {
+        Deed::Read => false,
+        Deed::List => true,
+        _ => return "as the NameNode says, which is asked in the caller's name".to_owned(),
+    };
+    let asked = namespace.ask_store(caller, path, is_dir).await;
+    pass.used(&asked);
+    asked.map_or_else(
+        |error| format!("the NameNode says: {error}"),
+        |()| "allowed".to_owned(),
+    )
 }

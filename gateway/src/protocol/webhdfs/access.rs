@@ -1,10 +1,12 @@
-//! CHECKACCESS: whether a caller may, by owner, group and mode, as HDFS tells it.
+//! CHECKACCESS: whether a caller may, as the gatekeeper decides it; where nothing is governed by owner, group and mode, as HDFS tells it.
 
+use moongate_auth::policy::FsAction;
 use moongate_cache::{BackendError, ErrorKind, Status};
 
 use super::error::Refusal;
 use super::{Asked, acl, done, passthrough, status};
 use crate::http::Response;
+use crate::policy::gatekeeper::Deed;
 
 /// CHECKACCESS. A NameNode knows groups, superusers and access control lists: it is asked where the mount names it.
 pub async fn check(asked: &Asked<'_>) -> Result<Response, Refusal> {
@@ -14,7 +16,9 @@ pub async fn check(asked: &Asked<'_>) -> Result<Response, Refusal> {
             format!("Invalid value: \"{action}\" does not belong to the domain [r-][w-][x-]");
         return Err(Refusal::parameter("fsaction", &text));
     };
-    if passthrough::has_namenode(asked) {
+    let namespace = asked.namespace();
+    let governed = namespace.is_governed(&asked.path);
+    if passthrough::has_namenode(asked) && !governed {
         return passthrough::forward(asked, "CHECKACCESS").await;
     }
     let found = status::of(asked).await.map_err(|refusal| match refusal {
@@ -27,6 +31,18 @@ pub async fn check(asked: &Asked<'_>) -> Result<Response, Refusal> {
         }
         other => other,
     })?;
+    if governed {
+        if let Some(action) = FsAction::of_bits(bits) {
+            let deed = Deed::Check(action);
+            drop(namespace.may(&asked.caller, deed, &asked.path).await?);
+        }
+        if !namespace.leaves_to_store(&asked.path) {
+            return Ok(done(http::StatusCode::OK));
+        }
+        if passthrough::has_namenode(asked) {
+            return passthrough::forward(asked, "CHECKACCESS").await;
+        }
+    }
     if granted(&found, &asked.caller.user) & bits == bits {
         return Ok(done(http::StatusCode::OK));
     }

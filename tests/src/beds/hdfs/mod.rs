@@ -69,6 +69,19 @@ impl Hdfs {
         Hdfs::start_at(LOCALHOST, datanodes)
     }
 
+    /// As [`Hdfs::start`], with configuration beside the usual.
+    pub fn start_with(datanodes: usize, more: &[(&str, &str)]) -> Hdfs {
+        let more = more
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let more: Vec<_> = more.collect();
+        let nodes = Nodes::new(LOCALHOST, 1, datanodes);
+        let hdfs = Hdfs::prepare_in(Folder::new("moongate-hdfs-"), nodes, &more);
+        hdfs.start_all();
+        hdfs.wait_until_ready(0);
+        hdfs
+    }
+
     /// As [`Hdfs::start`], on another address of this machine.
     pub fn start_at(host: &str, datanodes: usize) -> Hdfs {
         let hdfs = Hdfs::prepare(Nodes::new(host, 1, datanodes));

@@ -15,6 +15,7 @@ use crate::http::json::json as answer;
 use crate::http::range::{self, ByteRange, RangeOutcome};
 use crate::http::{Body, Response};
 use crate::namespace::walk::Walk;
+use crate::policy::gatekeeper::Deed;
 use crate::protocol::batch::gather::Order;
 use crate::protocol::webhdfs::body_of;
 
@@ -101,6 +102,7 @@ async fn tree(ask: &Ask<'_>, word: &str) -> Result<Response, MountedError> {
     // What is wrong with the folder is told before anything is sent.
     let (namespace, caller) = (ask.namespace(), &ask.caller);
     Walk::of(namespace, caller, &ask.path, ask.freshness()).await?;
+    drop(namespace.may(caller, Deed::ReadTree, &ask.path).await?);
     let sent = archive::tree(ask.gateway, format, &ask.path, caller.clone()).await;
     Ok(sent.map_err(FileError::from)?)
 }
