@@ -1,6 +1,6 @@
 //! CHECKACCESS: whether a caller may, by owner, group and mode, as HDFS tells it.
 
-use moongate_cache::{BackendError, ErrorKind, Status};
+use moongate_cache::{BackendError, Caller, ErrorKind, Status};
 
 use super::error::Refusal;
 use super::{Asked, acl, done, passthrough, status};
@@ -27,17 +27,25 @@ pub async fn check(asked: &Asked<'_>) -> Result<Response, Refusal> {
         }
         other => other,
     })?;
-    if granted(&found, &asked.caller.user) & bits == bits {
-        return Ok(done(http::StatusCode::OK));
+    verdict(&found, &asked.caller, &asked.path, bits)?;
+    Ok(done(http::StatusCode::OK))
+}
+
+/// Whether owner, group and mode let a caller, as far as the gateway knows them.
+///
+/// # Errors
+/// AccessControlException, in the NameNode's words.
+pub fn verdict(found: &Status, caller: &Caller, path: &str, bits: u8) -> Result<(), Refusal> {
+    if granted(found, &caller.user) & bits == bits {
+        return Ok(());
     }
     let text = format!(
-        "Permission denied: user={}, access={}, inode=\"{}\":{}:{}:{}",
-        asked.caller.user,
+        "Permission denied: user={}, access={}, inode=\"{path}\":{}:{}:{}",
+        caller.user,
         name(bits),
-        asked.path,
         found.owner,
         found.group,
-        symbolic(&found)
+        symbolic(found)
     );
     Err(BackendError::new(ErrorKind::PermissionDenied, text).into())
 }
