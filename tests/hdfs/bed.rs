@@ -41,7 +41,8 @@ impl Bed {
             hdfs,
             gateway,
         };
-        let made = bed.far.mkdirs(&format!("/{folder}"), 0o755, true);
+        let path = format!("/{folder}");
+        let made = bed.far.mkdirs(&path, 0o755, true);
         bed.runtime.block_on(made).unwrap();
         bed
     }

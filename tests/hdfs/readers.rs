@@ -33,7 +33,13 @@ fn files_and_ranges_are_read_as_they_are() {
             assert!(got == bytes[start..start + len], "{len} bytes from {start}");
         }
         let missing = bed.near.read("/ranges/missing").await;
-        assert!(missing.unwrap_err().to_string().contains("/ranges/missing"));
+        assert!(
+            missing
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("/ranges/missing")
+        );
     });
 }
 
