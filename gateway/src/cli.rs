@@ -243,6 +243,12 @@ pub struct ServeArgs {
     /// Port 0 takes a free one, and the log tells which. Anything but loopback needs --allow-anonymous.
     #[arg(long, value_name = "ADDR")]
     pub admin_listen: Option<SocketAddr>,
+    /// Address of hdfs:// for clients of Hadoop, IP:PORT [default: off]
+    ///
+    /// Port 0 takes a free one, and the log tells which. The bytes of files come from port 9866 beside it (hdfs.data_listen).
+    /// Anything but loopback needs --allow-anonymous.
+    #[arg(long, value_name = "ADDR")]
+    pub hdfs_listen: Option<SocketAddr>,
     /// HOST:PORT that clients are told to use for images [default: the address bound]
     ///
     /// Goes into the answers to assign and lookup. With --image-listen 0.0.0.0:PORT the default is the host that the client asked.
@@ -316,6 +322,7 @@ mod tests {
                     "127.0.0.1:9333",
                     "--file-listen <ADDR>",
                     "--admin-listen <ADDR>",
+                    "--hdfs-listen <ADDR>",
                     "--public-url <HOST:PORT>",
                     "--allow-anonymous",
                     "SIGTERM",

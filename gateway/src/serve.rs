@@ -51,6 +51,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let image = bind(config.image.listen, "image.listen").await?;
     let file = bind(config.file.listen, "file.listen").await?;
     let admin = bind(config.admin.listen, "admin.listen").await?;
+    let hdfs = bind_hdfs(&config).await?;
     let tls = config
         .tls
         .open()
@@ -80,16 +81,24 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let servers = [
         spawn(&gateway, image, Port::Image, &tls, stopped.clone()),
         spawn(&gateway, file, Port::File, &tls, stopped.clone()),
-        spawn(&gateway, admin, Port::Admin, &tls, stopped),
+        spawn(&gateway, admin, Port::Admin, &tls, stopped.clone()),
     ];
+    let hdfs = match hdfs {
+        Some(ports) => Some(spawn_hdfs(&gateway, ports, &stopped)?),
+        None => None,
+    };
+    let (hdfs_servers, hdfs_addrs) = hdfs.unzip();
     // Before anybody is told that it is ready: who stops it at once must find it listening for that.
     let mut signals = Signals::listen()?;
-    announce(image_addr, file_addr, admin_addr);
+    announce(image_addr, file_addr, admin_addr, hdfs_addrs);
     signals.wait().await;
     tracing::info!("shutting down: finishing requests in flight");
     gateway.stopping.store(true, Ordering::Relaxed);
     let _ = stop.send(true);
-    for server in servers {
+    for server in servers
+        .into_iter()
+        .chain(hdfs_servers.into_iter().flatten())
+    {
         server.await?;
     }
     keys.abort();
@@ -118,20 +127,58 @@ struct Ready {
     image: String,
     file: String,
     admin: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hdfs: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hdfs_data: Option<String>,
     pid: u32,
 }
 
 #[allow(clippy::print_stdout)]
-fn announce(image: SocketAddr, file: SocketAddr, admin: SocketAddr) {
+fn announce(
+    image: SocketAddr,
+    file: SocketAddr,
+    admin: SocketAddr,
+    hdfs: Option<(SocketAddr, SocketAddr)>,
+) {
     let ready = Ready {
         ready: true,
         image: image.to_string(),
         file: file.to_string(),
         admin: admin.to_string(),
+        hdfs: hdfs.map(|(calls, _)| calls.to_string()),
+        hdfs_data: hdfs.map(|(_, data)| data.to_string()),
         pid: std::process::id(),
     };
     println!("{}", serde_json::to_string(&ready).unwrap_or_default());
-    tracing::info!(%image, %file, %admin, "ready");
+    match hdfs {
+        Some((hdfs, hdfs_data)) => {
+            tracing::info!(%image, %file, %admin, %hdfs, %hdfs_data, "ready");
+        }
+        None => tracing::info!(%image, %file, %admin, "ready"),
+    }
+}
+
+/// The ports of `hdfs://`, if it is on: of calls, and of bytes.
+async fn bind_hdfs(config: &Config) -> anyhow::Result<Option<(TcpListener, TcpListener)>> {
+    let Some((calls, data)) = config.hdfs.addresses() else {
+        return Ok(None);
+    };
+    let calls = bind(calls, "hdfs.listen").await?;
+    let data = bind(data, "hdfs.data_listen").await?;
+    Ok(Some((calls, data)))
+}
+
+type HdfsServers = ([tokio::task::JoinHandle<()>; 2], (SocketAddr, SocketAddr));
+
+fn spawn_hdfs(
+    gateway: &Arc<Gateway>,
+    (calls, data): (TcpListener, TcpListener),
+    stopped: &watch::Receiver<bool>,
+) -> anyhow::Result<HdfsServers> {
+    let addresses = (calls.local_addr()?, data.local_addr()?);
+    let servers = crate::protocol::hdfs::spawn(gateway, calls, data, stopped)?;
+    Ok((servers, addresses))
 }
 
 async fn bind(addr: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {

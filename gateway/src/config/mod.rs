@@ -44,7 +44,8 @@ pub use haystack::{CollectionConfig, Durability, HaystackConfig, IoEngine};
 pub use mount::{CacheSection, JsonContentType, MountConfig, WebHdfsConfig};
 pub use policy::{AuditConfig, Authz, PolicyConfig, PolicyFail};
 pub use sections::{
-    AccessLog, AdminConfig, FileConfig, ImageConfig, LimitsConfig, LogConfig, LogFormat, LogLevel,
+    AccessLog, AdminConfig, FileConfig, HdfsConfig, ImageConfig, LimitsConfig, LogConfig,
+    LogFormat, LogLevel,
 };
 pub use tenant::TenantConfig;
 pub use tls::{ClientName, TlsConfig};
@@ -76,6 +77,7 @@ pub struct Config {
     pub policy: PolicyConfig,
     pub audit: AuditConfig,
     pub webhdfs: WebHdfsConfig,
+    pub hdfs: HdfsConfig,
     pub cache: CacheSection,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mount: Vec<MountConfig>,
@@ -144,6 +146,8 @@ impl Config {
             "--admin-listen",
             args.admin_listen.is_some(),
         );
+        set("hdfs.listen", "--hdfs-listen", args.hdfs_listen.is_some());
+        self.hdfs.listen = args.hdfs_listen.or(self.hdfs.listen);
         self.allow_anonymous |= args.allow_anonymous;
         self.image.listen = args.image_listen.unwrap_or(self.image.listen);
         self.file.listen = args.file_listen.unwrap_or(self.file.listen);

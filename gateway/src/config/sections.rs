@@ -21,6 +21,25 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::
         .map_err(|_| de::Error::custom(format!("{text:?} is not {accepted}")))
 }
 
+/// As [`address`], or nothing.
+fn address_or_none<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    address(de::value::StringDeserializer::new(text)).map(Some)
+}
+
+fn shown_or_empty<S: serde::Serializer>(
+    address: &Option<SocketAddr>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let shown = address.map(|address| address.to_string());
+    serializer.serialize_str(&shown.unwrap_or_default())
+}
+
 #[cfg(test)]
 fn address_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({"type": "string", "format": "address"})
@@ -127,6 +146,38 @@ impl Default for AdminConfig {
         Self {
             listen: loopback(9320),
         }
+    }
+}
+
+/// `hdfs://` itself: the gateway as NameNode and DataNode, for clients of Hadoop as they are (docs/hdfs.md). Off without `listen`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, expecting = "a section of keys")]
+pub struct HdfsConfig {
+    /// Address that clients name in `hdfs://HOST:PORT`, usually port 8020. Port 0 takes a free one, and the log tells which. Empty: off.
+    #[serde(
+        deserialize_with = "address_or_none",
+        serialize_with = "shown_or_empty"
+    )]
+    #[cfg_attr(test, schemars(schema_with = "address_schema"))]
+    pub listen: Option<SocketAddr>,
+    /// Address of the bytes of files; clients are told it. Empty: port 9866 beside `listen`, or a free one where that is port 0.
+    #[serde(
+        deserialize_with = "address_or_none",
+        serialize_with = "shown_or_empty"
+    )]
+    #[cfg_attr(test, schemars(schema_with = "address_schema"))]
+    pub data_listen: Option<SocketAddr>,
+}
+
+impl HdfsConfig {
+    /// Both addresses, if it is on: of calls, and of bytes.
+    pub fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
+        const DATA_PORT: u16 = 9866;
+        let listen = self.listen?;
+        let port = if listen.port() == 0 { 0 } else { DATA_PORT };
+        let beside = SocketAddr::new(listen.ip(), port);
+        Some((listen, self.data_listen.unwrap_or(beside)))
     }
 }
 

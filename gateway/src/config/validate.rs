@@ -44,12 +44,15 @@ pub(super) struct Checks<'a> {
 impl Checks<'_> {
     fn listeners(&mut self) {
         let config = self.config;
-        let listeners = [
+        let mut listeners = vec![
             ("image.listen", config.image.listen),
             ("file.listen", config.file.listen),
             ("admin.listen", config.admin.listen),
         ];
-        for (key, address) in listeners {
+        if let Some((calls, data)) = config.hdfs.addresses() {
+            listeners.extend([("hdfs.listen", calls), ("hdfs.data_listen", data)]);
+        }
+        for &(key, address) in &listeners {
             let near = address.ip().to_canonical().is_loopback();
             let allowed = near || config.allow_anonymous || config.auth.asks();
             self.check(allowed, key, || {

@@ -39,9 +39,19 @@ pub(super) async fn act(
     params: Params<'_>,
     peer: PeerInfo,
 ) -> Result<Known, Refusal> {
-    let Some(other) = name::given(params, "doas")? else {
-        return Ok(known);
-    };
+    match name::given(params, "doas")? {
+        Some(other) => act_for(gateway, known, other, peer).await,
+        None => Ok(known),
+    }
+}
+
+/// This user, by whoever was let in.
+pub(super) async fn act_for(
+    gateway: &Gateway,
+    known: Known,
+    other: &str,
+    peer: PeerInfo,
+) -> Result<Known, Refusal> {
     if known.identity.method == Method::DelegationToken {
         let text = "doas= goes with a ticket or its cookie: a delegation token stands for its own user only";
         return Err(Refusal::new(Failure::Impersonation, text));

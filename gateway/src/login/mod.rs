@@ -10,6 +10,7 @@ pub mod answer;
 pub mod caller;
 mod doas;
 pub mod fid;
+pub mod hdfs;
 pub mod kerberos;
 mod name;
 mod shown;

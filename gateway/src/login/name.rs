@@ -38,7 +38,7 @@ pub(super) fn agrees(known: Known, params: Params<'_>) -> Result<Known, LoginErr
     }
 }
 
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     let bytes = text.strip_suffix('$').unwrap_or(text).as_bytes();
     let letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
     let other = |byte: &u8| letter(byte) || byte.is_ascii_digit() || b".-".contains(byte);

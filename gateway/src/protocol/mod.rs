@@ -4,5 +4,6 @@ pub mod admin;
 pub mod batch;
 pub mod exchange;
 pub mod file;
+pub mod hdfs;
 pub mod image;
 pub mod webhdfs;

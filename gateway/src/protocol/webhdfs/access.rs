@@ -1,11 +1,12 @@
 //! CHECKACCESS: whether a caller may, as the gatekeeper decides it; where nothing is governed by owner, group and mode, as HDFS tells it.
 
 use moongate_auth::policy::FsAction;
-use moongate_cache::{BackendError, ErrorKind, Status};
+use moongate_cache::{BackendError, Caller, ErrorKind, Status};
 
 use super::error::Refusal;
 use super::{Asked, acl, done, passthrough, status};
 use crate::http::Response;
+use crate::namespace::Namespace;
 use crate::policy::gatekeeper::Deed;
 
 /// CHECKACCESS. A NameNode knows groups, superusers and access control lists: it is asked where the mount names it.
@@ -31,29 +32,50 @@ pub async fn check(asked: &Asked<'_>) -> Result<Response, Refusal> {
         }
         other => other,
     })?;
-    if governed {
-        if let Some(action) = FsAction::of_bits(bits) {
-            let deed = Deed::Check(action);
-            drop(namespace.may(&asked.caller, deed, &asked.path).await?);
-        }
-        if !namespace.leaves_to_store(&asked.path) {
-            return Ok(done(http::StatusCode::OK));
-        }
-        if passthrough::has_namenode(asked) {
-            return passthrough::forward(asked, "CHECKACCESS").await;
-        }
-    }
-    if granted(&found, &asked.caller.user) & bits == bits {
+    if settled(namespace, &asked.caller, &asked.path, bits).await? {
         return Ok(done(http::StatusCode::OK));
     }
+    if passthrough::has_namenode(asked) {
+        return passthrough::forward(asked, "CHECKACCESS").await;
+    }
+    verdict(&found, &asked.caller, &asked.path, bits)?;
+    Ok(done(http::StatusCode::OK))
+}
+
+/// Asks the gatekeeper, where the path is governed. `true`: that settles it; else the store's own permissions are asked next.
+///
+/// # Errors
+/// The gatekeeper refuses.
+pub async fn settled(
+    namespace: &Namespace,
+    caller: &Caller,
+    path: &str,
+    bits: u8,
+) -> Result<bool, BackendError> {
+    if !namespace.is_governed(path) {
+        return Ok(false);
+    }
+    if let Some(action) = FsAction::of_bits(bits) {
+        drop(namespace.may(caller, Deed::Check(action), path).await?);
+    }
+    Ok(!namespace.leaves_to_store(path))
+}
+
+/// Whether owner, group and mode let a caller, as far as the gateway knows them.
+///
+/// # Errors
+/// AccessControlException, in the NameNode's words.
+pub fn verdict(found: &Status, caller: &Caller, path: &str, bits: u8) -> Result<(), Refusal> {
+    if granted(found, &caller.user) & bits == bits {
+        return Ok(());
+    }
     let text = format!(
-        "Permission denied: user={}, access={}, inode=\"{}\":{}:{}:{}",
-        asked.caller.user,
+        "Permission denied: user={}, access={}, inode=\"{path}\":{}:{}:{}",
+        caller.user,
         name(bits),
-        asked.path,
         found.owner,
         found.group,
-        symbolic(&found)
+        symbolic(found)
     );
     Err(BackendError::new(ErrorKind::PermissionDenied, text).into())
 }

@@ -3,6 +3,7 @@
 //! The statuses are those of `org.apache.hadoop.hdfs.web.resources.ExceptionHandler`; but what is worth to be tried again answers 503.
 
 use http::{HeaderValue, StatusCode, header};
+use moongate_auth::tenants::Over;
 use moongate_auth::{Failure, LoginError};
 use moongate_cache::{BackendError, ErrorKind};
 use serde_json::json;
@@ -12,6 +13,7 @@ use crate::http::Response;
 use crate::http::intake::IntakeError;
 use crate::http::json::json as answer;
 use crate::login::answer::status_of;
+use crate::tenancy::Fenced;
 
 /// Why a request is not carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +68,25 @@ impl From<BackendError> for Refusal {
             kind: error.kind,
             class: error.class,
             message: error.message,
+        }
+    }
+}
+
+impl From<&Fenced> for Refusal {
+    fn from(fenced: &Fenced) -> Self {
+        let class = match fenced {
+            Fenced::NotYours(_) => "org.apache.hadoop.security.AccessControlException",
+            Fenced::Over(Over::Rate { .. } | Over::NotCounted { .. }) => {
+                "org.apache.hadoop.ipc.RetriableException"
+            }
+            Fenced::Over(Over::Quota { .. }) => {
+                "org.apache.hadoop.hdfs.protocol.DSQuotaExceededException"
+            }
+        };
+        Self::Store {
+            kind: ErrorKind::PermissionDenied,
+            class: Some(class.to_owned()),
+            message: fenced.to_string(),
         }
     }
 }

@@ -9,19 +9,26 @@ use super::{Asked, status};
 use crate::http::Response;
 
 /// What a store without blocks is split by.
-const BLOCK_BYTES: u64 = 128 << 20;
+pub const BLOCK_BYTES: u64 = 128 << 20;
 /// Most blocks that one answer tells of: of more, several are told as one.
 const BLOCKS_MAX: u64 = 1 << 17;
 
 /// A stretch of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Block {
-    start: u64,
-    len: u64,
+pub struct Block {
+    /// First byte.
+    pub start: u64,
+    /// Bytes.
+    pub len: u64,
 }
 
 /// The blocks that a range touches, each whole.
-fn blocks_of(len: u64, block_bytes: u64, offset: u64, wanted: u64) -> impl Iterator<Item = Block> {
+pub fn blocks_of(
+    len: u64,
+    block_bytes: u64,
+    offset: u64,
+    wanted: u64,
+) -> impl Iterator<Item = Block> {
     let block_bytes = if block_bytes == 0 {
         BLOCK_BYTES
     } else {

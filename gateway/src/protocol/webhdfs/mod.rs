@@ -6,20 +6,20 @@
 //!
 //! Reads are answered directly, without a redirect, on a connection that is kept. Writes redirect to themselves with `data=true`.
 
-mod access;
+pub mod access;
 mod acl;
 mod change;
 pub mod error;
 mod json;
 mod listings;
-mod locations;
+pub mod locations;
 pub mod op;
 mod params;
 pub mod passthrough;
 mod read;
-mod status;
+pub mod status;
 mod token;
-mod tree;
+pub mod tree;
 mod write;
 
 use std::sync::Arc;
@@ -28,8 +28,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
 use moongate_auth::Identity;
-use moongate_auth::tenants::Over;
-use moongate_cache::{Caller, ErrorKind, Freshness};
+use moongate_cache::{Caller, Freshness};
 use percent_encoding::percent_decode_str;
 
 use self::error::Refusal;
@@ -173,20 +172,7 @@ pub fn refuse(gateway: &Gateway, parts: &Parts, refused: login::Refusal) -> Resp
 
 /// Answers whoever may not touch what they ask for, or not now.
 pub fn fence(gateway: &Gateway, parts: &Parts, fenced: &Fenced) -> Response {
-    let class = match fenced {
-        Fenced::NotYours(_) => "org.apache.hadoop.security.AccessControlException",
-        Fenced::Over(Over::Rate { .. } | Over::NotCounted { .. }) => {
-            "org.apache.hadoop.ipc.RetriableException"
-        }
-        Fenced::Over(Over::Quota { .. }) => {
-            "org.apache.hadoop.hdfs.protocol.DSQuotaExceededException"
-        }
-    };
-    let refusal = Refusal::Store {
-        kind: ErrorKind::PermissionDenied,
-        class: Some(class.to_owned()),
-        message: fenced.to_string(),
-    };
+    let refusal = Refusal::from(fenced);
     let mut response = error::response(&refusal, Op::Open);
     *response.status_mut() = fenced.status();
     fenced.when(&mut response);

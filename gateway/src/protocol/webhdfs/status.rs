@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use moongate_cache::{Backend as _, BackendError, ErrorKind, Freshness, Status};
+use moongate_cache::{Backend as _, BackendError, Caller, ErrorKind, Freshness, Status};
 use serde_json::json;
 
 use super::error::Refusal;
 use super::json::{FileStatus, FileStatuses, Octal, named};
 use super::{Asked, acl as acls, passthrough, write};
 use crate::http::Response;
+use crate::namespace::Namespace;
 
 /// Entries of a folder that are asked of the store at once.
 const PAGE_LEN: usize = 10_000;
 /// Entries of one answer to LISTSTATUS_BATCH: `dfs.ls.limit`.
-const BATCH_LEN: usize = 1000;
+pub const BATCH_LEN: usize = 1000;
 
 /// The NameNode's words for what is not there; each operation has its own.
 pub fn missing(error: BackendError, text: impl FnOnce() -> String) -> Refusal {
@@ -53,23 +54,28 @@ pub async fn file(asked: &Asked<'_>) -> Result<Response, Refusal> {
     Ok(named("FileStatus", &FileStatus(&of(asked).await?)))
 }
 
-/// All entries of a folder in HDFS's order: by bytes, as if these were signed.
 async fn entries(asked: &Asked<'_>) -> Result<Vec<Status>, Refusal> {
+    let (namespace, caller) = (asked.namespace(), &asked.caller);
+    let listed = all_entries(namespace, caller, &asked.path, asked.freshness()).await;
+    listed.map_err(|error| missing(error, || format!("File {} does not exist.", asked.path)))
+}
+
+/// All entries of a folder in HDFS's order: by bytes, as if these were signed.
+///
+/// # Errors
+/// What the store says.
+pub async fn all_entries(
+    namespace: &Namespace,
+    caller: &Caller,
+    path: &str,
+    freshness: Freshness,
+) -> Result<Vec<Status>, BackendError> {
     let mut entries: Vec<Status> = Vec::new();
     loop {
         let after = entries.last().map(|last| last.name.clone());
-        let listed = asked
-            .namespace()
-            .list(
-                &asked.caller,
-                &asked.path,
-                after.as_deref(),
-                PAGE_LEN,
-                asked.freshness(),
-            )
-            .await;
-        let page = listed
-            .map_err(|error| missing(error, || format!("File {} does not exist.", asked.path)))?;
+        let page = namespace
+            .list(caller, path, after.as_deref(), PAGE_LEN, freshness)
+            .await?;
         let nothing = page.entries.is_empty();
         entries.extend(page.entries.iter().cloned());
         if !page.more || nothing {
@@ -80,6 +86,11 @@ async fn entries(asked: &Asked<'_>) -> Result<Vec<Status>, Refusal> {
         entries.sort_unstable_by(|a, b| signed(&a.name).cmp(signed(&b.name)));
     }
     Ok(entries)
+}
+
+/// Where the entries after a name begin, in HDFS's order.
+pub fn start_after(entries: &[Status], after: &str) -> usize {
+    entries.partition_point(|entry| signed(&entry.name).le(signed(after)))
 }
 
 /// The bytes of a name as Java compares them.
@@ -129,9 +140,7 @@ pub async fn batch(asked: &Asked<'_>) -> Result<Response, Refusal> {
         Some(entries) => entries,
         None => entries(asked).await?.into(),
     };
-    let start = after.map_or(0, |after| {
-        entries.partition_point(|entry| signed(&entry.name).le(signed(after)))
-    });
+    let start = after.map_or(0, |after| start_after(&entries, after));
     let end = entries.len().min(start + BATCH_LEN);
     listings.keep(user, &asked.path, &entries, end < entries.len());
     let page = entries.get(start..end).unwrap_or_default();

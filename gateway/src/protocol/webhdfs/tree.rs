@@ -81,7 +81,7 @@ fn mode(options: Option<&str>) -> Result<Option<RenameMode>, Refusal> {
 }
 
 /// What HDFS's first rename answers with `false`.
-const fn is_plain_failure(error: &BackendError) -> bool {
+pub const fn is_plain_failure(error: &BackendError) -> bool {
     match error.kind {
         ErrorKind::NotFound
         | ErrorKind::AlreadyExists

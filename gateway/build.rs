@@ -1,0 +1,29 @@
+//! Makes Rust of `proto/hadoop/*.proto`, without `protoc`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const FILES: [&str; 4] = [
+    "hadoop/common.proto",
+    "hadoop/hdfs.proto",
+    "hadoop/namenode.proto",
+    "hadoop/datatransfer.proto",
+];
+
+fn main() -> ExitCode {
+    match compile() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("proto/hadoop: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compile() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("proto");
+    let files = protox::compile(FILES, [root])?;
+    prost_build::Config::new().bytes(["."]).compile_fds(files)?;
+    Ok(())
+}

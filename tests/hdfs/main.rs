@@ -1,0 +1,9 @@
+//! End to end tests of `hdfs://` itself: the real binary, judged by Hadoop's own programs, by hdfs-native, and by what a real cluster says.
+#![allow(clippy::unwrap_used)]
+
+mod bed;
+mod changes;
+mod hostile;
+mod login;
+mod readers;
+mod shell;
