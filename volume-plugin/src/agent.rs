@@ -23,7 +23,10 @@ impl NodeAgent {
     /// Over an opened disk.
     #[must_use]
     pub fn new(bricks: Bricks) -> Self {
-        Self { bricks, gluster: Gluster::default() }
+        Self {
+            bricks,
+            gluster: Gluster::default(),
+        }
     }
 }
 
@@ -41,39 +44,64 @@ impl Agent for NodeAgent {
         }))
     }
 
-    async fn ensure_brick(&self, request: Request<api::EnsureBrickRequest>) -> Answer<api::EnsureBrickResponse> {
+    async fn ensure_brick(
+        &self,
+        request: Request<api::EnsureBrickRequest>,
+    ) -> Answer<api::EnsureBrickResponse> {
         let request = request.into_inner();
-        let path = self.bricks.ensure(&request.name, request.size_bytes, request.gid).await?;
-        Ok(Response::new(api::EnsureBrickResponse { path: path.display().to_string() }))
+        let path = self
+            .bricks
+            .ensure(&request.name, request.size_bytes, request.gid)
+            .await?;
+        Ok(Response::new(api::EnsureBrickResponse {
+            path: path.display().to_string(),
+        }))
     }
 
-    async fn drop_brick(&self, request: Request<api::DropBrickRequest>) -> Answer<api::DropBrickResponse> {
+    async fn drop_brick(
+        &self,
+        request: Request<api::DropBrickRequest>,
+    ) -> Answer<api::DropBrickResponse> {
         self.bricks.remove(&request.get_ref().name).await?;
         Ok(Response::new(api::DropBrickResponse {}))
     }
 
-    async fn ensure_volume(&self, request: Request<api::EnsureVolumeRequest>) -> Answer<api::EnsureVolumeResponse> {
+    async fn ensure_volume(
+        &self,
+        request: Request<api::EnsureVolumeRequest>,
+    ) -> Answer<api::EnsureVolumeResponse> {
         let request = request.into_inner();
-        self.gluster.create(&request.name, &request.bricks, request.replica).await?;
+        self.gluster
+            .create(&request.name, &request.bricks, request.replica)
+            .await?;
         let options = request.options.into_iter().collect();
         self.gluster.set(&request.name, &options).await?;
         self.gluster.start(&request.name).await?;
         Ok(Response::new(api::EnsureVolumeResponse {}))
     }
 
-    async fn set_options(&self, request: Request<api::SetOptionsRequest>) -> Answer<api::SetOptionsResponse> {
+    async fn set_options(
+        &self,
+        request: Request<api::SetOptionsRequest>,
+    ) -> Answer<api::SetOptionsResponse> {
         let request = request.into_inner();
         let options = request.options.into_iter().collect();
         self.gluster.set(&request.name, &options).await?;
         Ok(Response::new(api::SetOptionsResponse {}))
     }
 
-    async fn drop_volume(&self, request: Request<api::DropVolumeRequest>) -> Answer<api::DropVolumeResponse> {
+    async fn drop_volume(
+        &self,
+        request: Request<api::DropVolumeRequest>,
+    ) -> Answer<api::DropVolumeResponse> {
         let bricks = self.gluster.delete(&request.get_ref().name).await?;
         Ok(Response::new(api::DropVolumeResponse { bricks }))
     }
 
-    async fn list_volumes(&self, _: Request<api::ListVolumesRequest>) -> Answer<api::ListVolumesResponse> {
+    async fn list_volumes(
+        &self,
+        _: Request<api::ListVolumesRequest>,
+    ) -> Answer<api::ListVolumesResponse> {
         let all = self.gluster.volumes(None).await?;
         let volumes = all.iter().map(|volume| api::Volume {
             name: volume.name.clone(),
@@ -82,6 +110,8 @@ impl Agent for NodeAgent {
             options: volume.options().into_iter().collect::<HashMap<_, _>>(),
         });
         let ours = volumes.filter(|volume| volume.options.contains_key(SIZE_OPTION));
-        Ok(Response::new(api::ListVolumesResponse { volumes: ours.collect() }))
+        Ok(Response::new(api::ListVolumesResponse {
+            volumes: ours.collect(),
+        }))
     }
 }

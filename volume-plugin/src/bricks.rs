@@ -54,7 +54,10 @@ impl Bricks {
     /// # Errors
     /// `Internal` where the folder cannot be made or an image not be mounted.
     pub async fn open(disk: &Path) -> Result<Self> {
-        let bricks = Self { disk: disk.to_owned(), changing: Mutex::new(()) };
+        let bricks = Self {
+            disk: disk.to_owned(),
+            changing: Mutex::new(()),
+        };
         for folder in ["img", "mnt"] {
             std::fs::create_dir_all(disk.join(folder)).map_err(|error| at(disk, &error))?;
         }
@@ -91,7 +94,10 @@ impl Bricks {
         self.unmount(name).await?;
         let _ = std::fs::remove_file(self.part(name));
         gone(std::fs::remove_file(self.image(name)), &self.image(name))?;
-        gone(std::fs::remove_dir(self.mount_point(name)), &self.mount_point(name))
+        gone(
+            std::fs::remove_dir(self.mount_point(name)),
+            &self.mount_point(name),
+        )
     }
 
     /// Whether a brick of this name is here, whole.
@@ -105,11 +111,14 @@ impl Bricks {
     /// # Errors
     /// `Internal` where the disk cannot be asked.
     pub fn room(&self) -> Result<Room> {
-        let disk = rustix::fs::statvfs(&self.disk).map_err(|error| at(&self.disk, &error.into()))?;
+        let disk =
+            rustix::fs::statvfs(&self.disk).map_err(|error| at(&self.disk, &error.into()))?;
         let mut promised_bytes = 0;
         for name in self.names()? {
             let image = self.image(&name);
-            promised_bytes += std::fs::metadata(&image).map_err(|error| at(&image, &error))?.len();
+            promised_bytes += std::fs::metadata(&image)
+                .map_err(|error| at(&image, &error))?
+                .len();
         }
         Ok(Room {
             total_bytes: disk.f_blocks * disk.f_frsize,
@@ -137,7 +146,20 @@ impl Bricks {
         let part = self.part(name);
         let file = std::fs::File::create(&part).map_err(|error| at(&part, &error))?;
         file.set_len(bytes).map_err(|error| at(&part, &error))?;
-        must("mkfs.xfs", &["-q", "-f", "-i", "size=512", "-m", "reflink=0,rmapbt=0", text(&part)?], LIMIT).await?;
+        must(
+            "mkfs.xfs",
+            &[
+                "-q",
+                "-f",
+                "-i",
+                "size=512",
+                "-m",
+                "reflink=0,rmapbt=0",
+                text(&part)?,
+            ],
+            LIMIT,
+        )
+        .await?;
         file.sync_all().map_err(|error| at(&part, &error))?;
         std::fs::rename(&part, self.image(name)).map_err(|error| at(&part, &error))
     }
@@ -149,7 +171,19 @@ impl Bricks {
         }
         std::fs::create_dir_all(&point).map_err(|error| at(&point, &error))?;
         let options = "loop,noatime,inode64,nouuid,discard";
-        must("mount", &["-t", "xfs", "-o", options, text(&self.image(name))?, text(&point)?], LIMIT).await?;
+        must(
+            "mount",
+            &[
+                "-t",
+                "xfs",
+                "-o",
+                options,
+                text(&self.image(name))?,
+                text(&point)?,
+            ],
+            LIMIT,
+        )
+        .await?;
         Ok(())
     }
 
@@ -166,7 +200,9 @@ impl Bricks {
             }
             tokio::time::sleep(UNMOUNT_INTERVAL).await;
         }
-        Err(Error::NotNow(format!("brick {name} is still in use: {complaint}")))
+        Err(Error::NotNow(format!(
+            "brick {name} is still in use: {complaint}"
+        )))
     }
 
     /// The volume's root has its owner from here: the group may write, and what is made in it stays the group's.
@@ -200,24 +236,37 @@ impl Bricks {
             }
             self.grow(name, needed - there).await?;
         }
-        Err(Error::Internal(format!("brick {name} cannot be made to take {size_bytes} bytes")))
+        Err(Error::Internal(format!(
+            "brick {name} cannot be made to take {size_bytes} bytes"
+        )))
     }
 
     /// Size and free space of the brick's file system, in bytes.
     fn statvfs(&self, name: &str) -> Result<(u64, u64)> {
         let point = self.mount_point(name);
         let there = rustix::fs::statvfs(&point).map_err(|error| at(&point, &error.into()))?;
-        Ok((there.f_blocks * there.f_frsize, there.f_bavail * there.f_frsize))
+        Ok((
+            there.f_blocks * there.f_frsize,
+            there.f_bavail * there.f_frsize,
+        ))
     }
 
     /// What was written down of this brick; of a new one, what its file system keeps to itself, while it is empty.
     fn record(&self, name: &str) -> Result<Record> {
         let path = self.record_path(name);
         match std::fs::read_to_string(&path) {
-            Ok(text) => Record::parse(&text).ok_or_else(|| Error::Internal(format!("{} is damaged: two numbers should stand there", path.display()))),
+            Ok(text) => Record::parse(&text).ok_or_else(|| {
+                Error::Internal(format!(
+                    "{} is damaged: two numbers should stand there",
+                    path.display()
+                ))
+            }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let (size, free) = self.statvfs(name)?;
-                let record = Record { overhead_bytes: size - free, size_bytes: 0 };
+                let record = Record {
+                    overhead_bytes: size - free,
+                    size_bytes: 0,
+                };
                 self.write_record(name, record)?;
                 Ok(record)
             }
@@ -229,8 +278,11 @@ impl Bricks {
         let path = self.record_path(name);
         let new = path.with_extension("new");
         let text = format!("{} {}\n", record.overhead_bytes, record.size_bytes);
-        let written = std::fs::write(&new, text).and_then(|()| std::fs::File::open(&new)?.sync_all());
-        written.and_then(|()| std::fs::rename(&new, &path)).map_err(|error| at(&path, &error))
+        let written =
+            std::fs::write(&new, text).and_then(|()| std::fs::File::open(&new)?.sync_all());
+        written
+            .and_then(|()| std::fs::rename(&new, &path))
+            .map_err(|error| at(&path, &error))
     }
 
     fn hold(&self, name: &str, bytes: u64) -> Result<()> {
@@ -238,14 +290,18 @@ impl Bricks {
         let file = std::fs::File::create(&path).map_err(|error| at(&path, &error))?;
         if bytes > 0 {
             let flags = rustix::fs::FallocateFlags::empty();
-            rustix::fs::fallocate(&file, flags, 0, bytes).map_err(|error| at(&path, &error.into()))?;
+            rustix::fs::fallocate(&file, flags, 0, bytes)
+                .map_err(|error| at(&path, &error.into()))?;
         }
         file.sync_all().map_err(|error| at(&path, &error))
     }
 
     async fn grow(&self, name: &str, by_bytes: u64) -> Result<()> {
         let image = self.image(name);
-        let file = std::fs::OpenOptions::new().write(true).open(&image).map_err(|error| at(&image, &error))?;
+        let file = std::fs::OpenOptions::new()
+            .write(true)
+            .open(&image)
+            .map_err(|error| at(&image, &error))?;
         let length = file.metadata().map_err(|error| at(&image, &error))?.len();
         let length = (length + by_bytes + MIB).next_multiple_of(MIB);
         self.check_growth(by_bytes + MIB)?;
@@ -263,7 +319,10 @@ impl Bricks {
         if by_bytes <= left {
             return Ok(());
         }
-        Err(Error::NoSpace(format!("{by_bytes} more bytes are needed on {}, and {left} are left", self.disk.display())))
+        Err(Error::NoSpace(format!(
+            "{by_bytes} more bytes are needed on {}, and {left} are left",
+            self.disk.display()
+        )))
     }
 
     fn names(&self) -> Result<Vec<String>> {
@@ -301,7 +360,9 @@ impl Bricks {
 /// Size of the image for a brick: never smaller than what xfs makes.
 #[must_use]
 pub fn image_bytes(size_bytes: u64) -> u64 {
-    let with_overhead = size_bytes.saturating_add(OVERHEAD_BYTES).saturating_add(size_bytes / 200);
+    let with_overhead = size_bytes
+        .saturating_add(OVERHEAD_BYTES)
+        .saturating_add(size_bytes / 200);
     with_overhead.max(IMAGE_BYTES_MIN).next_multiple_of(MIB)
 }
 
@@ -317,7 +378,10 @@ struct Record {
 impl Record {
     fn parse(text: &str) -> Option<Self> {
         let (overhead, size) = text.trim_end().split_once(' ')?;
-        Some(Self { overhead_bytes: overhead.parse().ok()?, size_bytes: size.parse().ok()? })
+        Some(Self {
+            overhead_bytes: overhead.parse().ok()?,
+            size_bytes: size.parse().ok()?,
+        })
     }
 }
 
@@ -327,7 +391,9 @@ fn check_name(name: &str) -> Result<()> {
     if !name.is_empty() && name.len() <= 64 && !name.starts_with('-') && name.bytes().all(plain) {
         return Ok(());
     }
-    Err(Error::Invalid(format!("{name:?} is no brick's name: letters, digits and dashes, at most 64")))
+    Err(Error::Invalid(format!(
+        "{name:?} is no brick's name: letters, digits and dashes, at most 64"
+    )))
 }
 
 fn gone(answer: std::io::Result<()>, path: &Path) -> Result<()> {
@@ -338,7 +404,8 @@ fn gone(answer: std::io::Result<()>, path: &Path) -> Result<()> {
 }
 
 fn text(path: &Path) -> Result<&str> {
-    path.to_str().ok_or_else(|| Error::Invalid(format!("{} is not UTF-8", path.display())))
+    path.to_str()
+        .ok_or_else(|| Error::Invalid(format!("{} is not UTF-8", path.display())))
 }
 
 fn at(path: &Path, error: &std::io::Error) -> Error {
@@ -359,7 +426,13 @@ mod tests {
 
     #[test]
     fn a_record_is_two_numbers() {
-        assert_eq!(Record::parse("5 7\n"), Some(Record { overhead_bytes: 5, size_bytes: 7 }));
+        assert_eq!(
+            Record::parse("5 7\n"),
+            Some(Record {
+                overhead_bytes: 5,
+                size_bytes: 7
+            })
+        );
         assert_eq!(Record::parse("5"), None);
         assert_eq!(Record::parse(""), None);
     }

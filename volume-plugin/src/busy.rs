@@ -24,9 +24,14 @@ impl Busy {
     pub fn hold(&self, name: &str) -> Result<Held> {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !names.insert(name.to_owned()) {
-            return Err(Error::Busy(format!("another operation on {name} is under way: ask again when it has ended")));
+            return Err(Error::Busy(format!(
+                "another operation on {name} is under way: ask again when it has ended"
+            )));
         }
-        Ok(Held { of: self.clone(), name: name.to_owned() })
+        Ok(Held {
+            of: self.clone(),
+            name: name.to_owned(),
+        })
     }
 }
 

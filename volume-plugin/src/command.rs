@@ -32,7 +32,9 @@ pub async fn run(program: &str, arguments: &[&str], limit: Duration) -> Result<E
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| Error::Internal(format!("{program} cannot be started ({error}): install it")))?;
+        .map_err(|error| {
+            Error::Internal(format!("{program} cannot be started ({error}): install it"))
+        })?;
     let group = child.id();
     match tokio::time::timeout(limit, child.wait_with_output()).await {
         Ok(Ok(output)) => Ok(Ended {

@@ -51,7 +51,10 @@ pub struct NodeConfig {
 
 impl Default for NodeConfig {
     fn default() -> Self {
-        Self { id: None, log_folder: PathBuf::from("/var/log/glusterfs") }
+        Self {
+            id: None,
+            log_folder: PathBuf::from("/var/log/glusterfs"),
+        }
     }
 }
 
@@ -85,8 +88,13 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_with_its_line() {
-        let error = toml::from_str::<Config>("[agent]\ndisk = \"/d\"\ndisc = \"/e\"\n").unwrap_err().to_string();
-        assert!(error.contains("line 3") && error.contains("disc"), "{error}");
+        let error = toml::from_str::<Config>("[agent]\ndisk = \"/d\"\ndisc = \"/e\"\n")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("line 3") && error.contains("disc"),
+            "{error}"
+        );
     }
 
     #[test]

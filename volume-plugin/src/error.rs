@@ -99,10 +99,7 @@ mod tests {
         for error in errors {
             let code = error.code();
             let back = Error::from(Status::from(error.clone()));
-            assert_eq!(
-                (back.code(), back.to_string()),
-                (code, error.to_string())
-            );
+            assert_eq!((back.code(), back.to_string()), (code, error.to_string()));
         }
     }
 }

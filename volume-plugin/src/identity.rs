@@ -18,7 +18,10 @@ type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl Identity for Driver {
-    async fn get_plugin_info(&self, _: Request<api::GetPluginInfoRequest>) -> Answer<api::GetPluginInfoResponse> {
+    async fn get_plugin_info(
+        &self,
+        _: Request<api::GetPluginInfoRequest>,
+    ) -> Answer<api::GetPluginInfoResponse> {
         Ok(Response::new(api::GetPluginInfoResponse {
             name: DRIVER_NAME.to_owned(),
             vendor_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -26,13 +29,28 @@ impl Identity for Driver {
         }))
     }
 
-    async fn get_plugin_capabilities(&self, _: Request<api::GetPluginCapabilitiesRequest>) -> Answer<api::GetPluginCapabilitiesResponse> {
+    async fn get_plugin_capabilities(
+        &self,
+        _: Request<api::GetPluginCapabilitiesRequest>,
+    ) -> Answer<api::GetPluginCapabilitiesResponse> {
         use api::plugin_capability::{Service, Type, VolumeExpansion, service, volume_expansion};
-        let service = Type::Service(Service { r#type: service::Type::ControllerService.into() });
-        let online = Type::VolumeExpansion(VolumeExpansion { r#type: volume_expansion::Type::Online.into() });
-        let types = if self.has_controller { vec![service, online] } else { Vec::new() };
-        let capabilities = types.into_iter().map(|kind| api::PluginCapability { r#type: Some(kind) });
-        Ok(Response::new(api::GetPluginCapabilitiesResponse { capabilities: capabilities.collect() }))
+        let service = Type::Service(Service {
+            r#type: service::Type::ControllerService.into(),
+        });
+        let online = Type::VolumeExpansion(VolumeExpansion {
+            r#type: volume_expansion::Type::Online.into(),
+        });
+        let types = if self.has_controller {
+            vec![service, online]
+        } else {
+            Vec::new()
+        };
+        let capabilities = types
+            .into_iter()
+            .map(|kind| api::PluginCapability { r#type: Some(kind) });
+        Ok(Response::new(api::GetPluginCapabilitiesResponse {
+            capabilities: capabilities.collect(),
+        }))
     }
 
     async fn probe(&self, _: Request<api::ProbeRequest>) -> Answer<api::ProbeResponse> {

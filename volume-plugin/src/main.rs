@@ -28,5 +28,10 @@ async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter(filter).init();
     // Other crates may bring another provider; which one is used is said once.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    serve(arguments.role, arguments.endpoint, Config::read(&arguments.config)?).await
+    serve(
+        arguments.role,
+        arguments.endpoint,
+        Config::read(&arguments.config)?,
+    )
+    .await
 }

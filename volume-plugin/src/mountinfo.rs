@@ -23,13 +23,17 @@ pub struct Mount {
 /// `Internal` where `/proc` cannot be read.
 pub fn find(point: &Path) -> Result<Option<Mount>> {
     let path = "/proc/self/mountinfo";
-    let text = std::fs::read_to_string(path).map_err(|error| Error::Internal(format!("{path}: {error}")))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::Internal(format!("{path}: {error}")))?;
     Ok(find_in(&text, &absolute(point)))
 }
 
 fn find_in(text: &str, point: &Path) -> Option<Mount> {
     let mounts = text.lines().filter_map(parse);
-    mounts.filter(|(at, _)| at == point).last().map(|(_, mount)| mount)
+    mounts
+        .filter(|(at, _)| at == point)
+        .last()
+        .map(|(_, mount)| mount)
 }
 
 /// The folder that holds it is resolved; the mount point itself is not touched.
@@ -57,8 +61,15 @@ fn parse(line: &str) -> Option<(PathBuf, Mount)> {
 
 /// Space, tab, newline and backslash stand as three octal digits.
 fn unescape(text: &str) -> String {
-    let pairs = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
-    pairs.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+    let pairs = [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ];
+    pairs
+        .iter()
+        .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 #[cfg(test)]
@@ -76,7 +87,10 @@ mod tests {
         let found = find_in(TEXT, Path::new("/mnt")).unwrap();
         assert_eq!((found.device.as_str(), found.read_only), ("0:46", false));
         let spaced = find_in(TEXT, Path::new("/var/lib/a b")).unwrap();
-        assert_eq!((spaced.kind.as_str(), spaced.source.as_str()), ("fuse.glusterfs", "192.0.2.11:/v"));
+        assert_eq!(
+            (spaced.kind.as_str(), spaced.source.as_str()),
+            ("fuse.glusterfs", "192.0.2.11:/v")
+        );
         assert!(find_in(TEXT, Path::new("/var/lib")).is_none());
         assert!(find_in("not a line\n", Path::new("/")).is_none());
     }

@@ -28,7 +28,11 @@ pub fn volume_id(name: &str) -> Result<String> {
         return Ok(format!("mg-{name}"));
     }
     let hash = Sha256::digest(name.as_bytes());
-    let hex: String = hash.iter().take(20).map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = hash
+        .iter()
+        .take(20)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     Ok(format!("mgh-{hex}"))
 }
 
@@ -37,8 +41,13 @@ pub fn volume_id(name: &str) -> Result<String> {
 /// # Errors
 /// `OutOfRange` where the limit is below the need.
 pub fn size_bytes(range: Option<&api::CapacityRange>) -> Result<u64> {
-    let Some(range) = range else { return Ok(SIZE_BYTES_DEFAULT) };
-    let (required, limit) = (at_least_0(range.required_bytes)?, at_least_0(range.limit_bytes)?);
+    let Some(range) = range else {
+        return Ok(SIZE_BYTES_DEFAULT);
+    };
+    let (required, limit) = (
+        at_least_0(range.required_bytes)?,
+        at_least_0(range.limit_bytes)?,
+    );
     let wanted = match (required, limit) {
         (0, 0) => SIZE_BYTES_DEFAULT,
         (0, limit) => limit.min(SIZE_BYTES_DEFAULT) / BLOCK_BYTES * BLOCK_BYTES,
@@ -46,7 +55,9 @@ pub fn size_bytes(range: Option<&api::CapacityRange>) -> Result<u64> {
     };
     let size = wanted.max(SIZE_BYTES_MIN).next_multiple_of(BLOCK_BYTES);
     if limit > 0 && size > limit {
-        return Err(Error::OutOfRange(format!("limit_bytes {limit} is below {size}, the smallest size that will do")));
+        return Err(Error::OutOfRange(format!(
+            "limit_bytes {limit} is below {size}, the smallest size that will do"
+        )));
     }
     Ok(size)
 }
@@ -57,11 +68,16 @@ pub fn size_bytes(range: Option<&api::CapacityRange>) -> Result<u64> {
 /// `Differs` where it is not.
 pub fn check_size(range: Option<&api::CapacityRange>, id: &str, there_bytes: u64) -> Result<()> {
     let Some(range) = range else { return Ok(()) };
-    let (required, limit) = (at_least_0(range.required_bytes)?, at_least_0(range.limit_bytes)?);
+    let (required, limit) = (
+        at_least_0(range.required_bytes)?,
+        at_least_0(range.limit_bytes)?,
+    );
     if there_bytes >= required && (limit == 0 || there_bytes <= limit) {
         return Ok(());
     }
-    Err(Error::Differs(format!("volume {id} is there with {there_bytes} bytes, not {required} to {limit}: take another name")))
+    Err(Error::Differs(format!(
+        "volume {id} is there with {there_bytes} bytes, not {required} to {limit}: take another name"
+    )))
 }
 
 fn at_least_0(bytes: i64) -> Result<u64> {
@@ -74,7 +90,9 @@ fn at_least_0(bytes: i64) -> Result<u64> {
 /// `Invalid` for none, for block devices, and for a mode that is not known.
 pub fn check_capabilities(capabilities: &[api::VolumeCapability]) -> Result<()> {
     if capabilities.is_empty() {
-        return Err(Error::Invalid("volume_capabilities: at least one is needed".to_owned()));
+        return Err(Error::Invalid(
+            "volume_capabilities: at least one is needed".to_owned(),
+        ));
     }
     capabilities.iter().try_for_each(check_capability)
 }
@@ -87,15 +105,25 @@ pub fn check_capability(capability: &api::VolumeCapability) -> Result<()> {
     use api::volume_capability::{AccessType, access_mode::Mode};
     match &capability.access_type {
         Some(AccessType::Mount(_)) => {}
-        Some(AccessType::Block(_)) => return Err(Error::Invalid("block volumes are not served: use volumeMode Filesystem".to_owned())),
-        None => return Err(Error::Invalid("volume_capability: it lacks its access type".to_owned())),
+        Some(AccessType::Block(_)) => {
+            return Err(Error::Invalid(
+                "block volumes are not served: use volumeMode Filesystem".to_owned(),
+            ));
+        }
+        None => {
+            return Err(Error::Invalid(
+                "volume_capability: it lacks its access type".to_owned(),
+            ));
+        }
     }
     let mode = capability.access_mode.map(|mode| mode.mode());
     match mode {
-        Some(Mode::Unknown) | None => Err(Error::Invalid("volume_capability: it lacks its access mode".to_owned())),
-        Some(Mode::SingleNodeSingleWriter | Mode::SingleNodeMultiWriter) => {
-            Err(Error::Invalid("ReadWriteOncePod is not served: use ReadWriteOnce or ReadWriteMany".to_owned()))
-        }
+        Some(Mode::Unknown) | None => Err(Error::Invalid(
+            "volume_capability: it lacks its access mode".to_owned(),
+        )),
+        Some(Mode::SingleNodeSingleWriter | Mode::SingleNodeMultiWriter) => Err(Error::Invalid(
+            "ReadWriteOncePod is not served: use ReadWriteOnce or ReadWriteMany".to_owned(),
+        )),
         Some(_) => Ok(()),
     }
 }
@@ -105,7 +133,11 @@ pub fn check_capability(capability: &api::VolumeCapability) -> Result<()> {
 /// # Errors
 /// `Invalid` where it is empty.
 pub fn required<'a>(field: &str, value: &'a str) -> Result<&'a str> {
-    if value.is_empty() { Err(Error::Invalid(format!("{field}: it is missing"))) } else { Ok(value) }
+    if value.is_empty() {
+        Err(Error::Invalid(format!("{field}: it is missing")))
+    } else {
+        Ok(value)
+    }
 }
 
 #[cfg(test)]
@@ -114,7 +146,10 @@ mod tests {
     use super::*;
 
     fn range(required_bytes: i64, limit_bytes: i64) -> api::CapacityRange {
-        api::CapacityRange { required_bytes, limit_bytes }
+        api::CapacityRange {
+            required_bytes,
+            limit_bytes,
+        }
     }
 
     #[test]
@@ -132,10 +167,22 @@ mod tests {
     fn a_size_is_in_whole_blocks_within_its_limit() {
         assert_eq!(size_bytes(None).unwrap(), 1 << 30);
         assert_eq!(size_bytes(Some(&range(0, 0))).unwrap(), 1 << 30);
-        assert_eq!(size_bytes(Some(&range((10 << 20) + 1, 0))).unwrap(), (10 << 20) + 4096);
-        assert_eq!(size_bytes(Some(&range(0, (10 << 20) + 1))).unwrap(), 10 << 20);
-        assert!(matches!(size_bytes(Some(&range((10 << 20) + 1, (10 << 20) + 2))), Err(Error::OutOfRange(_))));
-        assert!(matches!(size_bytes(Some(&range(-1, 0))), Err(Error::Invalid(_))));
+        assert_eq!(
+            size_bytes(Some(&range((10 << 20) + 1, 0))).unwrap(),
+            (10 << 20) + 4096
+        );
+        assert_eq!(
+            size_bytes(Some(&range(0, (10 << 20) + 1))).unwrap(),
+            10 << 20
+        );
+        assert!(matches!(
+            size_bytes(Some(&range((10 << 20) + 1, (10 << 20) + 2))),
+            Err(Error::OutOfRange(_))
+        ));
+        assert!(matches!(
+            size_bytes(Some(&range(-1, 0))),
+            Err(Error::Invalid(_))
+        ));
     }
 
     #[test]
@@ -143,7 +190,10 @@ mod tests {
         assert!(check_size(Some(&range(5, 10)), "a", 7).is_ok());
         assert!(check_size(Some(&range(5, 0)), "a", 7).is_ok());
         for wrong in [range(8, 0), range(1, 6)] {
-            assert!(matches!(check_size(Some(&wrong), "a", 7), Err(Error::Differs(_))));
+            assert!(matches!(
+                check_size(Some(&wrong), "a", 7),
+                Err(Error::Differs(_))
+            ));
         }
     }
 }

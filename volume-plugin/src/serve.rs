@@ -54,11 +54,18 @@ pub enum Listen {
 /// # Errors
 /// In words, for anything else.
 pub fn endpoint(text: &str) -> Result<Listen, String> {
-    if let Some(path) = text.strip_prefix("unix://").filter(|path| path.starts_with('/')) {
+    if let Some(path) = text
+        .strip_prefix("unix://")
+        .filter(|path| path.starts_with('/'))
+    {
         return Ok(Listen::Unix(path.into()));
     }
-    let address = text.strip_prefix("tcp://").and_then(|address| address.parse().ok());
-    address.map(Listen::Tcp).ok_or_else(|| format!("{text} is neither unix:///PATH nor tcp://ADDRESS:PORT"))
+    let address = text
+        .strip_prefix("tcp://")
+        .and_then(|address| address.parse().ok());
+    address
+        .map(Listen::Tcp)
+        .ok_or_else(|| format!("{text} is neither unix:///PATH nor tcp://ADDRESS:PORT"))
 }
 
 /// Serves a role until SIGTERM or SIGINT.
@@ -74,7 +81,9 @@ pub async fn serve(role: Role, listen: Listen, config: Config) -> anyhow::Result
     match listen {
         Listen::Unix(path) => {
             let socket = bind(&path)?;
-            router.serve_with_incoming_shutdown(UnixListenerStream::new(socket), ended()).await?;
+            router
+                .serve_with_incoming_shutdown(UnixListenerStream::new(socket), ended())
+                .await?;
             let _ = std::fs::remove_file(&path);
         }
         Listen::Tcp(address) => router.serve_with_shutdown(address, ended()).await?,
@@ -83,11 +92,15 @@ pub async fn serve(role: Role, listen: Listen, config: Config) -> anyhow::Result
 }
 
 async fn agent(config: &Config, listen: &Listen) -> anyhow::Result<Router> {
-    let Some(agent) = &config.agent else { bail!("[agent] with its `disk` is missing in the configuration") };
+    let Some(agent) = &config.agent else {
+        bail!("[agent] with its `disk` is missing in the configuration")
+    };
     let mut server = Server::builder();
     match (&config.tls, listen) {
         (Some(tls), Listen::Tcp(_)) => server = server.tls_config(server_tls(tls)?)?,
-        (None, Listen::Tcp(_)) => bail!("an agent may do everything to gluster: over TCP it wants [tls], or listen on unix:///PATH"),
+        (None, Listen::Tcp(_)) => bail!(
+            "an agent may do everything to gluster: over TCP it wants [tls], or listen on unix:///PATH"
+        ),
         (_, Listen::Unix(_)) => {}
     }
     let bricks = Bricks::open(&agent.disk).await?;
@@ -102,11 +115,18 @@ fn driver(role: Role, config: &Config, listen: &Listen) -> anyhow::Result<Router
     let mut router = Server::builder().add_service(IdentityServer::new(Driver { has_controller }));
     if has_controller {
         if config.agents.is_empty() {
-            bail!("[[agents]] is missing in the configuration: the gluster nodes with their agents' addresses");
+            bail!(
+                "[[agents]] is missing in the configuration: the gluster nodes with their agents' addresses"
+            );
         }
-        let nodes = config.agents.iter().map(|agent| connect(agent, config.tls.as_ref()));
+        let nodes = config
+            .agents
+            .iter()
+            .map(|agent| connect(agent, config.tls.as_ref()));
         let image = Image::new(nodes.collect::<anyhow::Result<_>>()?);
-        router = router.add_service(ControllerServer::new(ControllerService::new(Arc::new(image))));
+        router = router.add_service(ControllerServer::new(ControllerService::new(Arc::new(
+            image,
+        ))));
     }
     if has_node {
         let node_id = config.node.id.clone().map_or_else(host_name, Ok)?;
@@ -118,22 +138,35 @@ fn driver(role: Role, config: &Config, listen: &Listen) -> anyhow::Result<Router
 
 /// Connects when it is first called, and again whenever the agent comes back.
 fn connect(agent: &AgentAddress, tls: Option<&Tls>) -> anyhow::Result<Node> {
-    let mut endpoint = Endpoint::from_shared(agent.address.clone()).with_context(|| format!("agents: {}", agent.address))?;
+    let mut endpoint = Endpoint::from_shared(agent.address.clone())
+        .with_context(|| format!("agents: {}", agent.address))?;
     endpoint = endpoint.connect_timeout(CONNECT_LIMIT).timeout(CALL_LIMIT);
     match (agent.address.starts_with("unix:"), tls) {
         (true, _) => {}
-        (false, Some(tls)) if agent.address.starts_with("https:") => endpoint = endpoint.tls_config(client_tls(tls)?)?,
-        _ => bail!("agents: {} wants https:// and [tls], or unix:///PATH", agent.address),
+        (false, Some(tls)) if agent.address.starts_with("https:") => {
+            endpoint = endpoint.tls_config(client_tls(tls)?)?
+        }
+        _ => bail!(
+            "agents: {} wants https:// and [tls], or unix:///PATH",
+            agent.address
+        ),
     }
-    Ok(Node { host: agent.host.clone(), agent: AgentClient::new(endpoint.connect_lazy()) })
+    Ok(Node {
+        host: agent.host.clone(),
+        agent: AgentClient::new(endpoint.connect_lazy()),
+    })
 }
 
 fn server_tls(tls: &Tls) -> anyhow::Result<ServerTlsConfig> {
-    Ok(ServerTlsConfig::new().identity(identity(tls)?).client_ca_root(Certificate::from_pem(read(&tls.ca)?)))
+    Ok(ServerTlsConfig::new()
+        .identity(identity(tls)?)
+        .client_ca_root(Certificate::from_pem(read(&tls.ca)?)))
 }
 
 fn client_tls(tls: &Tls) -> anyhow::Result<ClientTlsConfig> {
-    Ok(ClientTlsConfig::new().identity(identity(tls)?).ca_certificate(Certificate::from_pem(read(&tls.ca)?)))
+    Ok(ClientTlsConfig::new()
+        .identity(identity(tls)?)
+        .ca_certificate(Certificate::from_pem(read(&tls.ca)?)))
 }
 
 fn identity(tls: &Tls) -> anyhow::Result<Identity> {
@@ -154,12 +187,15 @@ fn bind(path: &Path) -> anyhow::Result<UnixListener> {
 }
 
 fn host_name() -> anyhow::Result<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").context("the host's name: set node.id")?;
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .context("the host's name: set node.id")?;
     Ok(name.trim().to_owned())
 }
 
 async fn ended() {
-    let Ok(mut term) = signal(SignalKind::terminate()) else { return };
+    let Ok(mut term) = signal(SignalKind::terminate()) else {
+        return;
+    };
     tokio::select! {
         _ = term.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
@@ -172,8 +208,14 @@ mod tests {
 
     #[test]
     fn endpoints_are_socket_files_or_addresses() {
-        assert_eq!(endpoint("unix:///run/a.sock"), Ok(Listen::Unix("/run/a.sock".into())));
-        assert!(matches!(endpoint("tcp://127.0.0.1:9340"), Ok(Listen::Tcp(_))));
+        assert_eq!(
+            endpoint("unix:///run/a.sock"),
+            Ok(Listen::Unix("/run/a.sock".into()))
+        );
+        assert!(matches!(
+            endpoint("tcp://127.0.0.1:9340"),
+            Ok(Listen::Tcp(_))
+        ));
         assert!(endpoint("unix://a.sock").is_err() && endpoint("127.0.0.1:9340").is_err());
     }
 }

@@ -74,8 +74,12 @@ impl Gluster {
     pub async fn set(&self, name: &str, options: &BTreeMap<String, String>) -> Result<()> {
         let there = self.volume(name).await?.ok_or_else(|| no_volume(name))?;
         let has = there.options();
-        let differ = options.iter().filter(|(key, value)| has.get(*key) != Some(*value));
-        let words: Vec<&str> = differ.flat_map(|(key, value)| [key.as_str(), value.as_str()]).collect();
+        let differ = options
+            .iter()
+            .filter(|(key, value)| has.get(*key) != Some(*value));
+        let words: Vec<&str> = differ
+            .flat_map(|(key, value)| [key.as_str(), value.as_str()])
+            .collect();
         if words.is_empty() {
             return Ok(());
         }
@@ -89,10 +93,15 @@ impl Gluster {
     /// # Errors
     /// `Internal` with gluster's words where it cannot start.
     pub async fn start(&self, name: &str) -> Result<()> {
-        if self.volume(name).await?.is_some_and(|volume| volume.started()) {
+        if self
+            .volume(name)
+            .await?
+            .is_some_and(|volume| volume.started())
+        {
             return Ok(());
         }
-        self.change(&["volume", "start", name], "already started").await
+        self.change(&["volume", "start", name], "already started")
+            .await
     }
 
     /// Stops and deletes a volume that nobody has mounted; one that is gone is success. Returns the bricks that it had.
@@ -105,9 +114,14 @@ impl Gluster {
         };
         if volume.started() {
             self.refuse_while_used(&volume).await?;
-            self.change(&["volume", "stop", name, "force"], "not in the started state").await?;
+            self.change(
+                &["volume", "stop", name, "force"],
+                "not in the started state",
+            )
+            .await?;
         }
-        self.change(&["volume", "delete", name], "does not exist").await?;
+        self.change(&["volume", "delete", name], "does not exist")
+            .await?;
         Ok(volume.bricks())
     }
 
@@ -176,7 +190,9 @@ impl Answer {
             (_, ANOTHER_TRANSACTION) => Err(Error::Busy(text)),
             (_, NO_SUCH_VOLUME) => Err(Error::NotFound(text)),
             _ if self.text.contains("Another transaction") => Err(Error::Busy(text)),
-            _ if self.text.contains("timed out") || self.text.contains("not connected") => Err(Error::Unavailable(text)),
+            _ if self.text.contains("timed out") || self.text.contains("not connected") => {
+                Err(Error::Unavailable(text))
+            }
             _ => Err(Error::Internal(text)),
         }
     }

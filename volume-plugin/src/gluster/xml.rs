@@ -126,17 +126,35 @@ impl Answer {
     /// have copies: that is the self-heal daemon.
     #[must_use]
     pub fn users(&self, volume: &VolumeInfo) -> BTreeSet<String> {
-        let hosts: BTreeSet<String> = volume.bricks().iter().filter_map(|brick| host(brick)).collect();
+        let hosts: BTreeSet<String> = volume
+            .bricks()
+            .iter()
+            .filter_map(|brick| host(brick))
+            .collect();
         let healers = usize::from(volume.replicas > 1);
-        let nodes = self.status.volumes.volume.iter().flat_map(|volume| &volume.node);
+        let nodes = self
+            .status
+            .volumes
+            .volume
+            .iter()
+            .flat_map(|volume| &volume.node);
         let mut users = BTreeSet::new();
         for node in nodes {
             let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-            for client in node.clients.client.iter().filter_map(|client| host(&client.hostname)) {
+            for client in node
+                .clients
+                .client
+                .iter()
+                .filter_map(|client| host(&client.hostname))
+            {
                 *seen.entry(client).or_default() += 1;
             }
             let own = |name: &String| if hosts.contains(name) { healers } else { 0 };
-            users.extend(seen.into_iter().filter(|(name, count)| *count > own(name)).map(|(name, _)| name));
+            users.extend(
+                seen.into_iter()
+                    .filter(|(name, count)| *count > own(name))
+                    .map(|(name, _)| name),
+            );
         }
         users
     }
@@ -152,14 +170,20 @@ impl VolumeInfo {
     /// `host:path`, in order.
     #[must_use]
     pub fn bricks(&self) -> Vec<String> {
-        self.bricks.brick.iter().map(|brick| brick.name.clone()).collect()
+        self.bricks
+            .brick
+            .iter()
+            .map(|brick| brick.name.clone())
+            .collect()
     }
 
     /// The options that were set, `user.*` included.
     #[must_use]
     pub fn options(&self) -> BTreeMap<String, String> {
         let pairs = self.options.option.iter();
-        pairs.map(|pair| (pair.name.clone(), pair.value.clone())).collect()
+        pairs
+            .map(|pair| (pair.name.clone(), pair.value.clone()))
+            .collect()
     }
 }
 
@@ -190,7 +214,9 @@ mod tests {
     fn status(clients: &[&str]) -> Answer {
         let clients: String = clients
             .iter()
-            .map(|host| format!("<client><hostname>{host}</hostname><bytesRead>1</bytesRead></client>"))
+            .map(|host| {
+                format!("<client><hostname>{host}</hostname><bytesRead>1</bytesRead></client>")
+            })
             .collect();
         let text = format!(
             "<cliOutput><opRet>0</opRet><opErrno>0</opErrno><opErrstr/><volStatus><volumes><volume><volName>v1</volName><nodeCount>1</nodeCount><node>\
@@ -215,7 +241,10 @@ mod tests {
         let answer = Answer::parse(text).unwrap();
         assert_eq!((answer.ret, answer.errno), (-1, 30806));
         assert_eq!(answer.text, "Volume does not exist");
-        assert!(Answer::parse("Connection failed. Please check if gluster daemon is operational.").is_none());
+        assert!(
+            Answer::parse("Connection failed. Please check if gluster daemon is operational.")
+                .is_none()
+        );
     }
 
     #[test]
@@ -223,7 +252,11 @@ mod tests {
         let volume = Answer::parse(INFO).unwrap().into_volumes().remove(0);
         let healers = ["192.0.2.11:49148", "192.0.2.12:49148"];
         assert!(status(&healers).users(&volume).is_empty());
-        let users = status(&["192.0.2.11:49148", "192.0.2.11:49140", "192.0.2.100:49145"]).users(&volume);
-        assert_eq!(users.into_iter().collect::<Vec<_>>(), ["192.0.2.100", "192.0.2.11"]);
+        let users =
+            status(&["192.0.2.11:49148", "192.0.2.11:49140", "192.0.2.100:49145"]).users(&volume);
+        assert_eq!(
+            users.into_iter().collect::<Vec<_>>(),
+            ["192.0.2.100", "192.0.2.11"]
+        );
     }
 }

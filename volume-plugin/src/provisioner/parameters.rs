@@ -26,7 +26,11 @@ impl Parameters {
     /// # Errors
     /// `Invalid` for an unknown key, with the known ones, and for a value that is none.
     pub fn read(pairs: &HashMap<String, String>) -> Result<Self> {
-        let mut read = Self { replica: 3, gid: 0, options: BTreeMap::new() };
+        let mut read = Self {
+            replica: 3,
+            gid: 0,
+            options: BTreeMap::new(),
+        };
         for (key, value) in pairs {
             match key.to_ascii_lowercase().as_str() {
                 "gid" => read.gid = value.parse().map_err(|_| wrong(key, value, "a number"))?,
@@ -35,7 +39,12 @@ impl Parameters {
                 "volumeoptions" => read.options = options(value)?,
                 "volumetype" => read.replica = replica(key, value)?,
                 other if other.starts_with(SIDECARS) => {}
-                _ => return Err(Error::Invalid(format!("{key} is no parameter of this driver: it knows {}", KNOWN.join(", ")))),
+                _ => {
+                    return Err(Error::Invalid(format!(
+                        "{key} is no parameter of this driver: it knows {}",
+                        KNOWN.join(", ")
+                    )));
+                }
             }
         }
         Ok(read)
@@ -50,12 +59,19 @@ fn replica(key: &str, value: &str) -> Result<u32> {
         Some(("replicate", count)) => count.parse().map_err(|_| wrong(key, value, expected))?,
         _ => return Err(wrong(key, value, expected)),
     };
-    if (2..=REPLICA_MAX).contains(&count) { Ok(count) } else { Err(wrong(key, value, expected)) }
+    if (2..=REPLICA_MAX).contains(&count) {
+        Ok(count)
+    } else {
+        Err(wrong(key, value, expected))
+    }
 }
 
 /// `key value, key value`.
 fn options(text: &str) -> Result<BTreeMap<String, String>> {
-    let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    let entries = text
+        .split(',')
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty());
     entries.map(option).collect()
 }
 
@@ -63,11 +79,20 @@ fn option(entry: &str) -> Result<(String, String)> {
     let (key, value) = entry.split_once(' ').unwrap_or((entry, ""));
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
     let value = value.trim();
-    if key.starts_with('-') || !key.bytes().all(plain) || value.is_empty() || value.starts_with('-') {
-        return Err(wrong("volumeoptions", entry, "`key value`, comma between options"));
+    if key.starts_with('-') || !key.bytes().all(plain) || value.is_empty() || value.starts_with('-')
+    {
+        return Err(wrong(
+            "volumeoptions",
+            entry,
+            "`key value`, comma between options",
+        ));
     }
     if key.starts_with("user.moongate.") {
-        return Err(wrong("volumeoptions", key, "an option that is not the driver's own"));
+        return Err(wrong(
+            "volumeoptions",
+            key,
+            "an option that is not the driver's own",
+        ));
     }
     Ok((key.to_owned(), value.to_owned()))
 }
@@ -82,29 +107,51 @@ mod tests {
     use super::*;
 
     fn read(pairs: &[(&str, &str)]) -> Result<Parameters> {
-        let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let pairs = pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         Parameters::read(&pairs.collect())
     }
 
     #[test]
     fn an_old_storage_class_keeps_its_meaning() {
-        let read = read(&[("volumeType", "replicate:2"), ("gid", "2001"), ("volumeoptions", "client.ssl on, server.ssl on")]).unwrap();
+        let read = read(&[
+            ("volumeType", "replicate:2"),
+            ("gid", "2001"),
+            ("volumeoptions", "client.ssl on, server.ssl on"),
+        ])
+        .unwrap();
         assert_eq!((read.replica, read.gid), (2, 2001));
         assert_eq!(read.options["server.ssl"], "on");
     }
 
     #[test]
     fn without_parameters_there_are_three_copies() {
-        assert_eq!(read(&[("csi.storage.k8s.io/pvc/name", "a")]).unwrap().replica, 3);
+        assert_eq!(
+            read(&[("csi.storage.k8s.io/pvc/name", "a")])
+                .unwrap()
+                .replica,
+            3
+        );
         assert_eq!(read(&[("volumetype", "none")]).unwrap().replica, 1);
     }
 
     #[test]
     fn what_is_not_known_is_refused_with_what_is() {
         let error = read(&[("resturl", "http://h")]).unwrap_err().to_string();
-        assert!(error.contains("resturl") && error.contains("volumetype"), "{error}");
-        for pairs in [("volumetype", "replicate:1"), ("volumetype", "disperse:4:2"), ("gid", "x"), ("provisioner", "heketi"),
-            ("volumeoptions", "--mode script"), ("volumeoptions", "alone"), ("volumeoptions", "user.moongate.size 1")] {
+        assert!(
+            error.contains("resturl") && error.contains("volumetype"),
+            "{error}"
+        );
+        for pairs in [
+            ("volumetype", "replicate:1"),
+            ("volumetype", "disperse:4:2"),
+            ("gid", "x"),
+            ("provisioner", "heketi"),
+            ("volumeoptions", "--mode script"),
+            ("volumeoptions", "alone"),
+            ("volumeoptions", "user.moongate.size 1"),
+        ] {
             assert!(read(&[pairs]).is_err(), "{pairs:?}");
         }
     }
