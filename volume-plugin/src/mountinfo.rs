@@ -29,11 +29,8 @@ pub fn find(point: &Path) -> Result<Option<Mount>> {
 }
 
 fn find_in(text: &str, point: &Path) -> Option<Mount> {
-    let mounts = text.lines().filter_map(parse);
-    mounts
-        .filter(|(at, _)| at == point)
-        .last()
-        .map(|(_, mount)| mount)
+    let mut mounts = text.lines().filter_map(parse).rev();
+    mounts.find(|(at, _)| at == point).map(|(_, mount)| mount)
 }
 
 /// The folder that holds it is resolved; the mount point itself is not touched.
