@@ -6,7 +6,7 @@ in_env = . scripts/environment.sh && cd "$$repo" &&
 cargo = $(in_env) cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-images test-batch test-files test-cache test-hdfs test-auth test-policy test-spark test-simulation bench fmt lint docs
+.PHONY: help run test test-images test-batch test-files test-cache test-hdfs test-csi test-auth test-policy test-spark test-simulation bench fmt lint docs
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @
@@ -49,6 +49,13 @@ test-hdfs: ## The end-to-end tests of hdfs:// itself, by Hadoop's shell and hdfs
 	@scripts/hadoop.sh >/dev/null
 	@$(cargo) build --release -p moongate
 	@$(cargo) test --release -p moongate-tests --test hdfs $(ARGS)
+
+test-csi: ## moongate-csi on a real GlusterFS of three nodes in namespaces (root), csi-sanity with its counts; about three minutes
+	@scripts/install.sh glusterfs-server glusterfs-client xfsprogs iproute2 util-linux
+	@scripts/csi-sanity.sh >/dev/null
+	@$(cargo) build --release -p moongate-csi
+	@$(cargo) test --release -p moongate-tests --test csi $(ARGS) -- --test-threads 1 --nocapture
+	@$(cargo) test --release -p moongate-csi $(ARGS)
 
 test-auth: ## The end-to-end tests of logins, against a real KDC, an HDFS that wants tickets, and clients of other makes
 	@scripts/install.sh krb5-kdc krb5-admin-server krb5-user faketime python3-requests-kerberos slapd

@@ -21,8 +21,8 @@ fn main() -> ExitCode {
 }
 
 fn compile() -> Result<(), Box<dyn std::error::Error>> {
-    println!("cargo::rerun-if-changed=proto");
-    let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("proto");
+    let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../proto");
+    println!("cargo::rerun-if-changed=../proto/hadoop");
     let files = protox::compile(FILES, [root])?;
     prost_build::Config::new().bytes(["."]).compile_fds(files)?;
     Ok(())

@@ -2,6 +2,7 @@
 //!
 //! | bed | what it is | who installs it |
 //! | --- | --- | --- |
+//! | [`gluster::Gluster`] | GlusterFS on three nodes in namespaces of their own | `scripts/install.sh glusterfs-server glusterfs-client xfsprogs iproute2` |
 //! | [`hdfs::Hdfs`] | NameNode and DataNodes of Apache Hadoop, alone or as an HA pair, each a process of its own | `scripts/hadoop.sh` |
 //! | [`kdc::Kdc`] | MIT's KDC with a realm of its own | `scripts/install.sh krb5-kdc krb5-admin-server krb5-user` |
 //! | [`ldap::Ldap`] | OpenLDAP's `slapd` with users and groups | Debian's `slapd` |
@@ -12,6 +13,7 @@
 
 pub mod daemon;
 mod folder;
+pub mod gluster;
 pub mod hdfs;
 pub mod kdc;
 pub mod ldap;

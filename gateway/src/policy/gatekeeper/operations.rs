@@ -73,10 +73,9 @@ impl Checking<'_> {
         if !self.by_store
             && let (Some(folder), Some(entry)) =
                 (self.tree.status(self.caller, &parent).await?, status)
+            && !native::sticky_allows(&permissions_of(&folder), &entry.owner, &self.caller.user)
         {
-            if !native::sticky_allows(&permissions_of(&folder), &entry.owner, &self.caller.user) {
-                return Err(self.refusal(path, FsAction::WRITE));
-            }
+            return Err(self.refusal(path, FsAction::WRITE));
         }
         self.access(&parent, FsAction::WRITE).await
     }

@@ -1,0 +1,221 @@
+//! Starting the roles: sockets, TLS, services, and the end on SIGTERM.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use moongate_proto::agent::agent_client::AgentClient;
+use moongate_proto::agent::agent_server::AgentServer;
+use moongate_proto::csi::controller_server::ControllerServer;
+use moongate_proto::csi::identity_server::IdentityServer;
+use moongate_proto::csi::node_server::NodeServer;
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::transport::server::Router;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig};
+
+use crate::agent::NodeAgent;
+use crate::bricks::Bricks;
+use crate::config::{AgentAddress, Config, Tls};
+use crate::controller::ControllerService;
+use crate::identity::Driver;
+use crate::node::NodeService;
+use crate::node::mounts::Client;
+use crate::provisioner::image::{CALL_LIMIT, Image, Node};
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// What a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// CSI's identity and controller services: once a cluster
+    Controller,
+    /// CSI's identity and node services: on each Kubernetes node
+    Node,
+    /// Bricks and gluster's command line: on each gluster node
+    Agent,
+    /// Controller and node on one socket
+    All,
+}
+
+/// Where it listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// A socket file.
+    Unix(PathBuf),
+    /// An address and port; agents only, with TLS.
+    Tcp(std::net::SocketAddr),
+}
+
+/// Reads `unix:///path` or `tcp://ADDRESS:PORT`.
+///
+/// # Errors
+/// In words, for anything else.
+pub fn endpoint(text: &str) -> Result<Listen, String> {
+    if let Some(path) = text
+        .strip_prefix("unix://")
+        .filter(|path| path.starts_with('/'))
+    {
+        return Ok(Listen::Unix(path.into()));
+    }
+    let address = text
+        .strip_prefix("tcp://")
+        .and_then(|address| address.parse().ok());
+    address
+        .map(Listen::Tcp)
+        .ok_or_else(|| format!("{text} is neither unix:///PATH nor tcp://ADDRESS:PORT"))
+}
+
+/// Serves a role until SIGTERM or SIGINT.
+///
+/// # Errors
+/// What keeps it from starting, with what to do.
+pub async fn serve(role: Role, listen: Listen, config: Config) -> anyhow::Result<()> {
+    let router = match role {
+        Role::Agent => agent(&config, &listen).await?,
+        _ => driver(role, &config, &listen)?,
+    };
+    tracing::info!(?role, ?listen, "serving");
+    match listen {
+        Listen::Unix(path) => {
+            let socket = bind(&path)?;
+            router
+                .serve_with_incoming_shutdown(UnixListenerStream::new(socket), ended())
+                .await?;
+            let _ = std::fs::remove_file(&path);
+        }
+        Listen::Tcp(address) => router.serve_with_shutdown(address, ended()).await?,
+    }
+    Ok(())
+}
+
+async fn agent(config: &Config, listen: &Listen) -> anyhow::Result<Router> {
+    let Some(agent) = &config.agent else {
+        bail!("[agent] with its `disk` is missing in the configuration")
+    };
+    let mut server = Server::builder();
+    match (&config.tls, listen) {
+        (Some(tls), Listen::Tcp(_)) => server = server.tls_config(server_tls(tls)?)?,
+        (None, Listen::Tcp(_)) => bail!(
+            "an agent may do everything to gluster: over TCP it wants [tls], or listen on unix:///PATH"
+        ),
+        (_, Listen::Unix(_)) => {}
+    }
+    let bricks = Bricks::open(&agent.disk).await?;
+    Ok(server.add_service(AgentServer::new(NodeAgent::new(bricks))))
+}
+
+fn driver(role: Role, config: &Config, listen: &Listen) -> anyhow::Result<Router> {
+    if matches!(listen, Listen::Tcp(_)) {
+        bail!("CSI has no way to tell who calls: listen on unix:///PATH");
+    }
+    let (has_controller, has_node) = (role != Role::Node, role != Role::Controller);
+    let mut router = Server::builder().add_service(IdentityServer::new(Driver { has_controller }));
+    if has_controller {
+        if config.agents.is_empty() {
+            bail!(
+                "[[agents]] is missing in the configuration: the gluster nodes with their agents' addresses"
+            );
+        }
+        let nodes = config
+            .agents
+            .iter()
+            .map(|agent| connect(agent, config.tls.as_ref()));
+        let image = Image::new(nodes.collect::<anyhow::Result<_>>()?);
+        router = router.add_service(ControllerServer::new(ControllerService::new(Arc::new(
+            image,
+        ))));
+    }
+    if has_node {
+        let node_id = config.node.id.clone().map_or_else(host_name, Ok)?;
+        let client = Client::new(config.node.log_folder.clone());
+        router = router.add_service(NodeServer::new(NodeService::new(node_id, client)));
+    }
+    Ok(router)
+}
+
+/// Connects when it is first called, and again whenever the agent comes back.
+fn connect(agent: &AgentAddress, tls: Option<&Tls>) -> anyhow::Result<Node> {
+    let mut endpoint = Endpoint::from_shared(agent.address.clone())
+        .with_context(|| format!("agents: {}", agent.address))?;
+    endpoint = endpoint.connect_timeout(CONNECT_LIMIT).timeout(CALL_LIMIT);
+    match (agent.address.starts_with("unix:"), tls) {
+        (true, _) => {}
+        (false, Some(tls)) if agent.address.starts_with("https:") => {
+            endpoint = endpoint.tls_config(client_tls(tls)?)?
+        }
+        _ => bail!(
+            "agents: {} wants https:// and [tls], or unix:///PATH",
+            agent.address
+        ),
+    }
+    Ok(Node {
+        host: agent.host.clone(),
+        agent: AgentClient::new(endpoint.connect_lazy()),
+    })
+}
+
+fn server_tls(tls: &Tls) -> anyhow::Result<ServerTlsConfig> {
+    Ok(ServerTlsConfig::new()
+        .identity(identity(tls)?)
+        .client_ca_root(Certificate::from_pem(read(&tls.ca)?)))
+}
+
+fn client_tls(tls: &Tls) -> anyhow::Result<ClientTlsConfig> {
+    Ok(ClientTlsConfig::new()
+        .identity(identity(tls)?)
+        .ca_certificate(Certificate::from_pem(read(&tls.ca)?)))
+}
+
+fn identity(tls: &Tls) -> anyhow::Result<Identity> {
+    Ok(Identity::from_pem(read(&tls.certificate)?, read(&tls.key)?))
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("{}", path.display()))
+}
+
+/// A socket file that a killed process left is taken over; only root may connect.
+fn bind(path: &Path) -> anyhow::Result<UnixListener> {
+    use std::os::unix::fs::PermissionsExt;
+    let _ = std::fs::remove_file(path);
+    let socket = UnixListener::bind(path).with_context(|| format!("{}", path.display()))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(socket)
+}
+
+fn host_name() -> anyhow::Result<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .context("the host's name: set node.id")?;
+    Ok(name.trim().to_owned())
+}
+
+async fn ended() {
+    let Ok(mut term) = signal(SignalKind::terminate()) else {
+        return;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_socket_files_or_addresses() {
+        assert_eq!(
+            endpoint("unix:///run/a.sock"),
+            Ok(Listen::Unix("/run/a.sock".into()))
+        );
+        assert!(matches!(
+            endpoint("tcp://127.0.0.1:9340"),
+            Ok(Listen::Tcp(_))
+        ));
+        assert!(endpoint("unix://a.sock").is_err() && endpoint("127.0.0.1:9340").is_err());
+    }
+}
