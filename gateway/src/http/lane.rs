@@ -452,7 +452,7 @@ mod tests {
         let wanted = Message::Whole(Plain { path, what }, whole.len());
         assert_eq!(Message::parse(whole.as_bytes()), wanted);
         assert_eq!(
-            Message::parse(put(typed, "hel").as_bytes()),
+            Message::parse(put(typed, "he").as_bytes()),
             Message::Headed(whole.len())
         );
         // The next request is not a part of it.
