@@ -39,9 +39,9 @@ mod tier;
 pub mod under;
 
 pub use backend::{
-    AclEntry, AclStatus, Backend, BackendError, BackendFile, BackendWriter, Caller, Change,
-    Checksum, CreateOptions, ErrorKind, FileKind, Freshness, Listing, Location, RenameMode, Status,
-    Summary, Version, Who,
+    AclEntry, AclStatus, Backend, BackendError, BackendFile, BackendWriter, ByteStream, Caller,
+    Change, Checksum, CreateOptions, ErrorKind, FileKind, Freshness, Listing, Location, RenameMode,
+    Status, Summary, Version, Who,
 };
 pub use cache::Cache;
 pub use cached::{CachedBackend, LoadOptions, LoadProgress, Residency};

@@ -132,8 +132,13 @@ fn changed(shell: &Shell<'_>) {
     shell.run(0, &["get", "/m/third", "third"]);
     assert!(shell.tree("third") == tree);
     shell.run(1, &["cp", "/m/a", "/m/a/inside"]);
-    shell.run(1, &["mv", "/m/moved", "/own/moved"]);
+    // Out of the mount: a copy that is compared, and only then is the source gone.
+    shell.run(0, &["mv", "/m/moved", "/own/moved"]);
+    shell.run(1, &["stat", "/m/moved"]);
+    shell.run(0, &["get", "/own/moved", "moved"]);
+    let moved = std::fs::read(shell.folder.path().join("moved")).unwrap();
+    assert!(moved == tree[Path::new("large")]);
     shell.run(1, &["rm", "/m/a"]);
-    shell.run(0, &["rm", "-r", "/m/a", "/m/again", "/m/third", "/m/moved"]);
+    shell.run(0, &["rm", "-r", "/m/a", "/m/again", "/m/third"]);
     assert_eq!(shell.run(0, &["ls", "/m/"]), "");
 }

@@ -1,11 +1,14 @@
 //! A folder of a store as a store of its own: `hdfs://namenode/folder` mounted is a tree in which nothing outside that folder has a path.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt as _;
 use moongate_cache::{
-    AclStatus, Backend, BackendError, BackendFile, BackendWriter, Caller, Change, Checksum,
-    CreateOptions, Freshness, Listing, RenameMode, Status, Summary,
+    AclStatus, Backend, BackendError, BackendFile, BackendWriter, ByteStream, Caller, Change,
+    Checksum, CreateOptions, Freshness, Listing, RenameMode, Status, Summary,
 };
 
 use super::path;
@@ -14,7 +17,7 @@ use super::path;
 #[derive(Debug)]
 pub struct Subtree {
     store: Arc<dyn Backend>,
-    folder: String,
+    folder: Arc<str>,
 }
 
 impl Subtree {
@@ -23,36 +26,77 @@ impl Subtree {
         if folder == "/" {
             return store;
         }
+        let folder = folder.into();
         Arc::new(Self { store, folder })
     }
 
     fn outer(&self, inner: &str) -> String {
         match inner {
-            "/" => self.folder.clone(),
+            "/" => self.folder.to_string(),
             inner => format!("{}{inner}", self.folder),
         }
     }
 
-    /// An error in the paths of the folder: what leads there is not the asker's business.
-    fn told(&self, mut error: BackendError) -> BackendError {
-        let mut text = String::with_capacity(error.message.len());
-        let mut rest = error.message.as_str();
-        while let Some(at) = rest.find(&self.folder) {
-            let (before, found) = rest.split_at(at);
-            let after = found.get(self.folder.len()..).unwrap_or_default();
-            text.push_str(before);
-            match after.chars().next() {
-                Some('/') => {}
-                Some(next) if next.is_alphanumeric() || "._-".contains(next) => {
-                    text.push_str(&self.folder);
-                }
-                _ => text.push('/'),
+    fn told(&self, error: BackendError) -> BackendError {
+        told(&self.folder, error)
+    }
+
+    fn file(&self, opened: Arc<dyn BackendFile>) -> Arc<dyn BackendFile> {
+        let folder = Arc::clone(&self.folder);
+        Arc::new(SubtreeFile { opened, folder })
+    }
+}
+
+/// An error in the paths of the folder: what leads there is not the asker's business.
+fn told(folder: &str, mut error: BackendError) -> BackendError {
+    let mut text = String::with_capacity(error.message.len());
+    let mut rest = error.message.as_str();
+    while let Some(at) = rest.find(folder) {
+        let (before, found) = rest.split_at(at);
+        let after = found.get(folder.len()..).unwrap_or_default();
+        text.push_str(before);
+        match after.chars().next() {
+            Some('/') => {}
+            Some(next) if next.is_alphanumeric() || "._-".contains(next) => {
+                text.push_str(folder);
             }
-            rest = after;
+            _ => text.push('/'),
         }
-        text.push_str(rest);
-        error.message = text;
-        error
+        rest = after;
+    }
+    text.push_str(rest);
+    error.message = text;
+    error
+}
+
+/// An open file of the folder: what goes wrong with it later is told in the folder's paths too.
+#[derive(Debug)]
+struct SubtreeFile {
+    opened: Arc<dyn BackendFile>,
+    folder: Arc<str>,
+}
+
+#[async_trait]
+impl BackendFile for SubtreeFile {
+    fn status(&self) -> &Status {
+        self.opened.status()
+    }
+
+    async fn read(&self, range: Range<u64>) -> Result<ByteStream, BackendError> {
+        let read = self.opened.read(range).await;
+        let stream = read.map_err(|error| told(&self.folder, error))?;
+        let folder = Arc::clone(&self.folder);
+        let stream = stream.map(move |piece| piece.map_err(|error| told(&folder, error)));
+        Ok(stream.boxed())
+    }
+
+    async fn prove(&self) -> Result<(), BackendError> {
+        let proven = self.opened.prove().await;
+        proven.map_err(|error| told(&self.folder, error))
+    }
+
+    fn read_now(&self, range: Range<u64>) -> Option<Vec<Bytes>> {
+        self.opened.read_now(range)
     }
 }
 
@@ -97,7 +141,8 @@ impl Backend for Subtree {
         freshness: Freshness,
     ) -> Result<Arc<dyn BackendFile>, BackendError> {
         let done = self.store.open(caller, &self.outer(path), freshness).await;
-        done.map_err(|error| self.told(error))
+        done.map(|opened| self.file(opened))
+            .map_err(|error| self.told(error))
     }
 
     async fn open_known(
@@ -108,7 +153,8 @@ impl Backend for Subtree {
     ) -> Result<Arc<dyn BackendFile>, BackendError> {
         let outer = self.outer(path);
         let done = self.store.open_known(caller, &outer, known).await;
-        done.map_err(|error| self.told(error))
+        done.map(|opened| self.file(opened))
+            .map_err(|error| self.told(error))
     }
 
     async fn create(
