@@ -334,7 +334,7 @@ fn limits_say_which_and_when() {
     assert_eq!(file(&gateway, "DELETE", "ann", "/a/1", b"").status, 204);
     wait::until_true(
         "what is deleted makes room",
-        Duration::from_secs(30),
+        Duration::from_secs(90),
         || file(&gateway, "PUT", "ann", "/a/2", &[1; 15_000]).status == 201,
     );
     let answers: Vec<Response> = (0..40)

@@ -52,8 +52,10 @@ pub struct Tenant {
     bytes: Rate,
     counted: Amount,
     is_counted: AtomicBool,
-    /// What was let in since the last count began.
+    /// What was let in since the count before the last one began.
     added: Amount,
+    /// The part of it that was let in before the last count began.
+    earlier: Amount,
     /// Requests refused for a rate or a quota, in all.
     pub refused: AtomicU64,
     /// Requests that were let in, in all.
@@ -91,7 +93,8 @@ impl Amount {
     }
 }
 
-/// A count under way; what is let in meanwhile may or may not be in it, and is held against the quota until the next.
+/// A count under way. What was let in shortly before or meanwhile may or may not be in it, as it may not have arrived yet: it is held against
+/// the quota for one count more.
 #[derive(Debug)]
 pub struct Counting {
     added: (u64, u64),
@@ -184,6 +187,7 @@ impl Tenants {
                 counted: Amount::default(),
                 is_counted: AtomicBool::new(false),
                 added: Amount::default(),
+                earlier: Amount::default(),
                 refused: AtomicU64::new(0),
                 admitted: AtomicU64::new(0),
                 moved_bytes: AtomicU64::new(0),
@@ -379,7 +383,13 @@ impl Tenant {
     /// Says what it has stored, as it was counted.
     pub fn counted(&self, count: Counting, bytes: u64, objects: u64) {
         self.counted.set(bytes, objects);
-        self.added.take(count.added);
+        let earlier = self.earlier.get();
+        self.added.take(earlier);
+        let (bytes, objects) = count.added;
+        self.earlier.set(
+            bytes.saturating_sub(earlier.0),
+            objects.saturating_sub(earlier.1),
+        );
         self.is_counted.store(true, Ordering::Release);
     }
 
@@ -392,7 +402,7 @@ impl Tenant {
         )
     }
 
-    /// Whether there is room for so much more; it counts as stored until the next count.
+    /// Whether there is room for so much more; it counts as stored until it is counted.
     ///
     /// # Errors
     /// [`Over::Quota`], [`Over::NotCounted`].
