@@ -1,6 +1,6 @@
 //! What is hot of the index, in memory: packed pages over an [`IndexStore`].
 //!
-//! A page holds the live entries of one table with keys in one range of [`PAGE_KEYS`], as [`Packed`] arrays of about 8 bytes a needle. Pages
+//! A page holds the live entries of one table with keys in one range of [`PAGE_KEYS`], as [`Packed`] arrays of about 6 bytes a needle. Pages
 //! are filled on demand, kept up to date by the writers, and evicted when the budget is used up; a resident page also answers that a key is
 //! absent. How many keys of a range are in one table depends on how many volumes are written to at once, so what a page counts for in the
 //! budget is learned from those that are in memory.
@@ -20,7 +20,7 @@ use crate::id::NeedleKey;
 use crate::sequence;
 
 /// Memory that a full page of large needles takes: what each counts for until more is known.
-const FULL_PAGE_BYTES: u64 = PAGE_KEYS * 10 + SLOT_BYTES;
+const FULL_PAGE_BYTES: u64 = PAGE_KEYS * 8 + SLOT_BYTES;
 /// Memory that a page takes beside its entries: its place in the cache, the heads of its arrays.
 const SLOT_BYTES: u64 = 256;
 const PAGES_MIN: u64 = 16;

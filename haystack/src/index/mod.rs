@@ -6,6 +6,7 @@
 //! the `.dat` from where `progress.dat_bytes` says.
 
 pub mod hot;
+mod keys;
 pub mod mem;
 mod packed;
 pub mod rocks;

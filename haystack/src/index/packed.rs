@@ -1,7 +1,8 @@
-//! The entries of one page of the index, packed into parallel arrays: 2 bytes of key, 4 of offset (5 beyond 32 GiB), 2 of size (4 where a needle
-//! is larger than 64 KiB).
+//! The entries of one page of the index, packed: which keys it has ([`Keys`]), and beside them parallel arrays of 4 bytes of offset (5 beyond
+//! 32 GiB) and 2 of size (4 where a needle is larger than 64 KiB).
 
 use super::Entry;
+use super::keys::Keys;
 use crate::id::NeedleKey;
 use crate::needle::ALIGNMENT_BYTES;
 
@@ -13,7 +14,7 @@ pub const PAGE_KEYS: u64 = 1 << PAGE_KEY_BITS;
 /// The live entries of one page, sorted by key.
 #[derive(Debug, Default)]
 pub struct Packed {
-    keys: Vec<u16>,
+    keys: Keys,
     offsets: Vec<u32>,
     /// Bits 32 to 39 of the offsets, only once one of them is not 0.
     offsets_high: Vec<u8>,
@@ -33,7 +34,7 @@ impl Default for Sizes {
 }
 
 /// Inserts with little slack: pages are many, and most of them are done growing.
-fn insert<T>(vec: &mut Vec<T>, at: usize, value: T) {
+pub(super) fn insert<T>(vec: &mut Vec<T>, at: usize, value: T) {
     if vec.len() == vec.capacity() {
         vec.reserve_exact(vec.len() / 8 + 8);
     }
@@ -41,7 +42,7 @@ fn insert<T>(vec: &mut Vec<T>, at: usize, value: T) {
 }
 
 /// Moves to an allocation of just this length: one that is shrunk in place keeps its size in the allocator.
-fn exact<T: Copy>(vec: &mut Vec<T>) {
+pub(super) fn exact<T: Copy>(vec: &mut Vec<T>) {
     *vec = vec.as_slice().to_vec();
 }
 
@@ -84,9 +85,14 @@ impl Sizes {
     }
 }
 
+/// A key, counted from the first of its page.
+fn in_page(key: NeedleKey) -> u16 {
+    (key.0 % PAGE_KEYS) as u16
+}
+
 impl Packed {
     fn find(&self, key: NeedleKey) -> Result<usize, usize> {
-        self.keys.binary_search(&((key.0 % PAGE_KEYS) as u16))
+        self.keys.find(in_page(key))
     }
 
     /// Where a key stands.
@@ -104,7 +110,7 @@ impl Packed {
     /// Puts an entry in, or takes it out if it is deleted.
     pub fn set(&mut self, key: NeedleKey, entry: &Entry) {
         match (self.find(key), entry.deleted) {
-            (Ok(at), true) => self.remove(at),
+            (Ok(at), true) => self.remove(at, key),
             (Err(_), true) => {}
             (Ok(at), false) => self.replace(at, entry),
             (Err(at), false) => self.insert(at, key, entry),
@@ -126,7 +132,7 @@ impl Packed {
         {
             insert(&mut self.offsets_high, at, high);
         }
-        insert(&mut self.keys, at, (key.0 % PAGE_KEYS) as u16);
+        self.keys.insert(in_page(key));
         insert(
             &mut self.offsets,
             at,
@@ -144,8 +150,8 @@ impl Packed {
         high
     }
 
-    fn remove(&mut self, at: usize) {
-        self.keys.remove(at);
+    fn remove(&mut self, at: usize, key: NeedleKey) {
+        self.keys.remove(in_page(key));
         self.offsets.remove(at);
         if !self.offsets_high.is_empty() {
             self.offsets_high.remove(at);
@@ -158,7 +164,7 @@ impl Packed {
     pub fn with_room() -> Self {
         let keys = PAGE_KEYS as usize;
         Self {
-            keys: Vec::with_capacity(keys),
+            keys: Keys::with_room(),
             offsets: Vec::with_capacity(keys),
             offsets_high: Vec::new(),
             sizes: Sizes::Small(Vec::with_capacity(keys)),
@@ -167,7 +173,7 @@ impl Packed {
 
     /// Gives back the room that was kept for more.
     pub fn shrink(&mut self) {
-        exact(&mut self.keys);
+        self.keys.shrink();
         exact(&mut self.offsets);
         exact(&mut self.offsets_high);
         match &mut self.sizes {
@@ -182,7 +188,7 @@ impl Packed {
             Sizes::Small(sizes) => sizes.capacity() * size_of::<u16>(),
             Sizes::Wide(sizes) => sizes.capacity() * size_of::<u32>(),
         };
-        let bytes = self.keys.capacity() * size_of::<u16>()
+        let bytes = self.keys.bytes()
             + self.offsets.capacity() * size_of::<u32>()
             + self.offsets_high.capacity()
             + sizes;
@@ -195,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_of_small_needles_takes_about_eight_bytes_each() {
+    fn a_page_of_small_needles_takes_about_six_bytes_each() {
         let mut packed = Packed::default();
         for key in 0..PAGE_KEYS {
             let entry = Entry {
@@ -205,8 +211,11 @@ mod tests {
             };
             packed.set(NeedleKey(key), &entry);
         }
-        assert!(packed.bytes() <= PAGE_KEYS * 10, "{}", packed.bytes());
+        assert!(packed.bytes() <= PAGE_KEYS * 8, "{}", packed.bytes());
         packed.shrink();
-        assert_eq!(packed.bytes(), PAGE_KEYS * 8);
+        assert_eq!(
+            packed.bytes(),
+            PAGE_KEYS * 6 + PAGE_KEYS / 8 + PAGE_KEYS / 32
+        );
     }
 }
