@@ -40,7 +40,7 @@ pub struct HaystackConfig {
     pub vacuum_interval: Span,
     /// Most bytes a second that vacuum copies, so that serving goes on. 0: no bound.
     pub vacuum_bytes_per_sec: ByteSize,
-    /// Bytes a second that are read again in the background to find bit rot. 0: never.
+    /// Bytes a second that are read again in the background to find bit rot. 0: never. An image counts for 4 KiB at least.
     pub scrub_bytes_per_sec: ByteSize,
     /// Most bytes that writers of one volume commit with one sync.
     pub commit_batch_bytes_max: ByteSize,

@@ -1,5 +1,5 @@
-//! The entries of one page of the index, packed: which keys it has ([`Keys`]), and beside them parallel arrays of 4 bytes of offset (5 beyond
-//! 32 GiB) and 2 of size (4 where a needle is larger than 64 KiB).
+//! The entries of one page of the index, packed: which keys it has ([`Keys`]), and beside them 6 bytes each of offset and size; 9 in a page of which
+//! a needle stands beyond 32 GiB or is larger than 64 KiB.
 
 use super::Entry;
 use super::keys::Keys;
@@ -15,23 +15,20 @@ pub const PAGE_KEYS: u64 = 1 << PAGE_KEY_BITS;
 #[derive(Debug, Default)]
 pub struct Packed {
     keys: Keys,
-    offsets: Vec<u32>,
-    /// Bits 32 to 39 of the offsets, only once one of them is not 0.
-    offsets_high: Vec<u8>,
-    sizes: Sizes,
+    places: Places,
 }
 
+/// Where the needles stand and how large they are, in the order of their keys.
 #[derive(Debug)]
-enum Sizes {
-    Small(Vec<u16>),
-    Wide(Vec<u32>),
+enum Places {
+    Narrow(Vec<Narrow>),
+    Wide(Vec<Wide>),
 }
 
-impl Default for Sizes {
-    fn default() -> Self {
-        Self::Small(Vec::new())
-    }
-}
+/// 32 bits of offset, in units of 8 bytes, low half first; 16 of size.
+type Narrow = [u16; 3];
+/// 40 bits of offset, 32 of size, low bytes first.
+type Wide = [u8; 9];
 
 /// Inserts with little slack: pages are many, and most of them are done growing.
 pub(super) fn insert<T>(vec: &mut Vec<T>, at: usize, value: T) {
@@ -46,41 +43,94 @@ pub(super) fn exact<T: Copy>(vec: &mut Vec<T>) {
     *vec = vec.as_slice().to_vec();
 }
 
-impl Sizes {
-    fn get(&self, at: usize) -> u32 {
+impl Default for Places {
+    fn default() -> Self {
+        Self::Narrow(Vec::new())
+    }
+}
+
+fn narrow(entry: &Entry) -> Option<Narrow> {
+    let units = u32::try_from(entry.offset / ALIGNMENT_BYTES).ok()?;
+    let size = u16::try_from(entry.size).ok()?;
+    Some([units as u16, (units >> 16) as u16, size])
+}
+
+fn wide(entry: &Entry) -> Wide {
+    let mut place = [0; size_of::<Wide>()];
+    let units = entry.offset / ALIGNMENT_BYTES;
+    place[..5].copy_from_slice(&units.to_le_bytes()[..5]);
+    place[5..].copy_from_slice(&entry.size.to_le_bytes());
+    place
+}
+
+const fn live(units: u64, size: u32) -> Entry {
+    Entry {
+        offset: units * ALIGNMENT_BYTES,
+        size,
+        deleted: false,
+    }
+}
+
+fn of_narrow([low, high, size]: Narrow) -> Entry {
+    live(u64::from(low) | u64::from(high) << 16, size.into())
+}
+
+fn of_wide([a, b, c, d, e, size @ ..]: Wide) -> Entry {
+    let units = u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]);
+    live(units, u32::from_le_bytes(size))
+}
+
+impl Places {
+    fn get(&self, at: usize) -> Entry {
         match self {
-            Self::Small(sizes) => sizes[at].into(),
-            Self::Wide(sizes) => sizes[at],
+            Self::Narrow(places) => of_narrow(places[at]),
+            Self::Wide(places) => of_wide(places[at]),
         }
     }
 
-    /// Makes room for a size that takes more than 16 bits.
-    fn widen_for(&mut self, size: u32) {
-        if let (Self::Small(sizes), true) = (&*self, size > u32::from(u16::MAX)) {
-            *self = Self::Wide(sizes.iter().map(|s| u32::from(*s)).collect());
+    fn set(&mut self, at: usize, entry: &Entry) {
+        self.fit(entry);
+        match (self, narrow(entry)) {
+            (Self::Narrow(places), Some(place)) => places[at] = place,
+            (Self::Narrow(_), None) => {}
+            (Self::Wide(places), _) => places[at] = wide(entry),
         }
     }
 
-    fn set(&mut self, at: usize, size: u32) {
-        self.widen_for(size);
-        match self {
-            Self::Small(sizes) => sizes[at] = size as u16,
-            Self::Wide(sizes) => sizes[at] = size,
+    fn insert(&mut self, at: usize, entry: &Entry) {
+        self.fit(entry);
+        match (self, narrow(entry)) {
+            (Self::Narrow(places), Some(place)) => insert(places, at, place),
+            (Self::Narrow(_), None) => {}
+            (Self::Wide(places), _) => insert(places, at, wide(entry)),
         }
     }
 
-    fn insert(&mut self, at: usize, size: u32) {
-        self.widen_for(size);
-        match self {
-            Self::Small(sizes) => insert(sizes, at, size as u16),
-            Self::Wide(sizes) => insert(sizes, at, size),
+    /// Makes the places wide for an entry that takes it.
+    fn fit(&mut self, entry: &Entry) {
+        if let (Self::Narrow(places), None) = (&*self, narrow(entry)) {
+            *self = Self::Wide(places.iter().map(|p| wide(&of_narrow(*p))).collect());
         }
     }
 
     fn remove(&mut self, at: usize) {
         match self {
-            Self::Small(sizes) => drop(sizes.remove(at)),
-            Self::Wide(sizes) => drop(sizes.remove(at)),
+            Self::Narrow(places) => drop(places.remove(at)),
+            Self::Wide(places) => drop(places.remove(at)),
+        }
+    }
+
+    fn shrink(&mut self) {
+        match self {
+            Self::Narrow(places) => exact(places),
+            Self::Wide(places) => exact(places),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Narrow(places) => places.capacity() * size_of::<Narrow>(),
+            Self::Wide(places) => places.capacity() * size_of::<Wide>(),
         }
     }
 }
@@ -97,102 +147,43 @@ impl Packed {
 
     /// Where a key stands.
     pub fn get(&self, key: NeedleKey) -> Option<Entry> {
-        let at = self.find(key).ok()?;
-        let high = self.offsets_high.get(at).copied().unwrap_or(0);
-        let units = u64::from(high) << 32 | u64::from(self.offsets[at]);
-        Some(Entry {
-            offset: units * ALIGNMENT_BYTES,
-            size: self.sizes.get(at),
-            deleted: false,
-        })
+        self.find(key).ok().map(|at| self.places.get(at))
     }
 
     /// Puts an entry in, or takes it out if it is deleted.
     pub fn set(&mut self, key: NeedleKey, entry: &Entry) {
         match (self.find(key), entry.deleted) {
-            (Ok(at), true) => self.remove(at, key),
+            (Ok(at), true) => {
+                self.keys.remove(in_page(key));
+                self.places.remove(at);
+            }
             (Err(_), true) => {}
-            (Ok(at), false) => self.replace(at, entry),
-            (Err(at), false) => self.insert(at, key, entry),
+            (Ok(at), false) => self.places.set(at, entry),
+            (Err(at), false) => {
+                self.keys.insert(in_page(key));
+                self.places.insert(at, entry);
+            }
         }
-    }
-
-    fn replace(&mut self, at: usize, entry: &Entry) {
-        let high = self.high_of(entry);
-        self.offsets[at] = (entry.offset / ALIGNMENT_BYTES) as u32;
-        if let Some(slot) = self.offsets_high.get_mut(at) {
-            *slot = high;
-        }
-        self.sizes.set(at, entry.size);
-    }
-
-    fn insert(&mut self, at: usize, key: NeedleKey, entry: &Entry) {
-        let high = self.high_of(entry);
-        if self.offsets_high.len() == self.keys.len() && (high > 0 || !self.offsets_high.is_empty())
-        {
-            insert(&mut self.offsets_high, at, high);
-        }
-        self.keys.insert(in_page(key));
-        insert(
-            &mut self.offsets,
-            at,
-            (entry.offset / ALIGNMENT_BYTES) as u32,
-        );
-        self.sizes.insert(at, entry.size);
-    }
-
-    /// High byte of an entry's offset; makes room for high bytes when the first that is not 0 comes.
-    fn high_of(&mut self, entry: &Entry) -> u8 {
-        let high = ((entry.offset / ALIGNMENT_BYTES) >> 32) as u8;
-        if high > 0 && self.offsets_high.is_empty() {
-            self.offsets_high = vec![0; self.keys.len()];
-        }
-        high
-    }
-
-    fn remove(&mut self, at: usize, key: NeedleKey) {
-        self.keys.remove(in_page(key));
-        self.offsets.remove(at);
-        if !self.offsets_high.is_empty() {
-            self.offsets_high.remove(at);
-        }
-        self.sizes.remove(at);
     }
 
     /// With room for all keys of a range: to be filled, then [`shrink`](Self::shrink)ed. Arrays that grow step by step while a page is filled
     /// leave a trail of freed ones of every size in the allocator, on each thread that fills pages.
     pub fn with_room() -> Self {
-        let keys = PAGE_KEYS as usize;
         Self {
             keys: Keys::with_room(),
-            offsets: Vec::with_capacity(keys),
-            offsets_high: Vec::new(),
-            sizes: Sizes::Small(Vec::with_capacity(keys)),
+            places: Places::Narrow(Vec::with_capacity(PAGE_KEYS as usize)),
         }
     }
 
     /// Gives back the room that was kept for more.
     pub fn shrink(&mut self) {
         self.keys.shrink();
-        exact(&mut self.offsets);
-        exact(&mut self.offsets_high);
-        match &mut self.sizes {
-            Sizes::Small(sizes) => exact(sizes),
-            Sizes::Wide(sizes) => exact(sizes),
-        }
+        self.places.shrink();
     }
 
     /// Memory of the arrays.
     pub fn bytes(&self) -> u64 {
-        let sizes = match &self.sizes {
-            Sizes::Small(sizes) => sizes.capacity() * size_of::<u16>(),
-            Sizes::Wide(sizes) => sizes.capacity() * size_of::<u32>(),
-        };
-        let bytes = self.keys.bytes()
-            + self.offsets.capacity() * size_of::<u32>()
-            + self.offsets_high.capacity()
-            + sizes;
-        bytes as u64
+        (self.keys.bytes() + self.places.bytes()) as u64
     }
 }
 

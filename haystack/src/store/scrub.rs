@@ -13,6 +13,8 @@ use crate::volume::{Located, Volume};
 const REST: Duration = Duration::from_secs(60);
 /// How soon it notices that the store is being closed.
 const NAP: Duration = Duration::from_millis(50);
+/// What a record counts for at least in the rate: of small ones the checks cost more than the reading.
+const RECORD_BYTES_MIN: u64 = 4 << 10;
 
 /// Starts the thread, unless scrubbing is off.
 pub fn start(store: &Arc<Store>) {
@@ -67,20 +69,25 @@ fn scrub(store: &Store, volume: &Arc<Volume>) -> std::io::Result<()> {
     );
     let mut at = scan.position();
     while let Some(event) = scan.next_event()? {
-        match event {
-            Event::Commit { records, .. } | Event::Loose(records) => records
-                .iter()
-                .for_each(|found| check(store, volume, found, generation.sealed_from)),
+        let count = match event {
+            Event::Commit { records, .. } | Event::Loose(records) => {
+                records
+                    .iter()
+                    .for_each(|found| check(store, volume, found, generation.sealed_from));
+                records.len() as u64
+            }
             Event::Damage { start, end } => {
                 tracing::error!(
                     volume = volume.id().0,
                     start,
                     end,
                     "bytes that cannot be read: run moongate fsck"
-                )
+                );
+                0
             }
-        }
-        pace.wait(scan.position() - at, || store.is_stopping());
+        };
+        let passed = (scan.position() - at).max(count * RECORD_BYTES_MIN);
+        pace.wait(passed, || store.is_stopping());
         at = scan.position();
         if store.is_stopping() {
             break;
