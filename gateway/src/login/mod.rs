@@ -119,14 +119,30 @@ pub async fn identify(
     parts: &Parts,
     peer: PeerInfo,
 ) -> Result<Known, Refusal> {
-    let query = Query::parse(parts.uri.query());
-    let params = Params(&query);
-    let known = match prove(gateway, parts, params, peer).await {
-        Ok(known) => doas::act(gateway, known, params, peer).await,
-        Err(refused) => Err(refused),
-    };
+    let known = told(gateway, parts, peer).await;
     gateway.metrics.login(&known);
     Ok(completed(gateway, known?).await)
+}
+
+/// As [`identify`], of somebody who is told on the long way what is wrong: nothing is counted. `None` too where the answer would have to tell
+/// them something.
+pub async fn recognize(gateway: &Arc<Gateway>, parts: &Parts, peer: PeerInfo) -> Option<Identity> {
+    let known = told(gateway, parts, peer).await.ok()?;
+    let is_quiet = known.reply.is_empty();
+    is_quiet.then_some(())?;
+    Some(completed(gateway, known).await.identity)
+}
+
+/// Who a request says and proves that it comes from.
+async fn told(
+    gateway: &Arc<Gateway>,
+    parts: &Parts,
+    peer: PeerInfo,
+) -> Result<Known, Refusal> {
+    let query = Query::parse(parts.uri.query());
+    let params = Params(&query);
+    let known = prove(gateway, parts, params, peer).await?;
+    doas::act(gateway, known, params, peer).await
 }
 
 /// With groups and tenant.

@@ -341,6 +341,11 @@ impl Metrics {
         self.logins.count(known);
     }
 
+    /// Somebody was let in who was known already.
+    pub fn login_again(&self, method: moongate_auth::Method) {
+        self.logins.count_known(method);
+    }
+
     /// A batch has ended: entries done, entries failed, and the bytes of those that were done.
     pub fn batch(&self, operation: Operation, done: u64, failed: u64, image_bytes: u64) {
         let metrics = &self.operations[operation as usize];

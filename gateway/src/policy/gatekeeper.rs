@@ -4,6 +4,7 @@
 //! made, replaced, moved or deleted either, though HDFS would only ask about its parent.
 
 mod checking;
+mod leave;
 mod names;
 mod native;
 mod operations;
@@ -20,6 +21,7 @@ use moongate_auth::policy::FsAction;
 use moongate_cache::{AclStatus, BackendError, Caller, Listing, RenameMode, Status};
 
 use self::checking::Checking;
+pub use self::leave::Leave;
 pub use self::pass::Pass;
 use super::audit::Audit;
 use super::source::Policies;

@@ -26,7 +26,7 @@ pub(super) struct Checking<'a> {
     /// Whether the NameNode decides what policies do not: it is asked in the caller's name when the operation is made.
     pub(super) by_store: bool,
     pub(super) path: &'a str,
-    snapshot: Option<Arc<Snapshot>>,
+    pub(super) snapshot: Option<Arc<Snapshot>>,
     begun: Instant,
     /// What was checked last.
     pub(super) last: Option<Checked>,
@@ -275,18 +275,22 @@ impl<'a> Checking<'a> {
     }
 
     pub(super) fn write_down(&self, allowed: bool, reads: bool) {
-        let audit = &self.keeper.audit;
-        if !audit.is_on() {
-            return;
+        if let Some(event) = self.event(allowed, reads) {
+            self.keeper.audit.take(&event);
         }
-        let Some(last) = &self.last else {
-            return;
-        };
+    }
+
+    /// What is to be written down, if anything is.
+    pub(super) fn event(&self, allowed: bool, reads: bool) -> Option<Event<'_>> {
+        if !self.keeper.audit.is_on() {
+            return None;
+        }
+        let last = self.last.as_ref()?;
         let decision = last.decision.as_ref();
         if !decision.is_none_or(|decision| decision.audited) {
-            return;
+            return None;
         }
-        audit.take(&Event {
+        Some(Event {
             caller: self.caller,
             path: self.path,
             checked: &last.path,
@@ -295,11 +299,9 @@ impl<'a> Checking<'a> {
             policy: decision
                 .filter(|_| last.by_policy)
                 .and_then(|decision| decision.policy),
-            zone: decision
-                .and_then(|decision| decision.zone.as_deref())
-                .map(str::to_owned),
+            zone: decision.and_then(|decision| decision.zone.as_deref()),
             took_ms: u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             cached: reads.then(|| self.tree.is_cached(self.path)),
-        });
+        })
     }
 }

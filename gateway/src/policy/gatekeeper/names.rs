@@ -27,7 +27,7 @@ pub(super) fn check_name(
 }
 
 /// A tree of names that are no files.
-struct Nothing;
+pub(super) struct Nothing;
 
 #[async_trait]
 impl Tree for Nothing {
