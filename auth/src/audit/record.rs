@@ -233,7 +233,10 @@ mod tests {
             Record::default().push_open(&mut line);
             ids.push(ms, &mut line);
             let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
-            assert_eq!((line["evtTime"].as_str(), &*time_text(ms)), (Some(want), want));
+            assert_eq!(
+                (line["evtTime"].as_str(), &*time_text(ms)),
+                (Some(want), want)
+            );
             let number = line["seq_num"].as_u64().unwrap();
             assert_eq!(line["id"], format!("a\"b-ff-{}", number - 1));
         }

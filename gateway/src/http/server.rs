@@ -90,6 +90,8 @@ pub struct ConnectionStats {
     pub accept_errors: AtomicU64,
     /// Services that panicked, in all.
     pub panics: AtomicU64,
+    /// Requests that the lane has answered, in all.
+    pub by_lane: AtomicU64,
 }
 
 /// Who sent a request.

@@ -134,11 +134,7 @@ pub async fn recognize(gateway: &Arc<Gateway>, parts: &Parts, peer: PeerInfo) ->
 }
 
 /// Who a request says and proves that it comes from.
-async fn told(
-    gateway: &Arc<Gateway>,
-    parts: &Parts,
-    peer: PeerInfo,
-) -> Result<Known, Refusal> {
+async fn told(gateway: &Arc<Gateway>, parts: &Parts, peer: PeerInfo) -> Result<Known, Refusal> {
     let query = Query::parse(parts.uri.query());
     let params = Params(&query);
     let known = prove(gateway, parts, params, peer).await?;

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -38,9 +39,8 @@ pub struct ImageLane {
 impl ImageLane {
     /// Over the images of this gateway.
     pub fn new(gateway: Arc<Gateway>) -> Self {
-        let is_free = gateway.login.is_open()
-            && gateway.tenants.is_empty()
-            && !own::is_governed(&gateway);
+        let is_free =
+            gateway.login.is_open() && gateway.tenants.is_empty() && !own::is_governed(&gateway);
         Self {
             gateway,
             asks: !is_free,
@@ -84,7 +84,10 @@ impl Lane for ImageLane {
         } else {
             None
         };
-        let is_within_rates = || pass.as_ref().is_none_or(|pass| pass.is_within_rates(started));
+        let is_within_rates = || {
+            pass.as_ref()
+                .is_none_or(|pass| pass.is_within_rates(started))
+        };
         let body = match request.what {
             What::Get { accept_encoding } => {
                 let body = self.get(&volume, &object, accept_encoding, head).await?;
@@ -101,6 +104,8 @@ impl Lane for ImageLane {
         if let Some(pass) = &pass {
             pass.used(&self.gateway, started, received + sent, stored);
         }
+        let connections = &self.gateway.image_connections;
+        connections.by_lane.fetch_add(1, Ordering::Relaxed);
         let metrics = &self.gateway.metrics;
         metrics.answered(operation, status, started.elapsed(), received, sent);
         Some(body)

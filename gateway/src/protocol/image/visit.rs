@@ -96,12 +96,7 @@ impl Visit {
         Some(Pass { visitor, granted })
     }
 
-    async fn look(
-        &self,
-        gateway: &Arc<Gateway>,
-        shown: Shown<'_>,
-        second: u64,
-    ) -> Option<Visitor> {
+    async fn look(&self, gateway: &Arc<Gateway>, shown: Shown<'_>, second: u64) -> Option<Visitor> {
         let parts = self.parts(shown)?;
         let identity = login::recognize(gateway, &parts, self.peer).await?;
         let tenant = identity.tenant.as_deref();
@@ -226,7 +221,11 @@ fn is_same(known: Option<&str>, shown: Option<&str>) -> bool {
     };
     let (known, shown) = (known.as_bytes(), shown.as_bytes());
     let differs = |(a, b): (&u8, &u8)| a ^ b;
-    let differences = known.iter().zip(shown).map(differs).fold(0, |all, one| all | one);
+    let differences = known
+        .iter()
+        .zip(shown)
+        .map(differs)
+        .fold(0, |all, one| all | one);
     known.len() == shown.len() && black_box(differences) == 0
 }
 
