@@ -4,7 +4,6 @@
 //! in which that was found good, nothing is asked again but whether the policies are still those. So whatever ends a credential is noticed as it is
 //! on the long way, at most a second later: its own time, a file of keys that has changed, groups, the keys of an issuer. A connection remembers one.
 
-use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,6 +17,7 @@ use moongate_auth::tls::ClientCertificate;
 use crate::http::lane::Shown;
 use crate::http::server::PeerInfo;
 use crate::login;
+use crate::login::remembered::{is_same, second};
 use crate::metrics::Operation;
 use crate::policy::gatekeeper::Leave;
 use crate::policy::own;
@@ -79,7 +79,7 @@ impl Visit {
         collection: &str,
         operation: Operation,
     ) -> Option<Pass<'_>> {
-        let second = crate::namespace::now_ms() / 1000;
+        let second = second();
         let is_known = self
             .visitor
             .as_ref()
@@ -211,41 +211,5 @@ const fn action_of(operation: Operation) -> FsAction {
     match operation {
         Operation::Read => FsAction::READ,
         _ => FsAction::WRITE,
-    }
-}
-
-/// Whether two credentials are the same, in a time that tells nothing of where they differ: behind a proxy, a connection has many users.
-fn is_same(known: Option<&str>, shown: Option<&str>) -> bool {
-    let (Some(known), Some(shown)) = (known, shown) else {
-        return known.is_none() && shown.is_none();
-    };
-    let (known, shown) = (known.as_bytes(), shown.as_bytes());
-    let differs = |(a, b): (&u8, &u8)| a ^ b;
-    let differences = known
-        .iter()
-        .zip(shown)
-        .map(differs)
-        .fold(0, |all, one| all | one);
-    known.len() == shown.len() && black_box(differences) == 0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_same_is_the_same_to_the_last_byte() {
-        assert!(is_same(None, None));
-        assert!(is_same(Some("Bearer a"), Some("Bearer a")));
-        for (known, shown) in [
-            (None, Some("")),
-            (Some(""), None),
-            (Some("Bearer a"), Some("Bearer b")),
-            (Some("Bearer a"), Some("Bearer ")),
-            (Some("Bearer a"), Some("Bearer aa")),
-            (Some("bearer a"), Some("Bearer a")),
-        ] {
-            assert!(!is_same(known, shown), "{known:?} {shown:?}");
-        }
     }
 }
