@@ -76,9 +76,6 @@ pub struct Info<'a> {
     /// Whether the bytes are read through the cache.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
     pub cached: Option<bool>,
-    /// Whether all of them were in it when the read began.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
-    pub cache_hit: Option<bool>,
     /// Who acts for the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub real_user: Option<&'a str>,
@@ -248,11 +245,10 @@ mod tests {
         let all = Info {
             access_types: "[]",
             cached: Some(true),
-            cache_hit: Some(false),
             real_user: Some("hue"),
             tenant: Some("a"),
         };
-        let want = r#"{"accessTypes":"[]","cached":"true","cacheHit":"false","realUser":"hue","tenant":"a"}"#;
+        let want = r#"{"accessTypes":"[]","cached":"true","realUser":"hue","tenant":"a"}"#;
         assert_eq!(all.text(), want);
     }
 

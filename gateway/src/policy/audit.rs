@@ -158,7 +158,6 @@ fn info(event: &Event<'_>) -> String {
     Info {
         access_types: event.action.types_text(),
         cached: event.cached,
-        cache_hit: None,
         real_user: caller.real_user.as_deref(),
         tenant: caller.tenant.as_deref(),
     }
