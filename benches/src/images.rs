@@ -24,7 +24,8 @@ const STORE_CONNECTIONS: usize = 64;
 pub struct Image {
     /// Its path, without the leading slash.
     pub path: Vec<u8>,
-    stamp: [u8; 8],
+    /// How it starts.
+    pub stamp: [u8; 8],
 }
 
 impl Image {

@@ -54,7 +54,23 @@ impl Server {
         log: &Path,
         patience: Duration,
     ) -> Result<Self> {
+        Self::moongate_in(bin, data, config, &[], log, patience)
+    }
+
+    /// As [`Server::moongate_with`], with more in its environment.
+    ///
+    /// # Errors
+    /// As [`Server::moongate`].
+    pub fn moongate_in(
+        bin: &Path,
+        data: &Path,
+        config: Option<&Path>,
+        envs: &[(String, String)],
+        log: &Path,
+        patience: Duration,
+    ) -> Result<Self> {
         let mut command = Command::new(bin);
+        command.envs(envs.iter().cloned());
         command.arg("serve").arg("--data").arg(data);
         if let Some(config) = config {
             command.arg("--config").arg(config);

@@ -10,13 +10,15 @@ use crate::budget::Budget;
 use crate::cached::CachedBackend;
 use crate::config::{CacheConfig, MountTerms};
 use crate::fetch::blocks::BlockFlights;
-use crate::files::{FileId, FileVersion, PageKey};
+use crate::files::{FileId, FileVersion, Known};
 use crate::mount::Mount;
 use crate::names::Moment;
 use crate::ram::Farewell;
 use crate::ram::RamTier;
+use crate::ram_shares::RamShares;
+use crate::share::{Owner, SHARES_PERCENT_MAX, ShareStats};
 use crate::stats::{CacheStats, Counters};
-use crate::tier::{DiskTier, Folder};
+use crate::tier::DiskTier;
 
 /// Versions of files that are remembered after their last use, so that their pages are found again.
 const FILES_MAX: u64 = 1 << 16;
@@ -28,7 +30,7 @@ const PAGE_BYTES: std::ops::RangeInclusive<u64> = (64 << 10)..=(64 << 20);
 pub struct Cache {
     pub(crate) config: CacheConfig,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) ram: RamTier,
+    pub(crate) ram: RamShares,
     pub(crate) buffers: Budget,
     /// For pages that wait for their readers; apart, so that readers that stall don't hold up what is under way.
     pub(crate) read_ahead: Budget,
@@ -51,6 +53,18 @@ impl Cache {
             );
             return Err(BackendError::new(ErrorKind::Invalid, text));
         }
+        let percent: u32 = config
+            .shares
+            .iter()
+            .map(|share| u32::from(share.percent))
+            .sum();
+        if percent > SHARES_PERCENT_MAX {
+            let text = format!(
+                "the shares of the cache are {percent} percent of it together: leave at least {} for everybody else",
+                100 - SHARES_PERCENT_MAX
+            );
+            return Err(BackendError::new(ErrorKind::Invalid, text));
+        }
         let counters = Arc::<Counters>::default();
         let half = config.buffers_bytes_max / 2;
         let (buffers, read_ahead) = (Budget::new(half), Budget::new(half));
@@ -58,7 +72,12 @@ impl Cache {
         let disk = disk.map(Arc::new);
         let last_id = disk.as_ref().map_or(0, |disk| disk.last_id());
         Ok(Arc::new(Self {
-            ram: RamTier::new(config.ram_bytes, Arc::clone(&counters), farewell(&disk)),
+            ram: RamShares::new(
+                config.ram_bytes,
+                &config.shares,
+                &counters,
+                &farewell(&disk),
+            ),
             buffers,
             read_ahead,
             blocks: BlockFlights::default(),
@@ -95,6 +114,31 @@ impl Cache {
         stats
     }
 
+    /// What each share holds, in their order.
+    pub fn share_stats(&self) -> Vec<ShareStats> {
+        let shares = self.config.shares.iter().zip(0..);
+        let stats = shares.map(|(share, place)| {
+            let owner = Owner::of_share(place);
+            let ram = self.ram.of(owner);
+            let mut stats = ShareStats {
+                name: share.name.clone(),
+                ram_bytes: ram.len_bytes(),
+                ram_evictions: ram.evictions(),
+                ..ShareStats::default()
+            };
+            if let Some(disk) = &self.disk {
+                disk.gauge_share(owner, &mut stats);
+            }
+            stats
+        });
+        stats.collect()
+    }
+
+    /// The memory that holds the pages of a file.
+    pub(crate) fn ram_of(&self, file: &FileVersion) -> &RamTier {
+        self.ram.of(file.owner)
+    }
+
     /// The version of a file, as it was said to be at a moment.
     pub(crate) async fn file(
         &self,
@@ -111,7 +155,8 @@ impl Cache {
             return held;
         }
         let path = Arc::from(path);
-        let known = self.find(mount, &path, version).await;
+        let owner = mount.terms.owners.of(&path);
+        let known = self.find(mount, &path, version, owner).await;
         let new_id = self.new_id();
         let (file, old) = mount.files.adopt(&path, version, known, new_id, is_current);
         if let Some(old) = old {
@@ -128,26 +173,19 @@ impl Cache {
     }
 
     /// The id under which a disk holds this version, else a new one; and the disk.
-    async fn find(
-        &self,
-        mount: &Mount,
-        path: &Arc<str>,
-        version: &Version,
-    ) -> (FileId, Option<Arc<Folder>>) {
+    async fn find(&self, mount: &Mount, path: &Arc<str>, version: &Version, owner: Owner) -> Known {
         let folder = self
             .disk
             .as_ref()
             .and_then(|disk| disk.folder_of(&mount.id, path));
         let Some(folder) = folder.map(Arc::clone) else {
-            return (self.new_id(), None);
+            return Known::new(self.new_id(), None, owner);
         };
         let (finder, id, path) = (Arc::clone(&folder), Arc::clone(&mount.id), Arc::clone(path));
         let version = version.clone();
-        let found = tokio::task::spawn_blocking(move || finder.find(&id, &path, &version));
-        (
-            found.await.ok().flatten().unwrap_or_else(|| self.new_id()),
-            Some(folder),
-        )
+        let found = tokio::task::spawn_blocking(move || finder.find(&id, &path, &version, owner));
+        let id = found.await.ok().flatten().unwrap_or_else(|| self.new_id());
+        Known::new(id, Some(folder), owner)
     }
 
     /// Has a page written to disk behind its reader, if the disk keeps up.
@@ -179,10 +217,11 @@ impl Cache {
         if file.is_dropped() {
             return;
         }
-        self.ram.put(file.key(page), bytes);
+        let ram = self.ram_of(file);
+        ram.put(file.key(page), bytes);
         // Dropped between the look and the put: nobody else would remove it.
         if file.is_dropped() {
-            self.ram.remove(file.key(page));
+            ram.remove(file.key(page));
         }
     }
 
@@ -198,9 +237,7 @@ impl Cache {
 
     /// Lets go the pages of a file of so many.
     pub(crate) fn forget_in_ram(&self, file: FileId, pages: u64) {
-        for page in 0..pages {
-            self.ram.remove(PageKey { file, page });
-        }
+        self.ram.forget(file, pages);
     }
 
     /// How many pages a version has.

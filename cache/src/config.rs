@@ -6,6 +6,7 @@ use std::time::Duration;
 use moongate_disk::EngineChoice;
 
 use crate::clock::Clock;
+use crate::share::{Owners, Share};
 
 /// Bounds and places of a cache.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct CacheConfig {
     pub engine: EngineChoice,
     /// How long a cache disk that failed is left alone.
     pub disk_retry: Duration,
+    /// Parts of memory and disks that are somebody's own.
+    pub shares: Vec<Share>,
     /// The time.
     pub clock: Clock,
 }
@@ -47,6 +50,7 @@ impl Default for CacheConfig {
             pinned_percent_max: 50,
             engine: EngineChoice::Auto,
             disk_retry: Duration::from_secs(30),
+            shares: Vec::new(),
             clock: Clock::system(),
         }
     }
@@ -69,6 +73,8 @@ pub struct MountTerms {
     pub breaker_failures: u32,
     /// That while.
     pub breaker_pause: Duration,
+    /// To whom pages are charged.
+    pub owners: Owners,
 }
 
 impl Default for MountTerms {
@@ -81,6 +87,7 @@ impl Default for MountTerms {
             timeout: Duration::from_secs(60),
             breaker_failures: 8,
             breaker_pause: Duration::from_secs(10),
+            owners: Owners::default(),
         }
     }
 }

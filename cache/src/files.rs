@@ -13,6 +13,7 @@ use crate::fetch::flights::Flights;
 use crate::mutant::{self, Mutant};
 use crate::policy::epochs::is_within;
 use crate::policy::read_ahead::RecentReads;
+use crate::share::Owner;
 use crate::tier::Folder;
 
 /// One version of one file. Never handed out twice.
@@ -42,7 +43,23 @@ pub struct FileVersion {
     under: Mutex<Option<Opened>>,
     /// The cache disk to which it belongs.
     pub(crate) folder: Option<Arc<Folder>>,
+    /// To whom its pages are charged.
+    pub(crate) owner: Owner,
     home: Weak<FileTable>,
+}
+
+/// What is known of a version before it is in the table.
+#[derive(Debug)]
+pub struct Known {
+    id: FileId,
+    folder: Option<Arc<Folder>>,
+    owner: Owner,
+}
+
+impl Known {
+    pub(crate) const fn new(id: FileId, folder: Option<Arc<Folder>>, owner: Owner) -> Self {
+        Self { id, folder, owner }
+    }
 }
 
 /// A file of the under store, and who opened it.
@@ -129,7 +146,7 @@ impl FileTable {
         self: &Arc<Self>,
         path: &Arc<str>,
         version: &Version,
-        known: (FileId, Option<Arc<Folder>>),
+        known: Known,
         new_id: FileId,
         is_current: impl FnOnce() -> bool,
     ) -> (Arc<FileVersion>, Option<Arc<FileVersion>>) {
@@ -143,7 +160,11 @@ impl FileTable {
                 (held, None)
             }
             held => {
-                let (id, folder) = if is_current { known } else { (new_id, None) };
+                let Known { id, folder, owner } = if is_current {
+                    known
+                } else {
+                    Known::new(new_id, None, known.owner)
+                };
                 let made = Arc::new(FileVersion {
                     id,
                     is_alone: !is_current,
@@ -154,6 +175,7 @@ impl FileTable {
                     recent: Mutex::default(),
                     under: Mutex::default(),
                     folder,
+                    owner,
                     home: Arc::downgrade(self),
                 });
                 if is_current {
@@ -240,7 +262,7 @@ mod tests {
             .adopt(
                 &path.into(),
                 &version(len),
-                (FileId(id), None),
+                Known::new(FileId(id), None, Owner::NOBODY),
                 FileId(0),
                 || true,
             )
@@ -255,7 +277,7 @@ mod tests {
         let (second, old) = table.adopt(
             &"/a".into(),
             &version(2),
-            (FileId(3), None),
+            Known::new(FileId(3), None, Owner::NOBODY),
             FileId(0),
             || true,
         );
@@ -273,7 +295,7 @@ mod tests {
         let (alone, old) = table.adopt(
             &"/a".into(),
             &version(1),
-            (FileId(1), None),
+            Known::new(FileId(1), None, Owner::NOBODY),
             FileId(0),
             || false,
         );

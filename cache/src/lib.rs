@@ -28,7 +28,9 @@ mod names;
 mod page_buffer;
 mod policy;
 mod ram;
+mod ram_shares;
 mod reader;
+mod share;
 #[cfg(test)]
 mod simulation;
 mod single_flight;
@@ -46,4 +48,5 @@ pub use backend::{
 pub use cache::Cache;
 pub use cached::{CachedBackend, LoadOptions, LoadProgress, Residency};
 pub use config::{CacheConfig, MountTerms};
+pub use share::{Owner, Owners, SHARES_PERCENT_MAX, Share, ShareStats};
 pub use stats::CacheStats;

@@ -10,7 +10,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use crate::files::PageKey;
-use crate::stats::Counters;
+use crate::stats::{Counter, Counters};
 
 /// One part in so many of the memory is a window of the latest pages: readers that follow each other closely find them there even when
 /// the rest is full of pages that are used more often.
@@ -45,10 +45,13 @@ pub struct RamTier {
     window: Cache<PageKey, Arc<Page>>,
     parts: Cache<PageKey, Arc<Parts>>,
     bytes_max: u64,
+    evictions: Arc<Counter>,
 }
 
 impl RamTier {
     pub(crate) fn new(bytes_max: u64, counters: Arc<Counters>, farewell: Arc<Farewell>) -> Self {
+        let evictions = Arc::<Counter>::default();
+        let evicted = Arc::clone(&evictions);
         let (window, parts) = (bytes_max / WINDOW_SHARE, bytes_max / PARTS_SHARE);
         let pages = Cache::builder()
             .max_capacity(bytes_max - window - parts)
@@ -56,6 +59,7 @@ impl RamTier {
             .eviction_listener(move |key: Arc<PageKey>, page: Arc<Page>, cause| {
                 if cause == RemovalCause::Size {
                     counters.ram_evictions.add(1);
+                    evicted.add(1);
                     farewell(*key, page.hits.load(Ordering::Relaxed));
                 }
             });
@@ -71,7 +75,13 @@ impl RamTier {
             window: window.build(),
             parts: parts.build(),
             bytes_max,
+            evictions,
         }
+    }
+
+    /// Pages that were let go for others.
+    pub(crate) fn evictions(&self) -> u64 {
+        self.evictions.get()
     }
 
     /// A page, if it is here.

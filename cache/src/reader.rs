@@ -128,7 +128,7 @@ impl Reader {
     }
 
     fn in_ram(&mut self, page: u64) -> Option<Bytes> {
-        let held = self.open.mount.cache.ram.get(self.open.file.key(page))?;
+        let held = self.open.ram().get(self.open.file.key(page))?;
         // It came in ahead, and was kept: no need to hold it twice.
         self.take_ahead(page);
         self.look_ahead(page);
@@ -196,21 +196,22 @@ impl Reader {
         let start = page * self.page_bytes();
         let len = cache.page_len(&self.open.file.version, page);
         let wanted = self.position - start..(self.end - start).min(len);
-        if let Some(bytes) = cache.ram.part(key, &wanted) {
+        if let Some(bytes) = self.open.ram().part(key, &wanted) {
             self.counters_looked(Found::Ram);
             self.took(&bytes, Found::Ram);
             return Ok(Some(bytes));
         }
-        let want = plan(&wanted, len, cache.ram.parts_held(key));
+        let want = plan(&wanted, len, self.open.ram().parts_held(key));
         if let Some(folder) = &self.open.file.folder
-            && (matches!(want, Want::Blocks(_)) || (len > BLOCK_BYTES && !cache.ram.has_room()))
+            && (matches!(want, Want::Blocks(_))
+                || (len > BLOCK_BYTES && !self.open.ram().has_room()))
             && folder.has(key)
         {
             let Some(bytes) = folder.read(key, wanted.clone()).await else {
                 return Ok(None);
             };
             self.counters_looked(Found::Disk);
-            cache.ram.put_part(key, wanted.start, bytes.clone());
+            self.open.ram().put_part(key, wanted.start, bytes.clone());
             self.took(&bytes, Found::Disk);
             return Ok(Some(bytes));
         }
@@ -250,7 +251,7 @@ impl Reader {
         self.looked = self.looked.max(page + 1);
         while self.looked < last {
             let cache = Arc::clone(&self.open.mount.cache);
-            if !cache.ram.contains(self.open.file.key(self.looked)) {
+            if !self.open.ram().contains(self.open.file.key(self.looked)) {
                 let Some(charge) = cache.read_ahead.try_take(cache.config.page_bytes) else {
                     return;
                 };
@@ -276,7 +277,7 @@ impl Reader {
             return Some(claim);
         }
         // Under the lock: a page is kept before it is taken off the list.
-        if open.mount.cache.ram.contains(open.file.key(page)) {
+        if open.ram().contains(open.file.key(page)) {
             return None;
         }
         if let Some(folder) = &open.file.folder

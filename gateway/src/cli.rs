@@ -193,9 +193,10 @@ pub enum Command {
     /// serving: it refuses to.
     #[command(after_long_help = FSCK_EXAMPLES)]
     Fsck(FsckArgs),
-    /// Make and read tokens and access keys.
+    /// Make and read tokens and access keys; get, renew and cancel delegation tokens.
     ///
-    /// Makes access keys for the file of auth.keys, tokens of single file ids, and shows what is in a token. Talks to no server.
+    /// Makes access keys for the file of auth.keys, tokens of single file ids, and shows what is in a token: for these it talks to no server. Hadoop's
+    /// delegation tokens are got, renewed and cancelled at a gateway.
     #[command(after_long_help = token::EXAMPLES)]
     Token(token::TokenArgs),
     /// Tell who a gateway takes the caller for.

@@ -15,7 +15,11 @@ fn main() -> ExitCode {
         Command::Serve(args) => run_serve(&args),
         Command::CheckConfig(args) => check_config(&args),
         Command::Fsck(args) => fsck::run(&args).map(ExitCode::from),
-        Command::Token(args) => token::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Token(args) => match token::run(&args) {
+            Ok(true) => Ok(ExitCode::SUCCESS),
+            Ok(false) => ask(&Command::Token(args)),
+            Err(error) => Err(error),
+        },
         Command::Version(args) => version(&args),
         Command::Policy(args) => match policy::run(&args) {
             Some(done) => done,

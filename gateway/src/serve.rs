@@ -26,6 +26,7 @@ use crate::login::fid::FidTokens;
 use crate::metrics::Metrics;
 use crate::namespace::Namespace;
 use crate::namespace::images::Images;
+use crate::namespace::sharers::{self, Sharers};
 use crate::policy::audit::Audit;
 use crate::policy::gatekeeper::Gatekeeper;
 use crate::policy::source::Policies;
@@ -244,7 +245,7 @@ fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
     Ok(Arc::new_cyclic(|gateway| Gateway {
         namespace: Namespace::new(
             Arc::new(Images::new(Weak::clone(gateway))),
-            cache,
+            (cache, Sharers::of(&config.tenant)),
             mounts_file,
             Arc::clone(&gatekeeper),
         ),
@@ -320,6 +321,7 @@ fn cache_config(config: &Config) -> CacheConfig {
         disk_bytes: cache.disk_bytes_max.bytes(),
         buffers_bytes_max: cache.in_flight_bytes_max.bytes(),
         engine: engine_choice(config),
+        shares: sharers::shares(&config.tenant),
         ..CacheConfig::default()
     }
 }

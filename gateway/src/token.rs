@@ -1,4 +1,4 @@
-//! `moongate token`: access keys and tokens, made and looked at. No server is asked.
+//! `moongate token`: access keys and tokens, made and looked at. Only for delegation tokens a server is asked ([`crate::client`]).
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
+
+use crate::client::delegation::{Desk, Held};
 use moongate_auth::jwt::fid::FidKey;
 use moongate_auth::jwt::token::Token;
 use moongate_auth::keys::secret;
@@ -22,11 +24,14 @@ Examples:
   moongate token hash < secret.txt
   moongate token show < /var/run/secrets/tokens/moongate
   moongate token fid 3,01637037d6 --key-file /etc/moongate/fid.key
+  kinit alice && moongate token get http://moon.example.com:8888 --renewer yarn > job.token
+  moongate token cancel http://moon.example.com:8888 --file job.token
 
 Exit codes:
   0  done
-  1  failed
-  2  the command line is wrong";
+  1  failed, or the gateway refuses and says why
+  2  the command line is wrong
+  3  the gateway cannot be reached";
 
 /// Arguments of `moongate token`.
 #[derive(Clone, Debug, Args)]
@@ -60,6 +65,35 @@ pub enum TokenCommand {
     Hash,
     /// Show what is in a token (JWT) from standard input. Its signature is not checked.
     Show,
+    /// Get a delegation token of a gateway, on standard output.
+    ///
+    /// It stands for whoever shows a Kerberos ticket (kinit) or a token, as Hadoop's GETDELEGATIONTOKEN does, and goes with any request as delegation=TOKEN.
+    Get {
+        /// Who is asked.
+        #[command(flatten)]
+        desk: Desk,
+        /// Who may make it good for longer; without one, its owner
+        #[arg(long, value_name = "NAME")]
+        renewer: Option<String>,
+    },
+    /// Make a delegation token good for longer, and tell until when. Only its renewer may.
+    Renew {
+        /// Who is asked.
+        #[command(flatten)]
+        desk: Desk,
+        /// Which one.
+        #[command(flatten)]
+        held: Held,
+    },
+    /// End a delegation token. Its owner and its renewer may.
+    Cancel {
+        /// Who is asked.
+        #[command(flatten)]
+        desk: Desk,
+        /// Which one.
+        #[command(flatten)]
+        held: Held,
+    },
     /// Make a token of one file id, as /dir/assign gives them out (image.jwt).
     Fid {
         /// The file id, such as 3,01637037d6
@@ -74,13 +108,16 @@ pub enum TokenCommand {
     },
 }
 
-/// Carries the command out.
+/// Carries the command out; `false` if a server is to be asked for it.
 ///
 /// # Errors
 /// A file or standard input cannot be read, or holds something else.
 #[allow(clippy::print_stdout)]
-pub fn run(args: &TokenArgs) -> anyhow::Result<()> {
+pub fn run(args: &TokenArgs) -> anyhow::Result<bool> {
     let text = match &args.what {
+        TokenCommand::Get { .. } | TokenCommand::Renew { .. } | TokenCommand::Cancel { .. } => {
+            return Ok(false);
+        }
         TokenCommand::Key {
             user,
             groups,
@@ -105,7 +142,13 @@ pub fn run(args: &TokenArgs) -> anyhow::Result<()> {
         }
     };
     println!("{text}");
-    Ok(())
+    Ok(true)
+}
+
+/// A time in milliseconds since 1970, for people.
+pub fn time(ms: i64) -> String {
+    let since = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
 }
 
 fn input() -> anyhow::Result<String> {

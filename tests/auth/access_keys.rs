@@ -10,9 +10,12 @@ use crate::issuer::bearer;
 
 /// The entry of a new key, and `ID:SECRET`.
 fn key(user: &str) -> (String, String) {
-    let made = run(&[
-        "token", "key", "--user", user, "--group", "g", "--tenant", "t",
-    ]);
+    made(&["--user", user, "--group", "g", "--tenant", "t"])
+}
+
+/// As [`key`], with these options.
+pub fn made(options: &[&str]) -> (String, String) {
+    let made = run(&[&["token", "key"], options].concat());
     assert!(made.status.success());
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     (text(&made.stdout), text(&made.stderr))

@@ -11,6 +11,7 @@ mod hdfs;
 mod issuer;
 mod jwt;
 mod keys;
+mod lane;
 mod ranger_admin;
 mod shell;
 mod spark;

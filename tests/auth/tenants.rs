@@ -357,3 +357,54 @@ fn limits_say_which_and_when() {
             && metrics.contains("tenant_refused{tenant=\"b\"}")
     );
 }
+
+/// A tenant's files fill its share of the cache, and no more of it; what another has read stays.
+#[test]
+fn a_share_of_the_cache_is_nobody_elses() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let disk = tempfile::tempdir().unwrap();
+    for folder in &folders {
+        for n in 0..40 {
+            std::fs::write(folder.path().join(format!("f{n}")), vec![n; 1 << 20]).unwrap();
+        }
+    }
+    let gateway = Gateway::fresh(&format!(
+        "[cache]\nmemory = '64 MiB'\ndirs = ['{}']\ndisk_bytes_max = '64 MiB'\n\
+         [[mount]]\npath = '/a'\nstore = 'file://{}'\n[[mount]]\npath = '/shared'\nstore = 'file://{}'\n\
+         {CONFIG}cache_share = 25\n[[tenant]]\nname = 'c'\npaths = ['/a']\nusers = ['cem']\ncache_share = 25\n",
+        disk.path().display(),
+        folders[0].path().display(),
+        folders[1].path().display()
+    ).replacen("paths = ['/a']\ncollections", "paths = ['/nowhere']\ncollections", 1));
+    let count = |name: &str, tenant: &str| {
+        let request = Request::get(&by("carl", "/metrics"));
+        let text = send(gateway.admin(), &request).text();
+        let start = format!("moongate_{name}{{tenant=\"{tenant}\"}} ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&start));
+        line.map_or(0, |value| value.trim().parse::<u64>().unwrap())
+    };
+    let share = 16 << 20;
+    let read = |n: u8| {
+        let got = file(&gateway, "GET", "cem", &format!("/a/f{n}"), b"");
+        assert_eq!((got.status, got.body.len(), got.body[0]), (200, 1 << 20, n));
+    };
+    (0..40).for_each(read);
+    (30..40).for_each(read);
+    wait::until_true("the share is full", Duration::from_secs(60), || {
+        count("tenant_cache_disk_bytes", "c") > share / 2
+            && count("tenant_cache_ram_bytes", "c") > share / 2
+    });
+    for tier in ["ram", "disk"] {
+        let held = count(&format!("tenant_cache_{tier}_bytes"), "c");
+        assert!(held <= share, "{tier}: {held}");
+        assert!(
+            count(&format!("tenant_cache_{tier}_evictions"), "c") > 0,
+            "{tier}"
+        );
+        assert_eq!(
+            count(&format!("tenant_cache_{tier}_bytes"), "b"),
+            0,
+            "{tier}"
+        );
+    }
+}

@@ -138,3 +138,52 @@ fn a_token_outlives_a_restart() {
     let request = Request::get("/webhdfs/v1/?op=GETHOMEDIRECTORY").header("cookie", &cookie);
     desk.ask(&request).status(200);
 }
+
+/// `moongate token`, in somebody's name or with no ticket at all.
+fn command(desk: &Desk<'_>, tickets: &std::path::Path, arguments: &[&str]) -> (i32, String) {
+    let server = format!("http://localhost:{}", desk.gateway.file().port());
+    let (verb, rest) = arguments.split_first().unwrap();
+    let said = std::process::Command::new(moongate_tests::gateway::binary())
+        .args(["token", verb, &server])
+        .args(rest)
+        .envs(desk.kdc.envs(tickets))
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let told = if said.status.success() {
+        said.stdout
+    } else {
+        said.stderr
+    };
+    let text = String::from_utf8_lossy(&told).trim().to_owned();
+    (said.status.code().unwrap(), text)
+}
+
+#[test]
+fn the_command_line_gets_renews_and_cancels() {
+    let desk = Desk::open();
+    let (alice, bob) = (desk.kdc.tickets("alice"), desk.kdc.tickets("bob"));
+    let file = desk.folder.path().join("token");
+    let (code, token) = command(&desk, &alice, &["get", "--renewer", "bob"]);
+    assert_eq!(code, 0, "{token}");
+    std::fs::write(&file, format!("{token}\n")).unwrap();
+    let home = with(&desk, &token, "/?op=GETHOMEDIRECTORY").status(200);
+    assert!(home.text().contains("/user/alice"));
+    let named = ["--file", file.to_str().unwrap()];
+    let (code, until) = command(&desk, &bob, &[&["renew"][..], &named].concat());
+    assert!(
+        code == 0 && until.starts_with("20") && until.ends_with('Z'),
+        "{until}"
+    );
+    let (code, text) = command(&desk, &alice, &[&["renew"][..], &named].concat());
+    assert!(
+        code == 1 && text.contains("only the renewer may"),
+        "{code} {text}"
+    );
+    let nobody = desk.kdc.path("no-tickets");
+    let (code, text) = command(&desk, &nobody, &["get"]);
+    assert!(code == 2 && text.contains("kinit"), "{code} {text}");
+    let (code, text) = command(&desk, &alice, &[&["cancel"][..], &named].concat());
+    assert_eq!(code, 0, "{text}");
+    with(&desk, &token, "/?op=GETHOMEDIRECTORY").status(401);
+}

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod admin;
+mod archives;
 mod audit;
 mod cluster;
 mod commands;

@@ -6,5 +6,5 @@
 mod record;
 mod spool;
 
-pub use record::{Record, time_text};
+pub use record::{Ids, Info, Record, time_text};
 pub use spool::{Spool, SpoolConfig, SpoolCounts};

@@ -9,16 +9,17 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::record::Record;
+use parking_lot::{Condvar, Mutex};
+
+use super::record::{Record, push_time};
 
 /// How long lines may wait to be written.
 const WRITE_EVERY: Duration = Duration::from_millis(200);
-/// Lines that are written at once.
-const BATCH_BYTES_MAX: usize = 256 << 10;
+/// So many bytes are written at once, without waiting for more.
+const BATCH_BYTES: usize = 256 << 10;
 /// The file that is being written.
 const CURRENT: &str = "audit.jsonl";
 
@@ -53,10 +54,45 @@ pub struct SpoolCounts {
 /// Takes records.
 #[derive(Debug)]
 pub struct Spool {
-    queue: Option<SyncSender<String>>,
-    counts: Arc<SpoolCounts>,
-    strict: bool,
+    shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What those who take records and the thread that writes them have in common. Lines are put behind each other into one buffer, which the
+/// thread exchanges for an empty one: a record costs a copy, not an allocation and the waking of a thread.
+#[derive(Debug)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    /// There is enough to be written, or nothing more will come.
+    due: Condvar,
+    /// There is room again.
+    room: Condvar,
+    counts: SpoolCounts,
+    len_max: usize,
+    strict: bool,
+}
+
+/// Lines that wait.
+#[derive(Debug, Default)]
+struct Waiting {
+    lines: Vec<u8>,
+    count: usize,
+    /// Nothing more comes, or nobody writes any more.
+    ended: bool,
+}
+
+impl Shared {
+    fn is_due(&self, waiting: &Waiting) -> bool {
+        waiting.ended
+            || waiting.lines.len() >= BATCH_BYTES
+            || waiting.count >= self.len_max.div_ceil(2)
+    }
+
+    fn end(&self) {
+        self.waiting.lock().ended = true;
+        self.due.notify_all();
+        self.room.notify_all();
+    }
 }
 
 impl Spool {
@@ -66,50 +102,61 @@ impl Spool {
     /// The folder cannot be made, or the file not be opened.
     pub fn start(config: SpoolConfig) -> std::io::Result<Self> {
         std::fs::create_dir_all(&config.dir)?;
-        let counts = Arc::new(SpoolCounts::default());
-        let (queue, lines) = sync_channel(config.queue_len_max.max(1));
-        let strict = config.strict;
-        let writer = Writer::open(config, Arc::clone(&counts))?;
+        let shared = Arc::new(Shared {
+            waiting: Mutex::default(),
+            due: Condvar::new(),
+            room: Condvar::new(),
+            counts: SpoolCounts::default(),
+            len_max: config.queue_len_max.max(1),
+            strict: config.strict,
+        });
+        let writer = Writer::open(config, Arc::clone(&shared))?;
         let thread = std::thread::Builder::new()
             .name("audit".to_owned())
-            .spawn(move || writer.run(&lines))?;
+            .spawn(move || writer.run())?;
         Ok(Self {
-            queue: Some(queue),
-            counts,
-            strict,
+            shared,
             thread: Some(thread),
         })
     }
 
-    /// Takes a record; `false` if it had to be dropped. Waits only where the spool is strict: then call it where waiting is allowed.
-    pub fn take(&self, record: &Record) -> bool {
-        let Some(queue) = &self.queue else {
-            return false;
-        };
-        let line = record.line();
-        self.counts.queued.fetch_add(1, Ordering::Relaxed);
-        let taken = match queue.try_send(line) {
-            Ok(()) => true,
-            Err(TrySendError::Full(line)) if self.strict => queue.send(line).is_ok(),
-            Err(_) => false,
-        };
-        if !taken {
-            self.counts.queued.fetch_sub(1, Ordering::Relaxed);
-            self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+    /// Takes a line, its end included; `false` if it had to be dropped. Waits only where the spool is strict and full: then call it where
+    /// waiting is allowed.
+    pub fn take(&self, line: &[u8]) -> bool {
+        let shared = &*self.shared;
+        let mut waiting = shared.waiting.lock();
+        while waiting.count >= shared.len_max && shared.strict && !waiting.ended {
+            shared.room.wait(&mut waiting);
         }
-        taken
+        if waiting.count >= shared.len_max || waiting.ended {
+            shared.counts.dropped.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        let was_due = shared.is_due(&waiting);
+        waiting.lines.extend_from_slice(line);
+        waiting.count += 1;
+        shared.counts.queued.fetch_add(1, Ordering::Relaxed);
+        if !was_due && shared.is_due(&waiting) {
+            shared.due.notify_one();
+        }
+        true
+    }
+
+    /// Whether the next line would have to wait, or be dropped.
+    pub fn is_full(&self) -> bool {
+        self.shared.waiting.lock().count >= self.shared.len_max
     }
 
     /// What became of records so far.
     pub fn counts(&self) -> &SpoolCounts {
-        &self.counts
+        &self.shared.counts
     }
 }
 
 impl Drop for Spool {
     /// Writes what was taken.
     fn drop(&mut self) {
-        self.queue = None;
+        self.shared.end();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -119,7 +166,7 @@ impl Drop for Spool {
 /// The thread's own.
 struct Writer {
     config: SpoolConfig,
-    counts: Arc<SpoolCounts>,
+    shared: Arc<Shared>,
     file: File,
     file_bytes: u64,
     /// Losses that a line has told of.
@@ -128,12 +175,19 @@ struct Writer {
     begun: u64,
 }
 
+impl Drop for Writer {
+    /// However it ends, nobody waits for it any more.
+    fn drop(&mut self) {
+        self.shared.end();
+    }
+}
+
 impl Writer {
-    fn open(config: SpoolConfig, counts: Arc<SpoolCounts>) -> std::io::Result<Self> {
+    fn open(config: SpoolConfig, shared: Arc<Shared>) -> std::io::Result<Self> {
         let (file, file_bytes) = open(&config.dir.join(CURRENT))?;
         Ok(Self {
             config,
-            counts,
+            shared,
             file,
             file_bytes,
             told: 0,
@@ -141,16 +195,17 @@ impl Writer {
         })
     }
 
-    fn run(mut self, lines: &Receiver<String>) {
-        let mut batch = String::new();
+    fn run(mut self) {
+        let mut batch = Vec::new();
         loop {
-            let ended = gather(lines, &mut batch);
-            let count = batch.lines().count() as u64;
+            let (count, ended) = self.gather(&mut batch);
             self.tell_losses(&mut batch);
             if !batch.is_empty() {
-                self.write(&batch, count);
-                batch.clear();
+                self.write(&batch, count as u64);
             }
+            batch.clear();
+            // What one burst needed is not kept for ever.
+            batch.shrink_to(2 * BATCH_BYTES);
             if ended {
                 let _ = self.file.sync_all();
                 return;
@@ -158,28 +213,52 @@ impl Writer {
         }
     }
 
+    /// Takes what waits, for which it gives an empty buffer; how many lines that are, and whether nothing more will come.
+    fn gather(&self, batch: &mut Vec<u8>) -> (usize, bool) {
+        let shared = &*self.shared;
+        let mut waiting = shared.waiting.lock();
+        if !shared.is_due(&waiting) {
+            let _ = shared.due.wait_for(&mut waiting, WRITE_EVERY);
+        }
+        std::mem::swap(&mut waiting.lines, batch);
+        let count = std::mem::take(&mut waiting.count);
+        let ended = waiting.ended;
+        drop(waiting);
+        shared.room.notify_all();
+        (count, ended)
+    }
+
     /// Appends a line if records were lost since the last one.
-    fn tell_losses(&mut self, batch: &mut String) {
-        let dropped = self.counts.dropped.load(Ordering::Relaxed);
+    fn tell_losses(&mut self, batch: &mut Vec<u8>) {
+        let dropped = self.shared.counts.dropped.load(Ordering::Relaxed);
         if dropped > self.told {
-            let lost = Record::lost(dropped - self.told, i64::try_from(now_ms()).unwrap_or(0));
+            let lost = dropped - self.told;
             tracing::error!(
-                lost = dropped - self.told,
+                lost,
                 "audit records were lost: raise audit.queue_len_max, or set audit.strict"
             );
-            batch.push_str(&lost.line());
+            Record::lost(lost).push_open(batch);
+            push_time(i64::try_from(now_ms()).unwrap_or(0), batch);
+            batch.extend_from_slice(b"}\n");
             self.told = dropped;
         }
     }
 
     /// Writes; what the disk refuses is tried again in a strict spool, and counted as lost in another.
-    fn write(&mut self, batch: &str, count: u64) {
-        while let Err(error) = self.write_once(batch) {
-            self.counts.failures.fetch_add(1, Ordering::Relaxed);
+    fn write(&mut self, batch: &[u8], count: u64) {
+        let mut rest = batch;
+        let shared = Arc::clone(&self.shared);
+        while let Err(error) = self.write_all(&mut rest) {
+            shared.counts.failures.fetch_add(1, Ordering::Relaxed);
             tracing::error!(%error, dir = %self.config.dir.display(), "audit records cannot be written");
             if !self.config.strict {
-                self.counts.queued.fetch_sub(count, Ordering::Relaxed);
-                self.counts.dropped.fetch_add(count, Ordering::Relaxed);
+                let lost = (rest.iter().filter(|byte| **byte == b'\n').count() as u64).min(count);
+                shared.counts.queued.fetch_sub(count, Ordering::Relaxed);
+                shared.counts.dropped.fetch_add(lost, Ordering::Relaxed);
+                shared
+                    .counts
+                    .written
+                    .fetch_add(count - lost, Ordering::Relaxed);
                 return;
             }
             std::thread::sleep(WRITE_EVERY);
@@ -187,15 +266,21 @@ impl Writer {
                 (self.file, self.file_bytes) = (file, bytes);
             }
         }
-        self.counts.queued.fetch_sub(count, Ordering::Relaxed);
-        self.counts.written.fetch_add(count, Ordering::Relaxed);
+        shared.counts.queued.fetch_sub(count, Ordering::Relaxed);
+        shared.counts.written.fetch_add(count, Ordering::Relaxed);
     }
 
-    fn write_once(&mut self, batch: &str) -> std::io::Result<()> {
-        self.file.write_all(batch.as_bytes())?;
-        self.file_bytes += batch.len() as u64;
-        if self.file_bytes >= self.config.file_bytes_max {
-            self.rotate()?;
+    /// Writes whole lines, and begins another file where one is full. What is left of `rest` is not written yet.
+    fn write_all(&mut self, rest: &mut &[u8]) -> std::io::Result<()> {
+        while !rest.is_empty() {
+            let room = self.config.file_bytes_max.saturating_sub(self.file_bytes);
+            let (now, later) = rest.split_at(whole_lines(rest, room));
+            self.file.write_all(now)?;
+            *rest = later;
+            self.file_bytes += now.len() as u64;
+            if self.file_bytes >= self.config.file_bytes_max || !later.is_empty() {
+                self.rotate()?;
+            }
         }
         Ok(())
     }
@@ -211,20 +296,13 @@ impl Writer {
     }
 }
 
-/// Takes what waits, up to a bound; whether nothing more will come.
-fn gather(lines: &Receiver<String>, batch: &mut String) -> bool {
-    match lines.recv_timeout(WRITE_EVERY) {
-        Ok(line) => batch.push_str(&line),
-        Err(RecvTimeoutError::Timeout) => return false,
-        Err(RecvTimeoutError::Disconnected) => return true,
-    }
-    while batch.len() < BATCH_BYTES_MAX {
-        match lines.try_recv() {
-            Ok(line) => batch.push_str(&line),
-            Err(_) => return false,
-        }
-    }
-    false
+/// How many bytes of some lines fit into so much room: whole lines only, and at least one.
+fn whole_lines(lines: &[u8], room: u64) -> usize {
+    let room = usize::try_from(room).unwrap_or(usize::MAX).min(lines.len());
+    let is_end = |byte: &u8| *byte == b'\n';
+    let fitting = lines.get(..room).unwrap_or(lines).iter().rposition(is_end);
+    let end = fitting.or_else(|| lines.iter().position(is_end));
+    end.map_or(lines.len(), |end| end + 1)
 }
 
 fn open(path: &Path) -> std::io::Result<(File, u64)> {
@@ -282,6 +360,13 @@ mod tests {
         }
     }
 
+    fn line() -> Vec<u8> {
+        let mut line = Vec::new();
+        Record::default().push_open(&mut line);
+        line.extend_from_slice(b"}\n");
+        line
+    }
+
     fn lines(dir: &Path) -> Vec<String> {
         let mut all = Vec::new();
         for entry in std::fs::read_dir(dir).unwrap() {
@@ -301,7 +386,7 @@ mod tests {
         })
         .unwrap();
         for _ in 0..100 {
-            assert!(spool.take(&Record::default()));
+            assert!(spool.take(&line()));
         }
         drop(spool);
         assert_eq!(lines(dir.path()).len(), 100);
@@ -319,7 +404,7 @@ mod tests {
         .unwrap();
         let mut taken = 0;
         while spool.counts().dropped.load(Ordering::Relaxed) == 0 {
-            taken += u64::from(spool.take(&Record::default()));
+            taken += u64::from(spool.take(&line()));
         }
         let dropped = spool.counts().dropped.load(Ordering::Relaxed);
         drop(spool);
@@ -345,13 +430,13 @@ mod tests {
         })
         .unwrap();
         for _ in 0..2000 {
-            spool.take(&Record::default());
+            spool.take(&line());
         }
         drop(spool);
         let bytes: u64 = std::fs::read_dir(dir.path())
             .unwrap()
             .map(|entry| entry.unwrap().metadata().unwrap().len())
             .sum();
-        assert!(bytes < 600_000, "{bytes}");
+        assert!(bytes < 6_000, "{bytes}");
     }
 }

@@ -68,6 +68,20 @@ impl FsAction {
             .map(|(name, _)| name)
     }
 
+    /// These, as audits have them: `[read, execute]`.
+    pub const fn types_text(self) -> &'static str {
+        match self.0 {
+            1 => "[execute]",
+            2 => "[write]",
+            3 => "[write, execute]",
+            4 => "[read]",
+            5 => "[read, execute]",
+            6 => "[read, write]",
+            7 => "[read, write, execute]",
+            _ => "[]",
+        }
+    }
+
     /// The one kind that stands for it in audits.
     pub const fn audit_type(self) -> &'static str {
         match self.0 {

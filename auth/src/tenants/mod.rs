@@ -345,13 +345,32 @@ impl Tenants {
     /// Charges bytes that were sent or received: what is too much is made up for by the next requests.
     pub fn charge(&self, tenant: Option<&str>, bytes: u64, now: Instant) {
         if let Some(tenant) = tenant.and_then(|name| self.named(name)) {
-            tenant.moved_bytes.fetch_add(bytes, Ordering::Relaxed);
-            tenant.bytes.charge(bytes, now);
+            tenant.charge(bytes, now);
         }
     }
 }
 
 impl Tenant {
+    /// As [`Tenants::admit`], for who is asked again on another way if not: a refusal is not counted.
+    pub fn may_pass(&self, now: Instant) -> bool {
+        let may = self.admit(now).is_ok();
+        if may {
+            self.admitted.fetch_add(1, Ordering::Relaxed);
+        }
+        may
+    }
+
+    /// As [`Tenants::charge`].
+    pub fn charge(&self, bytes: u64, now: Instant) {
+        self.moved_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes.charge(bytes, now);
+    }
+
+    /// Whether what it stores is bounded.
+    pub const fn has_quota(&self) -> bool {
+        self.settings.bytes_max > 0 || self.settings.objects_max > 0
+    }
+
     fn admit(&self, now: Instant) -> Result<(), Over> {
         let over = |limit, unit, key| {
             move |retry_secs| Over::Rate {
@@ -408,8 +427,7 @@ impl Tenant {
     /// [`Over::Quota`], [`Over::NotCounted`].
     pub fn make_room(&self, bytes: u64, objects: u64) -> Result<(), Over> {
         let settings = &self.settings;
-        let has_quota = settings.bytes_max > 0 || settings.objects_max > 0;
-        if has_quota && !self.is_counted.load(Ordering::Acquire) {
+        if self.has_quota() && !self.is_counted.load(Ordering::Acquire) {
             return Err(Over::NotCounted {
                 tenant: settings.name.clone(),
                 retry_secs: COUNT_RETRY_SECS,

@@ -146,6 +146,12 @@ impl Bench {
         Server::moongate_with(bin, data, Some(config), &log, READY_PATIENCE)
     }
 
+    /// As [`Bench::serve_with`], with more in its environment.
+    fn serve_in(&self, data: &Path, config: &Path, envs: &[(String, String)]) -> Result<Server> {
+        let log = self.path("moongate.log");
+        Server::moongate_in(&self.bin, data, Some(config), envs, &log, READY_PATIENCE)
+    }
+
     /// Starts the bare hyper server.
     fn floor(&self) -> Result<Server> {
         Server::floor_http(&self.path("floor.log"))

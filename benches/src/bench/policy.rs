@@ -1,4 +1,8 @@
-//! What a decision of policies costs: `moongate policy test --time` over policies of three kinds.
+//! What it costs to know who calls, to decide what they may, and to write it down: a decision (`moongate policy test --time` over policies of
+//! three kinds), the same reads with and without all of it ([`guarded`]), and a login ([`login`]).
+
+mod guarded;
+mod login;
 
 use std::process::Command;
 
@@ -47,27 +51,31 @@ const KINDS: [Kind; 3] = [
 ];
 
 pub fn run(bench: &Bench) -> Result<Section> {
-    let mut table = Table::new(&["policies", "ns of CPU a decision"]);
-    let mut verdicts = Vec::new();
+    let mut section = Section {
+        title: "Policies",
+        about: "Ranger policies, each with a user and a group; one user with three groups reads 500 paths in turn, on one thread. What it takes to \
+                read each question (its time, its groups) is included. Then reads at random over 32 connections, in turn from a gateway that asks \
+                nobody and from one with an access key, 10,000 policies and an audit record of each read; and logins, each by a curl of its own."
+            .to_owned(),
+        table: Table::new(&["what", "CPU"]),
+        verdicts: Vec::new(),
+    };
     for kind in &KINDS {
         let ns = measured(bench, kind)?;
         progress(&format!("{}: {ns:.0} ns", kind.name));
-        table.row([kind.name.to_owned(), format!("{ns:.0}")]);
-        verdicts.push(Verdict::absolute(
+        section
+            .table
+            .row([kind.name.to_owned(), format!("{ns:.0} ns a decision")]);
+        section.verdicts.push(Verdict::absolute(
             kind.name,
             ns,
             kind.limit_ns,
             "ns/decision",
         ));
     }
-    Ok(Section {
-        title: "Policies",
-        about: "Ranger policies, each with a user and a group; one user with three groups reads 500 paths in turn, on one thread. What it takes to \
-                read each question (its time, its groups) is included."
-            .to_owned(),
-        table,
-        verdicts,
-    })
+    guarded::measure(bench, &mut section)?;
+    login::measure(bench, &mut section)?;
+    Ok(section)
 }
 
 fn measured(bench: &Bench, kind: &Kind) -> Result<f64> {

@@ -60,12 +60,12 @@ impl CachedFile {
             let from = range.start.saturating_sub(start);
             let to = (range.end - start).min(page_bytes);
             let key = self.open.file.key(page);
-            let piece = match cache.ram.get(key) {
+            let piece = match self.open.ram().get(key) {
                 Some(held) if to <= held.bytes.len() as u64 => {
                     held.bytes.slice(from as usize..to as usize)
                 }
                 Some(_) => return None,
-                None => cache.ram.part(key, &(from..to))?,
+                None => self.open.ram().part(key, &(from..to))?,
             };
             pieces.push(piece);
         }

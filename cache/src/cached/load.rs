@@ -213,7 +213,7 @@ impl<P: Fn(LoadProgress) + Send + Sync> Load<'_, P> {
     async fn settle(&self, open: &Arc<OpenFile>, page: u64) {
         let cache = &open.mount.cache;
         if !is_here(open, page)
-            && let Some(held) = cache.ram.get(open.file.key(page))
+            && let Some(held) = open.ram().get(open.file.key(page))
         {
             let bytes = &held.bytes;
             cache.write(&open.mount, &open.file, page, bytes).await;
@@ -254,6 +254,6 @@ fn is_here(open: &OpenFile, page: u64) -> bool {
     let key = open.file.key(page);
     match &open.file.folder {
         Some(folder) => folder.has(key),
-        None => open.mount.cache.ram.contains(key),
+        None => open.ram().contains(key),
     }
 }

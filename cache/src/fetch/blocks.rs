@@ -25,7 +25,7 @@ impl OpenFile {
         let now = || self.mount.names.moment();
         let question = |_| Arc::clone(self).fetch_blocks(page, part.clone());
         let blocks = &self.mount.cache.blocks;
-        let ram = &self.mount.cache.ram;
+        let ram = self.ram();
         let known = || ram.part(self.file.key(page), &part).map(Ok);
         blocks.ask(key, known, |_| true, now, question).await
     }
@@ -38,7 +38,7 @@ impl OpenFile {
         let result = self.read_blocks(page, &part).await;
         match &result {
             Ok(bytes) if !self.file.is_dropped() => {
-                let ram = &self.mount.cache.ram;
+                let ram = self.ram();
                 ram.put_part(self.file.key(page), part.start, bytes.clone());
             }
             Ok(_) => {}

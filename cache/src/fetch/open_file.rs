@@ -9,6 +9,7 @@ use crate::backend::{BackendError, BackendFile, Caller, ErrorKind, Status};
 use crate::files::FileVersion;
 use crate::mount::Mount;
 use crate::mutant::{self, Mutant};
+use crate::ram::RamTier;
 
 /// An open file.
 pub struct OpenFile {
@@ -43,6 +44,11 @@ impl OpenFile {
             status,
             under: Mutex::new(under),
         }
+    }
+
+    /// The memory that holds its pages.
+    pub(crate) fn ram(&self) -> &RamTier {
+        self.mount.cache.ram_of(&self.file)
     }
 
     /// The under store's file, opened if it is not. It is of this very version.

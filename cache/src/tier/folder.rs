@@ -14,6 +14,7 @@ use super::bars::{Bar, Bars};
 use super::live::Live;
 use super::queue::Queue;
 use crate::clock::Clock;
+use crate::share::{Owner, Share};
 use crate::stats::Counters;
 
 /// Failed reads after which a disk is off; each gives up one page.
@@ -31,6 +32,7 @@ pub struct Folder {
     /// Less, after the file system was full.
     bytes_fit: AtomicU64,
     pub(super) pinned_bytes_max: u64,
+    shares: Arc<[Share]>,
     pub(super) engine: Arc<ReadEngine>,
     pub(super) counters: Arc<Counters>,
     clock: Clock,
@@ -58,6 +60,7 @@ pub struct Terms {
     pub page_bytes: u64,
     pub bytes_max: u64,
     pub pinned_bytes_max: u64,
+    pub shares: Arc<[Share]>,
     pub retry: Duration,
     pub engine: Arc<ReadEngine>,
     pub counters: Arc<Counters>,
@@ -73,6 +76,7 @@ impl Folder {
             bytes_max: terms.bytes_max,
             bytes_fit: AtomicU64::new(u64::MAX),
             pinned_bytes_max: terms.pinned_bytes_max,
+            shares: Arc::clone(&terms.shares),
             engine: Arc::clone(&terms.engine),
             counters: Arc::clone(&terms.counters),
             clock: terms.clock.clone(),
@@ -151,6 +155,12 @@ impl Folder {
     /// The bytes that it may hold now.
     pub(super) fn bytes_max(&self) -> u64 {
         self.bytes_max.min(self.bytes_fit.load(Ordering::Relaxed))
+    }
+
+    /// The bytes of them that an owner may hold.
+    pub(super) fn share_bytes(&self, owner: Owner) -> u64 {
+        let share = owner.share().and_then(|place| self.shares.get(place));
+        share.map_or(u64::MAX, |share| share.of(self.bytes_max()))
     }
 
     /// Something went wrong: a full disk holds less from now on, any other is off for a while.

@@ -28,6 +28,7 @@ use crate::backend::Version;
 use crate::budget::{Budget, Charge};
 use crate::config::CacheConfig;
 use crate::files::{FileId, FileVersion, PageKey};
+use crate::share::{Owner, ShareStats};
 use crate::stats::{CacheStats, Counters};
 pub use folder::Folder;
 use folder::Terms;
@@ -63,6 +64,7 @@ impl DiskTier {
         let terms = Terms {
             page_bytes: config.page_bytes,
             bytes_max,
+            shares: config.shares.clone().into(),
             pinned_bytes_max: bytes_max / 100 * u64::from(config.pinned_percent_max.min(100)),
             retry: config.disk_retry,
             engine: Arc::new(ReadEngine::start(config.engine, READ_THREADS)?),
@@ -209,6 +211,15 @@ impl DiskTier {
         }
     }
 
+    /// What a share holds on all disks.
+    pub(crate) fn gauge_share(&self, owner: Owner, stats: &mut ShareStats) {
+        for live in self.folders.iter().filter_map(|folder| folder.live()) {
+            let held = live.table.lock().held(owner);
+            stats.disk_bytes += held.bytes;
+            stats.disk_evictions += held.evictions;
+        }
+    }
+
     /// Each file on disk at a path or below, with the pages of it that are there.
     pub(crate) async fn files_within(&self, mount: &str, path: &str) -> Vec<OnDisk> {
         let mut found = Vec::new();
@@ -233,18 +244,29 @@ pub struct OnDisk {
 
 impl Folder {
     /// The id under which it holds this version of a path. Blocks.
-    pub(crate) fn find(&self, mount: &str, path: &str, version: &Version) -> Option<FileId> {
+    pub(crate) fn find(
+        &self,
+        mount: &str,
+        path: &str,
+        version: &Version,
+        owner: Owner,
+    ) -> Option<FileId> {
         // Before looking: what is barred after it was found is known not to be current by who asked (see `Names::is_current`).
         if self.bars.has(mount, path) {
             return None;
         }
-        let held = self.live()?.index.file(&rows::name(mount, path));
-        let (id, held) = held.ok().flatten()?;
+        let live = self.live()?;
+        let (id, held) = live.index.file(&rows::name(mount, path)).ok().flatten()?;
+        let pages = held.len.div_ceil(self.page_bytes);
         if held == *version {
+            // What was here before a restart is charged to nobody until it is asked for.
+            let mut table = live.table.lock();
+            if table.has_file(id) {
+                table.charge(id, pages, owner);
+            }
             return Some(id);
         }
-        self.queue
-            .push(Job::DropFile(id, held.len.div_ceil(self.page_bytes)));
+        self.queue.push(Job::DropFile(id, pages));
         None
     }
 

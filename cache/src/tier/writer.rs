@@ -8,8 +8,9 @@ use super::folder::Folder;
 use super::live::{Live, PAGES_MAX, covers};
 use super::queue::{Dropped, Job, Put};
 use super::rows;
-use super::table::Freed;
+use super::table::{Bounds, Fit, Freed};
 use crate::files::{FileId, PageKey};
+use crate::share::Owner;
 
 impl Folder {
     /// Works until the queue is closed.
@@ -88,7 +89,8 @@ impl Folder {
             table.place(key, len, put.file.version.len, self.page_bytes)
         };
         let is_pinned = live.is_pinned(&name) && self.has_room_for_pin(live, place.room());
-        if !self.make_room(live, place.room())? {
+        let owner = put.file.owner;
+        if !self.make_room(live, owner, place.room())? {
             self.counters.disk_writes_skipped.add(1);
             return Ok(());
         }
@@ -97,9 +99,16 @@ impl Folder {
         }
         // The file's row with each page's: whether an earlier one still stands costs more to know than to write.
         live.write(key, &put.bytes, place, Some((&name, &put.file.version)))?;
-        live.table.lock().insert(key, place, is_pinned);
+        let mut table = live.table.lock();
+        table.charge(key.file, self.pages_of(put), owner);
+        table.insert(key, place, is_pinned);
+        drop(table);
         self.counters.disk_writes.add(1);
         Ok(())
+    }
+
+    fn pages_of(&self, put: &Put) -> u64 {
+        put.file.version.len.div_ceil(self.page_bytes)
     }
 
     /// A path has one version: the one that the disk holds of it goes.
@@ -119,17 +128,18 @@ impl Folder {
     }
 
     /// Evicts until a page fits; `false` if it never will.
-    fn make_room(&self, live: &Live, room: u64) -> io::Result<bool> {
+    fn make_room(&self, live: &Live, owner: Owner, room: u64) -> io::Result<bool> {
+        let bounds = Bounds {
+            bytes_max: self.bytes_max(),
+            pages_max: PAGES_MAX,
+            share_bytes: self.share_bytes(owner),
+        };
         loop {
-            let evicted = {
-                let mut table = live.table.lock();
-                if table.bytes() + room <= self.bytes_max() && table.pages() < PAGES_MAX {
-                    return Ok(true);
-                }
-                table.evict()
-            };
-            let Some((key, freed)) = evicted else {
-                return Ok(false);
+            let fit = live.table.lock().fit(owner, room, &bounds);
+            let (key, freed) = match fit {
+                Fit::Fits => return Ok(true),
+                Fit::Never => return Ok(false),
+                Fit::Evicted(key, freed) => (key, freed),
             };
             self.counters.disk_evictions.add(1);
             self.give_back(live, &[key], &[freed])?;

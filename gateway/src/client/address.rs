@@ -82,6 +82,15 @@ impl Server {
         self.tls
     }
 
+    /// The name or the address of its host.
+    pub fn host(&self) -> &str {
+        let host = self
+            .authority
+            .rsplit_once(':')
+            .filter(|(_, port)| !port.ends_with(']'));
+        host.map_or(&self.authority, |(host, _)| host)
+    }
+
     /// What stands before the path in a request's URL.
     pub fn url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };

@@ -123,6 +123,19 @@ impl Http {
         })
     }
 
+    /// Whether anything shows who asks.
+    pub const fn shows_somebody(&self) -> bool {
+        self.authorization.is_some()
+    }
+
+    /// Shows this with each request.
+    pub fn showing(self, authorization: HeaderValue) -> Self {
+        Self {
+            authorization: Some(authorization),
+            ..self
+        }
+    }
+
     /// Connects to nothing yet, and shows nobody anything.
     #[cfg(test)]
     pub fn new(server: Server) -> Self {

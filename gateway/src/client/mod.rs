@@ -17,6 +17,7 @@ pub mod args;
 mod body;
 mod cache;
 mod change;
+pub mod delegation;
 mod download;
 mod entry;
 mod error;
@@ -62,6 +63,7 @@ use self::http::Http;
 use self::remote::Remote;
 use self::report::{Loudness, Report};
 use crate::cli::{Command, EXIT_OK, EXIT_PROBLEMS, EXIT_USAGE};
+use crate::token::{TokenArgs, TokenCommand};
 
 /// Files that were begun are removed within this time when the command is stopped.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(2);
@@ -216,6 +218,7 @@ async fn ask(command: &Command) -> Ended {
         Command::Unpin(args) => return cache::change("unpin", args).await.map(|()| true),
         Command::Cache(args) => return cache::stat(args).await.map(|()| true),
         Command::Whoami(args) => return whoami::run(args).await.map(|()| true),
+        Command::Token(args) => return token(args).await.map(|()| true),
         _ => {}
     }
     let mut failures = Failures::default();
@@ -242,6 +245,25 @@ async fn ask(command: &Command) -> Ended {
         _ => {}
     }
     Ok(!failures.any())
+}
+
+/// Delegation tokens; the others are made without a server.
+async fn token(args: &TokenArgs) -> Result<(), ClientError> {
+    match &args.what {
+        TokenCommand::Get { desk, renewer } => {
+            let token = desk.get(renewer.as_deref()).await?;
+            delegation::tell(&token)
+        }
+        TokenCommand::Renew { desk, held } => {
+            let until_ms = desk.renew(held).await?;
+            delegation::tell(&crate::token::time(until_ms))
+        }
+        TokenCommand::Cancel { desk, held } => desk.cancel(held).await,
+        TokenCommand::Key { .. }
+        | TokenCommand::Hash
+        | TokenCommand::Show
+        | TokenCommand::Fid { .. } => Ok(()),
+    }
 }
 
 fn connect(connection: &Connection, server: &Server) -> Result<Remote, ClientError> {

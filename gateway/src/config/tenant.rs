@@ -34,6 +34,9 @@ pub struct TenantConfig {
     pub requests_per_sec: u64,
     /// Most bytes a second, sent and received; beyond it 429 with `Retry-After`. 0: no limit.
     pub bytes_per_sec: ByteSize,
+    /// Its own part of the read cache, in percent of the memory and of each cache disk, for what its `paths` hold: it has no more than that, and
+    /// nobody else's files take the place of its own. All shares together are 90 at most. 0: none of its own, but what all others share.
+    pub cache_share: u8,
 }
 
 impl Default for TenantConfig {
@@ -48,6 +51,7 @@ impl Default for TenantConfig {
             objects_max: 0,
             requests_per_sec: 0,
             bytes_per_sec: ByteSize::from_bytes(0),
+            cache_share: 0,
         }
     }
 }

@@ -6,6 +6,7 @@ use moongate_auth::jwt::claims::LEEWAY_SECS_MAX;
 use moongate_auth::jwt::issuer_url_problem;
 use moongate_auth::jwt::jwk::Algorithm;
 use moongate_auth::jwt::rules::check_rule;
+use moongate_cache::SHARES_PERCENT_MAX;
 
 use super::validate::Checks;
 use super::{AuthMethod, Config, GroupSource, JwtConfig};
@@ -26,6 +27,25 @@ pub(super) fn check(checks: &mut Checks<'_>) {
     groups(checks);
     if let Err(message) = tenancy::open(&checks.config.tenant) {
         checks.wrong(&["tenant"], message, String::new());
+    }
+    cache_shares(checks);
+}
+
+/// Parts of the cache that tenants have.
+fn cache_shares(checks: &mut Checks<'_>) {
+    let config: &Config = checks.config;
+    let percent: u32 = config.tenant.iter().map(|t| u32::from(t.cache_share)).sum();
+    if percent > SHARES_PERCENT_MAX {
+        let message = format!("the tenants' cache_share are {percent} percent together");
+        let help = format!("write {SHARES_PERCENT_MAX} or less: the rest is for everybody else");
+        checks.wrong(&["tenant", "cache_share"], message, help);
+    }
+    for tenant in &config.tenant {
+        if tenant.cache_share > 0 && tenant.paths.is_empty() {
+            let message = format!("tenant {:?}: cache_share without paths", tenant.name);
+            let help = "name the folders whose files the share is for: paths".to_owned();
+            checks.wrong(&["tenant", "cache_share"], message, help);
+        }
     }
 }
 

@@ -9,13 +9,15 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
+use moongate_auth::tls::ClientCertificate;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::socket::GuardedSocket;
+use super::server::PeerInfo;
 use super::watchdog::{Order, Watched};
 
 /// A head that is longer is not plain.
@@ -31,6 +33,12 @@ const ANSWER_HEAD_BYTES: usize = 512;
 
 /// What answers plain requests.
 pub trait Lane: Clone + Send + Sync + 'static {
+    /// What is kept of a connection between its requests.
+    type Visit: Send;
+
+    /// Begins with a connection.
+    fn visit(&self, peer: PeerInfo, certificate: Option<Arc<ClientCertificate>>) -> Self::Visit;
+
     /// Whether there is anything to answer at all: otherwise connections go straight to hyper.
     fn is_open(&self) -> bool;
 
@@ -38,6 +46,7 @@ pub trait Lane: Clone + Send + Sync + 'static {
     /// hyper: it is asked again there, so nothing may have been counted, or changed in a way that asking again would not.
     fn answer(
         &self,
+        visit: &mut Self::Visit,
         request: &Plain<'_>,
         head: &mut Vec<u8>,
     ) -> impl Future<Output = Option<Bytes>> + Send;
@@ -48,11 +57,15 @@ pub trait Lane: Clone + Send + Sync + 'static {
 pub struct NoLane;
 
 impl Lane for NoLane {
+    type Visit = ();
+
+    fn visit(&self, _: PeerInfo, _: Option<Arc<ClientCertificate>>) {}
+
     fn is_open(&self) -> bool {
         false
     }
 
-    async fn answer(&self, _: &Plain<'_>, _: &mut Vec<u8>) -> Option<Bytes> {
+    async fn answer(&self, (): &mut (), _: &Plain<'_>, _: &mut Vec<u8>) -> Option<Bytes> {
         None
     }
 }
@@ -64,6 +77,17 @@ pub struct Plain<'a> {
     pub path: &'a str,
     /// GET or PUT.
     pub what: What<'a>,
+    /// What it shows of who sent it.
+    pub shown: Shown<'a>,
+}
+
+/// Headers by which somebody may show who they are. What they are worth is asked by whoever answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shown<'a> {
+    /// Value of `Authorization`: of the kinds `Bearer` and `Basic` alone, which are not answered by anything of their own.
+    pub authorization: Option<&'a str>,
+    /// Value of `Cookie`.
+    pub cookie: Option<&'a str>,
 }
 
 /// What is to be done with the path.
@@ -139,6 +163,7 @@ struct Head<'a> {
     accept_encoding: Option<&'a str>,
     content_type: Option<&'a str>,
     content_length: Option<usize>,
+    shown: Shown<'a>,
 }
 
 impl<'a> Head<'a> {
@@ -153,41 +178,52 @@ impl<'a> Head<'a> {
             accept_encoding: None,
             content_type: None,
             content_length: None,
+            shown: Shown::default(),
         };
         let mut hosts = 0;
         for header in &*request.headers {
-            let is = |name: &str| header.name.eq_ignore_ascii_case(name);
-            if is("host") {
+            if header.name.eq_ignore_ascii_case("host") {
                 hosts += 1;
-            } else if is("accept-encoding") {
-                once(
-                    &mut head.accept_encoding,
-                    std::str::from_utf8(header.value).ok()?,
-                )?;
-            } else if head.is_put && is("content-type") {
-                once(&mut head.content_type, visible(header.value)?)?;
-            } else if head.is_put && is("content-length") {
-                once(&mut head.content_length, decimal(header.value)?)?;
-            } else if is("connection") {
-                if !header.value.eq_ignore_ascii_case(b"keep-alive") {
-                    return None;
-                }
-            } else if !WITHOUT_EFFECT.iter().any(|known| is(known)) {
-                return None;
+            } else {
+                head.take(header)?;
             }
         }
         (hosts == 1).then_some(head)
     }
 
+    /// Takes in a header; `None` if the request is not plain with it.
+    fn take(&mut self, header: &httparse::Header<'a>) -> Option<()> {
+        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+        if is("accept-encoding") {
+            let value = std::str::from_utf8(header.value).ok()?;
+            once(&mut self.accept_encoding, value)
+        } else if self.is_put && is("content-type") {
+            once(&mut self.content_type, visible(header.value)?)
+        } else if self.is_put && is("content-length") {
+            once(&mut self.content_length, decimal(header.value)?)
+        } else if is("connection") {
+            let stays = header.value.eq_ignore_ascii_case(b"keep-alive");
+            stays.then_some(())
+        } else if is("authorization") {
+            let value = visible(header.value).filter(|value| is_repeatable(value))?;
+            once(&mut self.shown.authorization, value)
+        } else if is("cookie") {
+            once(&mut self.shown.cookie, visible(header.value)?)
+        } else {
+            WITHOUT_EFFECT.iter().any(|known| is(known)).then_some(())
+        }
+    }
+
     /// The request, of which the head is the first `len` of the bytes that have come.
     fn with_body(self, bytes: &'a [u8], len: usize) -> Message<'a> {
-        let path = self.path;
+        let (path, shown) = (self.path, self.shown);
         if !self.is_put {
             let accept_encoding = self.accept_encoding;
             return Message::Whole(
                 Plain {
                     path,
                     what: What::Get { accept_encoding },
+                    shown,
                 },
                 len,
             );
@@ -202,6 +238,7 @@ impl<'a> Head<'a> {
                 Plain {
                     path,
                     what: What::Put { content_type, body },
+                    shown,
                 },
                 end,
             )
@@ -212,6 +249,14 @@ impl<'a> Head<'a> {
 /// Takes the value of a header that may come once.
 fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {
     place.replace(value).is_none().then_some(())
+}
+
+/// Whether it may be shown again and again, and is answered by nothing: a ticket is for one request.
+fn is_repeatable(authorization: &str) -> bool {
+    let kind = authorization.split(' ').next().unwrap_or_default();
+    ["bearer", "basic"]
+        .iter()
+        .any(|known| kind.eq_ignore_ascii_case(known))
 }
 
 fn visible(value: &[u8]) -> Option<&str> {
@@ -240,9 +285,10 @@ pub(super) enum Left {
 }
 
 /// Serves a connection for as long as it stays in the lane.
-pub(super) async fn drive<L: Lane>(
-    socket: &mut GuardedSocket,
+pub(super) async fn drive<I: AsyncRead + AsyncWrite + Unpin, L: Lane>(
+    socket: &mut I,
     lane: &L,
+    visit: &mut L::Visit,
     watched: &Watched,
 ) -> Left {
     let (mut ahead, mut head) = (BytesMut::new(), Vec::new());
@@ -275,7 +321,7 @@ pub(super) async fn drive<L: Lane>(
         let in_flight = watched.begin();
         head.clear();
         head.reserve(ANSWER_HEAD_BYTES);
-        let Some(body) = answered(lane, &request, &mut head).await else {
+        let Some(body) = answered(lane, visit, &request, &mut head).await else {
             return Left::Ahead(ahead.freeze());
         };
         let finishing = watched.is_finishing();
@@ -297,8 +343,13 @@ pub(super) async fn drive<L: Lane>(
 }
 
 /// Runs the answer. One that panics is left to hyper: that knows what to say, and counts it.
-async fn answered<L: Lane>(lane: &L, request: &Plain<'_>, head: &mut Vec<u8>) -> Option<Bytes> {
-    let mut running = pin!(lane.answer(request, head));
+async fn answered<L: Lane>(
+    lane: &L,
+    visit: &mut L::Visit,
+    request: &Plain<'_>,
+    head: &mut Vec<u8>,
+) -> Option<Bytes> {
+    let mut running = pin!(lane.answer(visit, request, head));
     poll_fn(|cx| {
         let polled = catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx)));
         polled.unwrap_or(Poll::Ready(None))
@@ -315,8 +366,8 @@ enum More {
     Finish,
 }
 
-async fn more(
-    socket: &mut GuardedSocket,
+async fn more<I: AsyncRead + Unpin>(
+    socket: &mut I,
     ahead: &mut BytesMut,
     room: usize,
     watched: &Watched,
@@ -338,7 +389,7 @@ async fn more(
     .await
 }
 
-async fn write(socket: &mut GuardedSocket, head: &[u8], body: Bytes) -> io::Result<()> {
+async fn write<I: AsyncWrite + Unpin>(socket: &mut I, head: &[u8], body: Bytes) -> io::Result<()> {
     let mut rest = Buf::chain(head, body);
     while rest.has_remaining() {
         let written = poll_fn(|cx| {
@@ -351,7 +402,8 @@ async fn write(socket: &mut GuardedSocket, head: &[u8], body: Bytes) -> io::Resu
             written => rest.advance(written),
         }
     }
-    Ok(())
+    // What TLS may hold back.
+    socket.flush().await
 }
 
 #[cfg(test)]
@@ -395,8 +447,11 @@ mod tests {
             "Connection: upgrade",
             "Expect: 100-continue",
             "Origin: http://a",
-            "Authorization: Bearer x",
-            "Cookie: a=b",
+            "Authorization: Negotiate x",
+            "Authorization: Digest x",
+            "Authorization: Bearer x\r\nAuthorization: Bearer x",
+            "Authorization: Bearer x\ty",
+            "Cookie: a=b\r\nCookie: c=d",
             "X-Amz-Request-Id: 7",
             "Host: y",
             "Accept-Encoding: gzip\r\nAccept-Encoding: br",
@@ -416,6 +471,21 @@ mod tests {
         ] {
             assert!(!is_whole(request), "{request}");
         }
+    }
+
+    #[test]
+    fn what_is_shown_is_told() {
+        let lines = "Host: x\r\nauthorization: bEarer a.b.c\r\nCookie: a=b; hadoop.auth=\"u\"\r\n";
+        let head = head(lines);
+        let Message::Whole(request, _) = Message::parse(head.as_bytes()) else {
+            panic!("it is plain");
+        };
+        let Shown {
+            authorization,
+            cookie,
+        } = request.shown;
+        assert_eq!(authorization, Some("bEarer a.b.c"));
+        assert_eq!(cookie, Some("a=b; hadoop.auth=\"u\""));
     }
 
     #[test]
@@ -449,7 +519,8 @@ mod tests {
             body: b"hello",
         };
         let path = "/3,01637037d6";
-        let wanted = Message::Whole(Plain { path, what }, whole.len());
+        let shown = Shown::default();
+        let wanted = Message::Whole(Plain { path, what, shown }, whole.len());
         assert_eq!(Message::parse(whole.as_bytes()), wanted);
         assert_eq!(
             Message::parse(put(typed, "he").as_bytes()),

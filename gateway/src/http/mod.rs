@@ -25,6 +25,7 @@ pub mod parameters;
 pub mod query;
 pub mod range;
 pub mod request_id;
+mod rewound;
 pub mod server;
 mod socket;
 mod tls;

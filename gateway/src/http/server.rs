@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -36,6 +37,7 @@ use tokio::time::{sleep, timeout};
 use super::body::Response;
 use super::json::error_json;
 use super::lane::{self, Lane, Left};
+use super::rewound::Rewound;
 use super::socket::GuardedSocket;
 use super::tls;
 use super::watchdog::{InFlight, Order, Watchdog, Watched};
@@ -88,6 +90,8 @@ pub struct ConnectionStats {
     pub accept_errors: AtomicU64,
     /// Services that panicked, in all.
     pub panics: AtomicU64,
+    /// Requests that the lane has answered, in all.
+    pub by_lane: AtomicU64,
 }
 
 /// Who sent a request.
@@ -117,7 +121,7 @@ pub struct Terms {
 /// left after `drain_timeout` is cut. Returns when nothing is left.
 ///
 /// A service whose client goes away is dropped at its next `.await`: what must be finished belongs in a
-/// task of its own. A service that panics answers 500. The lane is for connections without TLS.
+/// task of its own. A service that panics answers 500.
 pub async fn serve<S, F, L>(
     listener: TcpListener,
     terms: Terms,
@@ -233,25 +237,18 @@ where
             }
             // Without this an answer in two packets waits for the client's delayed acknowledgement.
             let _ = stream.set_nodelay(true);
-            let mut socket =
-                GuardedSocket::new(stream, limits.write_stall_timeout, Some(watched.writing()));
+            let writing = Some(watched.writing());
+            let socket = GuardedSocket::new(stream, limits.write_stall_timeout, writing);
             let talk = Talk {
                 peer,
                 limits: &limits,
                 stats: &open.stats,
                 watched: &watched,
                 service,
+                lane,
             };
             match tls {
-                None => {
-                    if lane.is_open() {
-                        match lane::drive(&mut socket, &lane, &watched).await {
-                            Left::Ended => return,
-                            Left::Ahead(bytes) => socket.unread(bytes),
-                        }
-                    }
-                    talk.over(socket, None).await;
-                }
+                None => talk.begin(socket, None).await,
                 // Boxed: TLS has kilobytes of state, which connections without it need not have room for.
                 Some(tls) => Box::pin(talk.over_tls(&tls, socket)).await,
             }
@@ -275,18 +272,20 @@ where
 }
 
 /// What one connection's requests are answered with.
-struct Talk<'a, S> {
+struct Talk<'a, S, L> {
     peer: PeerInfo,
     limits: &'a ServerLimits,
     stats: &'a ConnectionStats,
     watched: &'a Watched,
     service: S,
+    lane: L,
 }
 
-impl<S, F> Talk<'_, S>
+impl<S, F, L> Talk<'_, S, L>
 where
     S: Fn(Request<Incoming>, PeerInfo) -> F,
     F: Future<Output = Response>,
+    L: Lane,
 {
     /// After a handshake, for which the client has as long as for a head.
     async fn over_tls(self, tls: &Tls, socket: GuardedSocket) {
@@ -296,12 +295,28 @@ where
             Order::Finish | Order::Cut => Poll::Ready(None),
         });
         match accepted.await {
-            Some(Ok((stream, certificate))) => self.over(stream, certificate).await,
+            Some(Ok((stream, certificate))) => self.begin(stream, certificate).await,
             Some(Err(error)) => {
                 tracing::debug!(peer = %self.peer.addr, %error, "no TLS could be agreed on");
             }
             None => {}
         }
+    }
+
+    /// By the lane, as long as that goes on; then by hyper.
+    async fn begin<I>(self, mut stream: I, certificate: Option<Arc<ClientCertificate>>)
+    where
+        I: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut ahead = Bytes::new();
+        if self.lane.is_open() {
+            let mut visit = self.lane.visit(self.peer, certificate.clone());
+            match lane::drive(&mut stream, &self.lane, &mut visit, self.watched).await {
+                Left::Ended => return,
+                Left::Ahead(bytes) => ahead = bytes,
+            }
+        }
+        self.over(Rewound::new(ahead, stream), certificate).await;
     }
 
     /// HTTP, to its end. Every request carries the client's certificate, if it showed one.
@@ -315,6 +330,7 @@ where
             stats,
             watched,
             service,
+            ..
         } = self;
         let handler = service_fn(move |mut request: Request<Incoming>| {
             let in_flight = watched.begin();

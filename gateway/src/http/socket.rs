@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
@@ -27,8 +26,6 @@ const DISCARD_BYTES: usize = 4096;
 #[derive(Debug)]
 pub(super) struct GuardedSocket {
     stream: TcpStream,
-    /// Read from the stream already, and to be read first.
-    ahead: Bytes,
     write_stall_timeout: Duration,
     write_blocked: bool,
     writing: Option<Writing>,
@@ -44,18 +41,12 @@ impl GuardedSocket {
     ) -> Self {
         Self {
             stream,
-            ahead: Bytes::new(),
             write_stall_timeout,
             write_blocked: false,
             writing,
             deadline: None,
             lingering: false,
         }
-    }
-
-    /// Gives back what was read: it is read again before anything else.
-    pub(super) fn unread(&mut self, bytes: Bytes) {
-        self.ahead = bytes;
     }
 
     /// Passes on what a write came to, and starts or checks the deadline if it has to wait.
@@ -121,11 +112,6 @@ impl AsyncRead for GuardedSocket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.ahead.is_empty() {
-            let len = self.ahead.len().min(buf.remaining());
-            buf.put_slice(&self.ahead.split_to(len));
-            return Poll::Ready(Ok(()));
-        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

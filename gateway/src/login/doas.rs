@@ -76,6 +76,7 @@ pub(super) async fn act_for(
     Ok(Known {
         identity,
         groups_told: false,
+        is_complete: false,
         ..known
     })
 }

@@ -13,6 +13,7 @@ pub mod fid;
 pub mod hdfs;
 pub mod kerberos;
 mod name;
+pub mod remembered;
 mod shown;
 mod simple;
 pub mod tokens;
@@ -42,6 +43,7 @@ pub type Refusal = LoginError;
 /// What is needed to tell who calls, made once from the configuration.
 #[derive(Debug)]
 pub struct Login {
+    id: remembered::Id,
     methods: Vec<AuthMethod>,
     anonymous: Identity,
     proxies: ProxyUsers,
@@ -60,6 +62,8 @@ pub struct Known {
     reply: Vec<(HeaderName, HeaderValue)>,
     /// The login itself told the groups, so that they are not looked up.
     groups_told: bool,
+    /// Groups and tenant were found already.
+    is_complete: bool,
 }
 
 impl Known {
@@ -68,6 +72,7 @@ impl Known {
             identity,
             reply: Vec::new(),
             groups_told: false,
+            is_complete: false,
         }
     }
 
@@ -88,6 +93,7 @@ impl Login {
         Ok(Self {
             kerberos: Kerberos::open(config)?,
             tokens: Tokens::open(config, policies)?,
+            id: remembered::Id::new(),
             methods: config.auth.methods.clone(),
             anonymous: simple::identity(&config.webhdfs.anonymous_user, Method::Anonymous),
             proxies: doas::rules(config),
@@ -119,25 +125,44 @@ pub async fn identify(
     parts: &Parts,
     peer: PeerInfo,
 ) -> Result<Known, Refusal> {
-    let query = Query::parse(parts.uri.query());
-    let params = Params(&query);
-    let known = match prove(gateway, parts, params, peer).await {
-        Ok(known) => doas::act(gateway, known, params, peer).await,
-        Err(refused) => Err(refused),
-    };
+    let known = told(gateway, parts, peer).await;
     gateway.metrics.login(&known);
     Ok(completed(gateway, known?).await)
 }
 
+/// As [`identify`], of somebody who is told on the long way what is wrong: nothing is counted. `None` too where the answer would have to tell
+/// them something.
+pub async fn recognize(gateway: &Arc<Gateway>, parts: &Parts, peer: PeerInfo) -> Option<Identity> {
+    let known = told(gateway, parts, peer).await.ok()?;
+    let is_quiet = known.reply.is_empty();
+    is_quiet.then_some(())?;
+    Some(completed(gateway, known).await.identity)
+}
+
+/// Who a request says and proves that it comes from.
+async fn told(gateway: &Arc<Gateway>, parts: &Parts, peer: PeerInfo) -> Result<Known, Refusal> {
+    let query = Query::parse(parts.uri.query());
+    let params = Params(&query);
+    let known = prove(gateway, parts, params, peer).await?;
+    doas::act(gateway, known, params, peer).await
+}
+
 /// With groups and tenant.
 async fn completed(gateway: &Gateway, known: Known) -> Known {
+    if known.is_complete {
+        return known;
+    }
     let mut identity = known.identity;
     let is_asked = !gateway.login.is_open() && identity.method != Method::Anonymous;
     if is_asked && !known.groups_told {
         identity.groups = gateway.login.tokens.groups_of(&identity.user).await;
     }
     identity.tenant = gateway.tenants.of(&identity);
-    Known { identity, ..known }
+    Known {
+        identity,
+        is_complete: true,
+        ..known
+    }
 }
 
 /// The first thing that is shown.
@@ -152,7 +177,11 @@ async fn prove(
     if !login.is_open()
         && let Some(shown) = Shown::of(parts, params)
     {
-        let known = login.believe(shown).await?;
+        if let Some(known) = remembered::known(login.id, shown) {
+            return name::agrees(known, params);
+        }
+        let known = completed(gateway, login.believe(shown).await?).await;
+        remembered::remember(login.id, shown, &known);
         return name::agrees(known, params);
     }
     if let Some(certified) = login.tokens.certified(parts) {

@@ -62,15 +62,17 @@ impl LoginFigures {
 
     pub(super) fn count(&self, known: &Result<Known, Refusal>) {
         match known {
-            Ok(known) => {
-                if let Some(counter) = self.known.get(known.identity.method as usize) {
-                    counter.inc();
-                }
-            }
+            Ok(known) => self.count_known(known.identity.method),
             Err(refused) => {
                 let failure = refused.failure.label();
                 self.failures.get_or_create(&FailureLabel { failure }).inc();
             }
+        }
+    }
+
+    pub(super) fn count_known(&self, method: Method) {
+        if let Some(counter) = self.known.get(method as usize) {
+            counter.inc();
         }
     }
 }

@@ -160,7 +160,7 @@ const DISK_FIGURES: [(&str, &str, DiskFigure); 5] = [
 ];
 
 /// Figures of the whole gateway: name, help, value.
-const GATEWAY_FIGURES: [(&str, &str, GatewayFigure); 12] = [
+const GATEWAY_FIGURES: [(&str, &str, GatewayFigure); 13] = [
     ("volumes", "Volumes that are served", |g| {
         g.store.volumes().len() as u64
     }),
@@ -209,6 +209,11 @@ const GATEWAY_FIGURES: [(&str, &str, GatewayFigure); 12] = [
         "image_connections_refused",
         "Connections refused at the limit, since the start",
         |g| g.image_connections.refused.load(Ordering::Relaxed),
+    ),
+    (
+        "image_lane_requests",
+        "Requests answered on the short way of plain GETs and PUTs, since the start",
+        |g| g.image_connections.by_lane.load(Ordering::Relaxed),
     ),
     (
         "request_panics",
@@ -341,6 +346,11 @@ impl Metrics {
         self.logins.count(known);
     }
 
+    /// Somebody was let in who was known already.
+    pub fn login_again(&self, method: moongate_auth::Method) {
+        self.logins.count_known(method);
+    }
+
     /// A batch has ended: entries done, entries failed, and the bytes of those that were done.
     pub fn batch(&self, operation: Operation, done: u64, failed: u64, image_bytes: u64) {
         let metrics = &self.operations[operation as usize];
@@ -363,7 +373,8 @@ impl Metrics {
             gauge.set(as_gauge(figure(gateway)));
         }
         self.cache.set(&gateway.namespace.cache().stats());
-        self.tenants.set(&gateway.tenants);
+        let shares = gateway.namespace.cache().share_stats();
+        self.tenants.set(&gateway.tenants, &shares);
         self.policy.set(gateway.namespace.gatekeeper());
         let mut text = String::new();
         if let Err(error) = encode(&mut text, &self.registry) {

@@ -10,6 +10,7 @@ use moongate_cache::{Backend, BackendError, Cache, CachedBackend, ErrorKind, Mou
 
 use super::guard::Guard;
 use super::path;
+use super::sharers::Sharers;
 use super::subtree::{self, Subtree};
 use crate::config::MountConfig;
 
@@ -203,12 +204,14 @@ pub fn cached(
     cache: &Arc<Cache>,
     config: &MountConfig,
     store: Arc<dyn Backend>,
+    sharers: &Sharers,
 ) -> Arc<CachedBackend> {
     let terms = MountTerms {
         ttl: config.ttl.duration(),
         read_ahead_bytes: config.read_ahead.bytes(),
         calls_max: config.calls_max,
         timeout: config.timeout.duration(),
+        owners: sharers.of_mount(&config.path),
         ..MountTerms::default()
     };
     // Pages belong to a store, wherever it is mounted; but no two mounts share them at once.

@@ -1,5 +1,7 @@
 //! The tree as the gatekeeper looks at it, and the checks before each operation.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use moongate_cache::{AclStatus, BackendError, Caller, ErrorKind, Freshness, Listing, Status};
 
@@ -88,18 +90,18 @@ impl Tree for Namespace {
             .map_or(Authz::Auto, |(mount, _)| mount.config.authz)
     }
 
-    fn policy_path(&self, path: &str) -> String {
+    fn policy_path<'p>(&self, path: &'p str) -> Cow<'p, str> {
         let table = self.table();
         match table.resolve(path) {
             Some((mount, inner)) if !mount.config.policy_path.is_empty() => {
                 let base = mount.config.policy_path.trim_end_matches('/');
                 match (base, inner) {
-                    ("", inner) => inner.to_owned(),
-                    (base, "/") => base.to_owned(),
-                    (base, inner) => format!("{base}{inner}"),
+                    ("", inner) => Cow::Borrowed(inner),
+                    (base, "/") => Cow::Owned(base.to_owned()),
+                    (base, inner) => Cow::Owned(format!("{base}{inner}")),
                 }
             }
-            _ => path.to_owned(),
+            _ => Cow::Borrowed(path),
         }
     }
 

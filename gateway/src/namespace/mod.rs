@@ -16,6 +16,7 @@ mod kept;
 mod listing;
 pub mod path;
 mod refusing;
+pub mod sharers;
 mod subtree;
 pub mod table;
 mod told;
@@ -31,6 +32,7 @@ use tokio::sync::Mutex;
 use self::images::Images;
 use self::kept::Kept;
 use self::refusing::Refusing;
+use self::sharers::Sharers;
 use self::table::{Mount, Origin, Table};
 use crate::config::MountConfig;
 use crate::policy::gatekeeper::Gatekeeper;
@@ -44,6 +46,7 @@ pub struct Namespace {
     root: Arc<Images>,
     table: ArcSwap<Table>,
     cache: Arc<Cache>,
+    sharers: Sharers,
     kept: Kept,
     gatekeeper: Arc<Gatekeeper>,
     /// One change at a time.
@@ -54,7 +57,7 @@ impl Namespace {
     /// The gateway's own files, and nothing mounted yet. What is added later is kept in `file`.
     pub fn new(
         root: Arc<Images>,
-        cache: Arc<Cache>,
+        (cache, sharers): (Arc<Cache>, Sharers),
         file: PathBuf,
         gatekeeper: Arc<Gatekeeper>,
     ) -> Self {
@@ -62,6 +65,7 @@ impl Namespace {
             root,
             table: ArcSwap::default(),
             cache,
+            sharers,
             kept: Kept::new(file),
             gatekeeper,
             changing: Mutex::new(()),
@@ -114,7 +118,7 @@ impl Namespace {
         let store = build::store(&config).await?;
         let cached = config
             .cache
-            .then(|| build::cached(&self.cache, &config, Arc::clone(&store)));
+            .then(|| build::cached(&self.cache, &config, Arc::clone(&store), &self.sharers));
         let backend = match &cached {
             Some(cached) => Arc::clone(cached) as Arc<dyn Backend>,
             None => Arc::clone(&store),

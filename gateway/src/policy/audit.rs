@@ -1,15 +1,18 @@
 //! What is written down of an operation.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use moongate_auth::audit::{Record, Spool, SpoolConfig, time_text};
+use moongate_auth::audit::{Ids, Info, Record, Spool, SpoolConfig};
 use moongate_auth::policy::{FsAction, PolicyRef};
 use moongate_cache::Caller;
 
 use crate::config::AuditConfig;
 use crate::namespace::now_ms;
+
+/// Most lines are shorter.
+const LINE_BYTES: usize = 768;
+/// The end of a line is shorter.
+const END_BYTES: usize = 256;
 
 /// Writes records, where the configuration wants them.
 #[derive(Debug)]
@@ -19,8 +22,7 @@ pub struct Audit {
     service: String,
     host: String,
     cluster: String,
-    started_ms: u64,
-    sequence: AtomicU64,
+    ids: Ids,
 }
 
 /// What an operation came to.
@@ -39,7 +41,7 @@ pub struct Event<'a> {
     /// The policy that decided; none: the file's own permissions.
     pub policy: Option<PolicyRef>,
     /// The zone of the path.
-    pub zone: Option<String>,
+    pub zone: Option<&'a str>,
     /// Milliseconds that the checks took.
     pub took_ms: u64,
     /// Whether the bytes are read through the cache; not said of what reads none.
@@ -68,8 +70,7 @@ impl Audit {
             service: service.to_owned(),
             host: host.to_owned(),
             cluster: config.cluster_name.clone(),
-            started_ms: now_ms(),
-            sequence: AtomicU64::new(0),
+            ids: Ids::new(host, now_ms()),
         })
     }
 
@@ -85,66 +86,80 @@ impl Audit {
 
     /// Writes one down.
     pub fn take(&self, event: &Event<'_>) {
+        let mut line = Vec::with_capacity(LINE_BYTES);
+        self.record(event).push_open(&mut line);
+        self.end(line);
+    }
+
+    /// The line of what happens again and again in the same way, for [`Self::take_again`].
+    pub fn line_of(&self, event: &Event<'_>) -> Box<[u8]> {
+        let mut line = Vec::new();
+        self.record(event).push_open(&mut line);
+        line.into()
+    }
+
+    /// Writes down that it has happened again.
+    pub fn take_again(&self, line: &[u8]) {
+        let mut again = Vec::with_capacity(LINE_BYTES.max(line.len() + END_BYTES));
+        again.extend_from_slice(line);
+        self.end(again);
+    }
+
+    /// Gives a line its end, and writes it.
+    fn end(&self, mut line: Vec<u8>) {
         let Some(spool) = &self.spool else {
             return;
         };
-        let record = self.record(event);
-        if self.strict {
-            // It may wait for the disk.
-            tokio::task::block_in_place(|| spool.take(&record));
+        self.ids
+            .push(i64::try_from(now_ms()).unwrap_or(0), &mut line);
+        if self.strict && spool.is_full() {
+            // It waits for the disk.
+            tokio::task::block_in_place(|| spool.take(&line));
         } else {
-            spool.take(&record);
+            spool.take(&line);
         }
     }
 
-    fn record(&self, event: &Event<'_>) -> Record {
-        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+    fn record<'a>(&'a self, event: &Event<'a>) -> Record<'a> {
         let caller = event.caller;
         Record {
             repo_type: 1,
-            repo: self.service.clone(),
-            user: caller.user.to_string(),
-            time: time_text(i64::try_from(now_ms()).unwrap_or(0)),
-            access: caller.operation.to_owned(),
-            resource: event.path.to_owned(),
+            repo: (&*self.service).into(),
+            user: (&*caller.user).into(),
+            access: caller.operation.into(),
+            resource: event.path.into(),
             resource_type: "path",
-            action: event.action.audit_type().to_owned(),
+            action: event.action.audit_type(),
             result: u8::from(event.allowed),
-            agent: "hdfs".to_owned(),
+            agent: "hdfs",
             policy: event.policy.map_or(-1, |policy| policy.id),
             policy_version: event.policy.map(|policy| policy.version),
-            reason: event.checked.to_owned(),
+            reason: event.checked.into(),
             enforcer: if event.policy.is_some() {
                 "ranger-acl"
             } else {
                 "hadoop-acl"
             },
-            client_ip: caller.address.map(|address| address.to_string()),
-            client_type: (!caller.method.is_empty()).then(|| caller.method.to_owned()),
-            agent_host: self.host.clone(),
+            client_ip: caller.address,
+            client_type: Some(caller.method).filter(|method| !method.is_empty()),
+            agent_host: (&*self.host).into(),
             log_type: "RangerAudit",
-            id: format!("{}-{:x}-{sequence}", self.host, self.started_ms),
-            seq_num: sequence,
             event_count: 1,
             event_dur_ms: event.took_ms,
-            additional_info: Record::info(&info(event)),
-            cluster_name: self.cluster.clone(),
-            zone_name: event.zone.clone(),
+            additional_info: info(event).into(),
+            cluster_name: (&*self.cluster).into(),
+            zone_name: event.zone.map(Into::into),
         }
     }
 }
 
-fn info<'k>(event: &Event<'_>) -> BTreeMap<&'k str, String> {
-    let types: Vec<&str> = event.action.types().collect();
-    let mut info = BTreeMap::from([("accessTypes", format!("[{}]", types.join(", ")))]);
-    if let Some(tenant) = &event.caller.tenant {
-        info.insert("tenant", tenant.to_string());
+fn info(event: &Event<'_>) -> String {
+    let caller = event.caller;
+    Info {
+        access_types: event.action.types_text(),
+        cached: event.cached,
+        real_user: caller.real_user.as_deref(),
+        tenant: caller.tenant.as_deref(),
     }
-    if let Some(real) = &event.caller.real_user {
-        info.insert("realUser", real.to_string());
-    }
-    if let Some(cached) = event.cached {
-        info.insert("cached", cached.to_string());
-    }
-    info
+    .text()
 }

@@ -4,11 +4,13 @@
 //! made, replaced, moved or deleted either, though HDFS would only ask about its parent.
 
 mod checking;
+mod leave;
 mod names;
 mod native;
 mod operations;
 mod pass;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,6 +22,7 @@ use moongate_auth::policy::FsAction;
 use moongate_cache::{AclStatus, BackendError, Caller, Listing, RenameMode, Status};
 
 use self::checking::Checking;
+pub use self::leave::Leave;
 pub use self::pass::Pass;
 use super::audit::Audit;
 use super::source::Policies;
@@ -77,7 +80,7 @@ pub trait Tree: Send + Sync {
     /// Who decides about a path.
     fn authz(&self, path: &str) -> Authz;
     /// What a path is called in policies.
-    fn policy_path(&self, path: &str) -> String;
+    fn policy_path<'p>(&self, path: &'p str) -> Cow<'p, str>;
     /// Whether the bytes of a path are read through the cache.
     fn is_cached(&self, path: &str) -> bool;
     /// The folder at which the store of a path begins.

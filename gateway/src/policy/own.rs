@@ -82,16 +82,20 @@ pub fn may_collection(gateway: &Gateway, name: &str, action: FsAction) -> Result
         return Ok(());
     }
     let caller = caller().ok_or_else(nobody)?;
-    let name = if name.is_empty() {
-        DEFAULT_COLLECTION
-    } else {
-        name
-    };
-    let path = format!("/collections/{name}");
+    let path = name_of(name);
     gateway
         .namespace
         .gatekeeper()
         .check_name(&caller, &path, action)
+}
+
+/// What a collection is called in policies.
+pub fn name_of(collection: &str) -> String {
+    let name = match collection {
+        "" => DEFAULT_COLLECTION,
+        name => name,
+    };
+    format!("/collections/{name}")
 }
 
 /// The same for the collection that an image is in. One that is in none is not found by whoever may look.

@@ -99,6 +99,16 @@ impl Policies {
         self.current.load_full()
     }
 
+    /// Whether these are they.
+    pub fn is_current(&self, policies: Option<&Arc<Snapshot>>) -> bool {
+        let current = self.current.load();
+        match (current.as_ref(), policies) {
+            (Some(current), Some(policies)) => Arc::ptr_eq(current, policies),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
     /// Reads what was kept, so that what is served first is already governed; then asks.
     pub async fn begin(&self) {
         if self.downloader.is_some() {

@@ -26,7 +26,11 @@ pub(super) struct Checking<'a> {
     /// Whether the NameNode decides what policies do not: it is asked in the caller's name when the operation is made.
     pub(super) by_store: bool,
     pub(super) path: &'a str,
-    snapshot: Option<Arc<Snapshot>>,
+    pub(super) snapshot: Option<Arc<Snapshot>>,
+    /// The caller's address, as policies have it.
+    address: Option<String>,
+    /// What is at `path`, once it was asked.
+    found: Option<Option<Status>>,
     begun: Instant,
     /// What was checked last.
     pub(super) last: Option<Checked>,
@@ -58,6 +62,8 @@ impl<'a> Checking<'a> {
     ) -> Self {
         let uses_policies = matches!(authz, Authz::Ranger | Authz::Both);
         let groups = caller.groups.as_ref();
+        let snapshot = uses_policies.then(|| keeper.policies.current()).flatten();
+        let address = snapshot.as_ref().and(caller.address);
         Self {
             keeper,
             tree,
@@ -66,7 +72,9 @@ impl<'a> Checking<'a> {
             authz,
             by_store: authz == Authz::Both && tree.knows_callers(path),
             path,
-            snapshot: uses_policies.then(|| keeper.policies.current()).flatten(),
+            snapshot,
+            address: address.map(|address| address.to_string()),
+            found: None,
             begun: Instant::now(),
             last: None,
         }
@@ -100,6 +108,7 @@ impl<'a> Checking<'a> {
     async fn checks(&mut self, deed: Deed<'_>) -> Result<(), BackendError> {
         let path = self.path;
         let status = self.tree.status(self.caller, path).await?;
+        self.found = Some(status.clone());
         let is_dir = status.as_ref().is_some_and(Status::is_dir);
         self.traverse(path, is_dir).await?;
         match deed {
@@ -150,7 +159,7 @@ impl<'a> Checking<'a> {
         if self.authz == Authz::Native || self.goes_native() {
             return Ok(());
         }
-        let status = self.tree.status(self.caller, path).await?;
+        let status = self.status(path).await?;
         let before = self.last.take();
         match self.ask_policies(path, status.as_ref(), action) {
             Word::Deny => Err(self.refusal(path, action)),
@@ -159,6 +168,14 @@ impl<'a> Checking<'a> {
                 self.last = before;
                 Ok(())
             }
+        }
+    }
+
+    /// What is at a path: of the one that everything is about it is known.
+    async fn status(&self, path: &str) -> Result<Option<Status>, BackendError> {
+        match &self.found {
+            Some(found) if path == self.path => Ok(found.clone()),
+            _ => self.tree.status(self.caller, path).await,
         }
     }
 
@@ -175,7 +192,7 @@ impl<'a> Checking<'a> {
         path: &str,
         action: FsAction,
     ) -> Result<(), BackendError> {
-        let status = self.tree.status(self.caller, path).await?;
+        let status = self.status(path).await?;
         let counts = &self.keeper.counts;
         match self.ask_policies(path, status.as_ref(), action) {
             Word::Allow => Gatekeeper::count(&counts.policy_allowed),
@@ -239,7 +256,6 @@ impl<'a> Checking<'a> {
         status: Option<&Status>,
         action: FsAction,
     ) -> Decision {
-        let address = self.caller.address.map(|address| address.to_string());
         snapshot.decide(&Request {
             path: &self.tree.policy_path(path),
             is_file: status.is_some_and(|status| !status.is_dir()),
@@ -248,7 +264,7 @@ impl<'a> Checking<'a> {
             owner: status.map(|status| &*status.owner),
             access: Access::Fs(action),
             action: self.caller.operation,
-            client_ip: address.as_deref(),
+            client_ip: self.address.as_deref(),
             time_ms: i64::try_from(now_ms()).unwrap_or(i64::MAX),
             tags: &[],
         })
@@ -275,18 +291,22 @@ impl<'a> Checking<'a> {
     }
 
     pub(super) fn write_down(&self, allowed: bool, reads: bool) {
-        let audit = &self.keeper.audit;
-        if !audit.is_on() {
-            return;
+        if let Some(event) = self.event(allowed, reads) {
+            self.keeper.audit.take(&event);
         }
-        let Some(last) = &self.last else {
-            return;
-        };
+    }
+
+    /// What is to be written down, if anything is.
+    pub(super) fn event(&self, allowed: bool, reads: bool) -> Option<Event<'_>> {
+        if !self.keeper.audit.is_on() {
+            return None;
+        }
+        let last = self.last.as_ref()?;
         let decision = last.decision.as_ref();
         if !decision.is_none_or(|decision| decision.audited) {
-            return;
+            return None;
         }
-        audit.take(&Event {
+        Some(Event {
             caller: self.caller,
             path: self.path,
             checked: &last.path,
@@ -295,11 +315,9 @@ impl<'a> Checking<'a> {
             policy: decision
                 .filter(|_| last.by_policy)
                 .and_then(|decision| decision.policy),
-            zone: decision
-                .and_then(|decision| decision.zone.as_deref())
-                .map(str::to_owned),
+            zone: decision.and_then(|decision| decision.zone.as_deref()),
             took_ms: u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             cached: reads.then(|| self.tree.is_cached(self.path)),
-        });
+        })
     }
 }

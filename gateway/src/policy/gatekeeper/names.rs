@@ -1,5 +1,7 @@
 //! What is no file, but has a name in policies.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use moongate_auth::policy::FsAction;
 use moongate_cache::{AclStatus, BackendError, Caller, Listing, Status};
@@ -27,7 +29,7 @@ pub(super) fn check_name(
 }
 
 /// A tree of names that are no files.
-struct Nothing;
+pub(super) struct Nothing;
 
 #[async_trait]
 impl Tree for Nothing {
@@ -47,8 +49,8 @@ impl Tree for Nothing {
         Authz::Auto
     }
 
-    fn policy_path(&self, path: &str) -> String {
-        path.to_owned()
+    fn policy_path<'p>(&self, path: &'p str) -> Cow<'p, str> {
+        Cow::Borrowed(path)
     }
 
     fn is_cached(&self, _: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use moongate_cache::Caller;
+use moongate_cache::{BackendError, Caller};
 use moongate_filer::{Filer, FilerError};
 use moongate_haystack::store::now_ns;
 
@@ -12,6 +12,7 @@ use crate::files::FileError;
 use crate::http::Response;
 use crate::http::intake::IntakeError;
 use crate::namespace::path as paths;
+use crate::policy::gatekeeper::Deed;
 use crate::protocol::batch::export::{Item, Named, Source};
 use crate::protocol::batch::gather::{self, Order};
 use crate::state::Gateway;
@@ -43,6 +44,22 @@ pub async fn tree(
     gather::send_tree(gateway, format, name.unwrap_or("files"), folder).await
 }
 
+/// Whether a caller may read all of the mounts below a folder: asked of all of them before anything is sent.
+///
+/// # Errors
+/// [`ErrorKind::PermissionDenied`](moongate_cache::ErrorKind) for the first that they may not; what a store says.
+pub async fn may_read_mounts(
+    gateway: &Gateway,
+    caller: &Caller,
+    folder: &str,
+) -> Result<(), BackendError> {
+    let namespace = &gateway.namespace;
+    for mount in namespace.table().below(folder) {
+        drop(namespace.may(caller, Deed::ReadTree, mount.path()).await?);
+    }
+    Ok(())
+}
+
 /// Sends a folder of the gateway's own with its subtree.
 pub async fn folder(
     gateway: &Arc<Gateway>,
@@ -54,6 +71,7 @@ pub async fn folder(
     let folder = ask.target.path.clone();
     if mounts_in::are_below(&gateway.namespace, folder.as_str()) {
         let caller = ask.caller.clone();
+        may_read_mounts(gateway, &caller, folder.as_str()).await?;
         return Ok(tree(gateway, format, folder.as_str(), caller).await?);
     }
     let name = folder

@@ -3,10 +3,13 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use moongate_auth::tls::ClientCertificate;
 use moongate_haystack::needle::Needle;
+use moongate_haystack::volume::Volume;
 use moongate_haystack::volume::writer::Done;
 
 use super::entity_tag::EntityTag;
@@ -14,10 +17,12 @@ use super::load::load_small;
 use super::path::{self, ObjectPath};
 use super::prepare::{Terms, Upload, mime_by_name, prepare};
 use super::read;
+use super::visit::{Pass, Visit};
 use crate::config::AccessLog;
 use crate::http::disposition;
 use crate::http::lane::{Lane, Plain, What};
 use crate::http::request_id::RequestId;
+use crate::http::server::PeerInfo;
 use crate::metrics::Operation;
 use crate::policy::own;
 use crate::protocol::exchange::SERVER_NAME;
@@ -27,43 +32,82 @@ use crate::state::Gateway;
 #[derive(Clone)]
 pub struct ImageLane {
     gateway: Arc<Gateway>,
+    /// Whether anything is asked: who calls, what they may, how much.
+    asks: bool,
 }
 
 impl ImageLane {
     /// Over the images of this gateway.
-    pub const fn new(gateway: Arc<Gateway>) -> Self {
-        Self { gateway }
+    pub fn new(gateway: Arc<Gateway>) -> Self {
+        let is_free =
+            gateway.login.is_open() && gateway.tenants.is_empty() && !own::is_governed(&gateway);
+        Self {
+            gateway,
+            asks: !is_free,
+        }
     }
 }
 
 impl Lane for ImageLane {
-    fn is_open(&self) -> bool {
-        // Whatever is asked of each request is asked on the long way alone: who calls, what they may, how much; and lines of answers that went well.
-        let gateway = &self.gateway;
-        let anybody = gateway.login.is_open() && !gateway.fid_tokens.guards(false);
-        let anything = gateway.tenants.is_empty() && !own::is_governed(gateway);
-        anybody && anything && gateway.config.log.access != AccessLog::All
+    type Visit = Visit;
+
+    fn visit(&self, peer: PeerInfo, certificate: Option<Arc<ClientCertificate>>) -> Visit {
+        Visit::new(peer, certificate)
     }
 
-    async fn answer(&self, request: &Plain<'_>, head: &mut Vec<u8>) -> Option<Bytes> {
+    fn is_open(&self) -> bool {
+        // Tokens of single images are looked at on the long way alone, and lines are logged there of answers that went well.
+        let gateway = &self.gateway;
+        !gateway.fid_tokens.guards(false) && gateway.config.log.access != AccessLog::All
+    }
+
+    async fn answer(
+        &self,
+        visit: &mut Visit,
+        request: &Plain<'_>,
+        head: &mut Vec<u8>,
+    ) -> Option<Bytes> {
         let started = Instant::now();
         if !path::is_object(request.path) {
             return None;
         }
         let object = ObjectPath::parse(request.path).ok()?;
-        let (operation, status, received, body) = match request.what {
+        let volume = self.gateway.store.volume(object.fid.volume)?;
+        let (operation, status, stored) = match request.what {
+            What::Get { .. } => (Operation::Read, 200, None),
+            What::Put { body, .. } => (Operation::Write, 201, Some(body.len() as u64)),
+        };
+        let pass = if self.asks {
+            let collection = &volume.files.collection;
+            let asked = visit.pass(&self.gateway, request.shown, collection, operation);
+            Some(asked.await?)
+        } else {
+            None
+        };
+        let is_within_rates = || {
+            pass.as_ref()
+                .is_none_or(|pass| pass.is_within_rates(started))
+        };
+        let body = match request.what {
             What::Get { accept_encoding } => {
-                let body = self.get(&object, accept_encoding, head).await?;
-                (Operation::Read, 200, 0, body)
+                let body = self.get(&volume, &object, accept_encoding, head).await?;
+                // Last, as nothing may have been counted if it is asked again.
+                is_within_rates().then_some(body)?
             }
             What::Put { content_type, body } => {
-                let answer = self.put(&object, content_type, body, head).await?;
-                (Operation::Write, 201, body.len() as u64, answer)
+                let may_store = pass.as_ref().is_none_or(Pass::may_store);
+                (may_store && is_within_rates()).then_some(())?;
+                self.put(&object, content_type, body, head).await?
             }
         };
-        let (took, sent) = (started.elapsed(), body.len() as u64);
+        let (sent, received) = (body.len() as u64, stored.unwrap_or(0));
+        if let Some(pass) = &pass {
+            pass.used(&self.gateway, started, received + sent, stored);
+        }
+        let connections = &self.gateway.image_connections;
+        connections.by_lane.fetch_add(1, Ordering::Relaxed);
         let metrics = &self.gateway.metrics;
-        metrics.answered(operation, status, took, received, sent);
+        metrics.answered(operation, status, started.elapsed(), received, sent);
         Some(body)
     }
 }
@@ -71,11 +115,12 @@ impl Lane for ImageLane {
 impl ImageLane {
     async fn get(
         &self,
+        volume: &Arc<Volume>,
         object: &ObjectPath<'_>,
         accept_encoding: Option<&str>,
         head: &mut Vec<u8>,
     ) -> Option<Bytes> {
-        let needle = load_small(&self.gateway, &object.fid).await?;
+        let needle = load_small(&self.gateway, volume, &object.fid).await?;
         write_head(accept_encoding, object, &needle, head)?;
         Some(needle.data())
     }

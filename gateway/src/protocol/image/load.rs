@@ -53,10 +53,14 @@ pub async fn load_fid(
     visible(needle, fid).ok_or(HaystackError::NotFound)
 }
 
-/// The same for a needle whose record takes no share of the buffer budget. Nothing is reported: `None` says that [`load_fid`] is to be asked, for
+/// The same for a needle of a volume whose record takes no share of the buffer budget. Nothing is reported: `None` says that [`load_fid`] is to be asked, for
 /// the needle or for what is wrong with it.
-pub async fn load_small(gateway: &Arc<Gateway>, fid: &FileId) -> Option<Needle> {
-    let (generation, entry) = find(gateway, fid, false).await.ok()?;
+pub async fn load_small(
+    gateway: &Arc<Gateway>,
+    volume: &Arc<Volume>,
+    fid: &FileId,
+) -> Option<Needle> {
+    let (generation, entry) = locate(volume, fid.key, false).await.ok()?;
     let len_bytes = generation.record_bytes(&entry);
     if len_bytes >= BUDGETED_BYTES {
         return None;

@@ -12,6 +12,7 @@ mod prepare;
 pub mod read;
 mod status;
 mod uploads;
+mod visit;
 mod who;
 pub mod write;
 

@@ -8,6 +8,7 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use moongate_auth::kerberos::Initiator;
 use moongate_cache::{BackendError, ErrorKind};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -81,9 +82,12 @@ pub async fn forward(asked: &Asked<'_>, op: &str) -> Result<Response, Refusal> {
     let namespace = asked.namespace();
     drop(namespace.may(&asked.caller, deed, &asked.path).await?);
     let url = url(asked, mount, inner)?;
-    let request = Request::builder()
+    let mut request = Request::builder()
         .method(asked.parts.method.clone())
         .uri(url);
+    if let Some(ticket) = ticket(mount).await? {
+        request = request.header(header::AUTHORIZATION, ticket);
+    }
     let request = request
         .body(Empty::new())
         .map_err(|error| Refusal::Illegal(error.to_string()))?;
@@ -101,6 +105,40 @@ pub async fn forward(asked: &Asked<'_>, op: &str) -> Result<Response, Refusal> {
         cached.invalidate(inner);
     }
     answered
+}
+
+/// What shows a NameNode that wants tickets who the gateway is.
+async fn ticket(mount: &Mount) -> Result<Option<HeaderValue>, Refusal> {
+    let config = &mount.config;
+    if config.principal.is_empty() {
+        return Ok(None);
+    }
+    let initiator = Initiator::of_keytab(&config.keytab, &config.principal);
+    let host = config.webhdfs.parse::<http::Uri>().ok();
+    let host = host.and_then(|uri| uri.host().map(str::to_owned));
+    let host = host.unwrap_or_default();
+    // It may ask a KDC, and waits for it.
+    let asked = tokio::task::spawn_blocking(move || initiator.authorization(&host));
+    let asked = tokio::time::timeout(config.timeout.duration(), asked).await;
+    let unavailable = |text: String| {
+        let text = format!("the NameNode at {} wants a ticket: {text}", config.webhdfs);
+        Refusal::from(BackendError::new(ErrorKind::Unavailable, text))
+    };
+    let asked = asked.map_err(|_| unavailable("the KDC does not answer".to_owned()))?;
+    let shown = asked.map_err(|error| unavailable(error.to_string()))?;
+    let mut shown = HeaderValue::from_str(&shown.map_err(unavailable)?)
+        .map_err(|error| unavailable(error.to_string()))?;
+    shown.set_sensitive(true);
+    Ok(Some(shown))
+}
+
+/// Who asks, as the NameNode is told it: the gateway's ticket says who acts, and it acts for the caller where the mount lets it.
+fn who(mount: &Mount, caller: &str, query: &mut form_urlencoded::Serializer<'_, String>) {
+    match (mount.config.principal.is_empty(), mount.config.impersonate) {
+        (true, _) => query.append_pair("user.name", caller),
+        (false, true) => query.append_pair("doas", caller),
+        (false, false) => query,
+    };
 }
 
 /// What the caller must be allowed here, whatever the NameNode says to the gateway.
@@ -171,7 +209,7 @@ async fn exchange(
 /// The request's URL at the NameNode.
 fn url(asked: &Asked<'_>, mount: &Mount, inner: &str) -> Result<String, Refusal> {
     let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("user.name", &asked.caller.user);
+    who(mount, &asked.caller.user, &mut query);
     for (name, value) in asked.params.0.iter() {
         if WHO.iter().any(|who| who.eq_ignore_ascii_case(name)) {
             continue;

@@ -103,6 +103,7 @@ async fn tree(ask: &Ask<'_>, word: &str) -> Result<Response, MountedError> {
     let (namespace, caller) = (ask.namespace(), &ask.caller);
     Walk::of(namespace, caller, &ask.path, ask.freshness()).await?;
     drop(namespace.may(caller, Deed::ReadTree, &ask.path).await?);
+    archive::may_read_mounts(ask.gateway, caller, &ask.path).await?;
     let sent = archive::tree(ask.gateway, format, &ask.path, caller.clone()).await;
     Ok(sent.map_err(FileError::from)?)
 }
