@@ -18,7 +18,7 @@ test: ## Everything: format, lints, unit, property, model, simulation and end-to
 	@exec scripts/test.sh
 
 test-images: ## The end-to-end tests of the image service alone
-	@scripts/install.sh
+	@scripts/install.sh faketime
 	@$(cargo) build --release -p moongate
 	@$(cargo) test --release -p moongate-tests --test images --test layout $(ARGS)
 
@@ -28,7 +28,7 @@ test-batch: ## The end-to-end tests of batches, of the command line's clients an
 	@$(cargo) test --release -p moongate-tests --test batch --test client $(ARGS)
 
 test-files: ## The end-to-end tests of the file port alone; MOONGATE_TEST_SCALE=full is what CI runs
-	@scripts/install.sh python3 tar unzip libarchive-tools
+	@scripts/install.sh python3 tar unzip libarchive-tools faketime
 	@$(cargo) build --release -p moongate
 	@$(cargo) test --release -p moongate-tests --test files $(ARGS)
 
@@ -71,7 +71,7 @@ test-spark: ## Spark 4.1 and 4.3 through the gateway, beside the same job on HDF
 	@$(cargo) test --release -p moongate-tests --test cache spark -- --ignored
 	@$(cargo) test --release -p moongate-tests --test auth spark -- --ignored
 
-test-simulation: ## The simulation alone; MOONGATE_SIM_SEEDS=100000 runs longer, MOONGATE_SIM_SEED=7 replays one
+test-simulation: ## The simulation alone; MOONGATE_SIM_SEEDS=100000 runs longer, MOONGATE_SIM_FROM=2000 begins there, MOONGATE_SIM_SEED=7 replays one
 	@scripts/install.sh
 	@$(cargo) test --release -p moongate-haystack simulation $(ARGS)
 

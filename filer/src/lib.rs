@@ -28,6 +28,7 @@ pub mod entry;
 mod error;
 mod filer;
 mod keys;
+mod lease;
 mod list;
 mod locks;
 mod mutant;

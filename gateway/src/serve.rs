@@ -106,12 +106,16 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     reclaiming.await?;
     counting.await?;
     polling.await?;
-    let store = Arc::clone(&gateway.store);
-    tokio::task::spawn_blocking(move || store.close())
-        .await?
-        .context("closing the volumes")?;
+    tokio::task::spawn_blocking(move || close(&gateway)).await??;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Notes what is durable, so that the next start need not look.
+fn close(gateway: &Gateway) -> anyhow::Result<()> {
+    let names = gateway.files.close();
+    gateway.store.close().context("closing the volumes")?;
+    names.context("closing the database of file names")
 }
 
 /// Keys of cookies and tokens are made anew in time.

@@ -8,6 +8,7 @@
 mod archives;
 mod batches;
 mod crash;
+mod cut_short;
 mod hostile;
 mod names;
 mod rfc9110;

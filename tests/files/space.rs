@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use moongate_tests::files::Files;
 use moongate_tests::http::Request;
-use moongate_tests::{Fid, Gateway, payload, volume, wait};
+use moongate_tests::{Clock, Fid, Gateway, payload, volume, wait};
 use serde_json::Value;
 
 /// Deleted content is given back soon after.
@@ -32,7 +32,7 @@ pub fn named(files: Files<'_>, folder: &str) -> BTreeSet<Fid> {
 }
 
 /// How many needles live, by the status of the volumes.
-fn living(gateway: &Gateway) -> u64 {
+pub fn living(gateway: &Gateway) -> u64 {
     let number = |volume: &Value, key: &str| volume[key].as_u64().unwrap();
     let volumes = gateway.volumes();
     let each = volumes
@@ -183,15 +183,37 @@ fn what_is_changed_in_place_drops_only_what_is_covered() {
 
 #[test]
 fn a_life_that_has_ended_ends_the_bytes_too() {
-    let gateway = Gateway::fresh("");
-    let files = gateway.files();
-    // The shortest life that a client can ask for is a minute: what is tested here is that a longer one is not cut short.
-    files.put("/t?ttl=1m", b"short life");
-    files.put("/u?ttl=1d", b"long life");
+    let mut clock = Clock::right();
+    let gateway = match Gateway::try_fresh_with("", clock.envs()) {
+        Ok(gateway) => gateway,
+        Err(refusal) => panic!("{}", refusal.stderr),
+    };
+    let (files, body) = (gateway.files(), payload::bytes(1, 300_000));
+    files.put("/d/short?ttl=3m", &body);
+    files.put("/d/long?ttl=1d", &body);
+    files.put("/d/kept", &body);
+    files.put("/d/renewed?ttl=3m", b"first");
     assert_only_what_is_named_lives(&gateway);
+    clock.advance(Duration::from_secs(120));
+    files.put("/d/renewed?ttl=3m", &body);
+    for name in ["short", "long", "kept", "renewed"] {
+        files.assert_has(&format!("/d/{name}"), &body);
+    }
+    clock.advance(Duration::from_secs(90));
+    files.get("/d/short").status(404);
+    files.head("/d/short").status(404);
+    assert_eq!(files.names("/d/"), ["kept", "long", "renewed"]);
+    assert_eq!(named(files, "/").len(), 3);
+    // Its needle goes within seconds, and vacuum frees its bytes.
+    assert_only_what_is_named_lives(&gateway);
+    let before = dat_bytes(&gateway);
     gateway
         .get("/vol/vacuum?garbageThreshold=0.0001")
         .status(200);
-    files.assert_has("/t", b"short life");
-    files.assert_has("/u", b"long life");
+    wait::until_true("the .dat files shrink", RECLAIM_LIMIT, || {
+        dat_bytes(&gateway) + 300_000 <= before
+    });
+    for name in ["long", "kept", "renewed"] {
+        files.assert_has(&format!("/d/{name}"), &body);
+    }
 }

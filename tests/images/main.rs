@@ -35,4 +35,5 @@ mod several_files;
 mod transforms;
 mod transforms_bounds;
 mod transforms_cached;
+mod ttl;
 mod volume_files;

@@ -8,6 +8,7 @@
 pub mod api;
 pub mod archives;
 pub mod beds;
+pub mod clock;
 pub mod files;
 pub mod gateway;
 pub mod http;
@@ -18,5 +19,6 @@ pub mod volume;
 pub mod wait;
 
 pub use api::Fid;
+pub use clock::Clock;
 pub use gateway::Gateway;
 pub use http::{Connection, Request, Response};

@@ -6,7 +6,7 @@
 //! where that was asked for. Mistakes that are built in ([`crate::mutant`]) must be noticed.
 //!
 //! A run is replayed by its seed: `MOONGATE_SIM_SEED=123 cargo test -p moongate-cache simulation` prints what happened.
-//! `MOONGATE_SIM_SEEDS` is the number of seeds that the test runs.
+//! `MOONGATE_SIM_SEEDS` is the number of seeds that the test runs, `MOONGATE_SIM_FROM` the first of them.
 
 mod history;
 mod ops;

@@ -1,6 +1,6 @@
 //! Many seeds, and the mistakes that they must notice.
 
-use moongate_disk::sim::seeds::{self, number_from_env};
+use moongate_disk::sim::seeds::{self, number_from_env, seeds_from_env};
 
 use super::run;
 use crate::mutant::Mutant;
@@ -15,7 +15,7 @@ fn what_is_read_was_there() {
         run(seed, None, true).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
         return;
     }
-    let seeds = number_from_env("MOONGATE_SIM_SEEDS").unwrap_or(SEEDS_DEFAULT);
+    let seeds = seeds_from_env(SEEDS_DEFAULT);
     if let Some((seed, what)) = seeds::first_failure(seeds, |seed| run(seed, None, false)) {
         panic!(
             "seed {seed}: {what}\nreplay: MOONGATE_SIM_SEED={seed} cargo test -p moongate-cache simulation"
@@ -26,7 +26,8 @@ fn what_is_read_was_there() {
 #[test]
 fn every_mutant_is_caught() {
     let caught = |mutant| {
-        let failure = seeds::first_failure(SEEDS_PER_MUTANT, |seed| run(seed, Some(mutant), false));
+        let failure =
+            seeds::first_failure(0..SEEDS_PER_MUTANT, |seed| run(seed, Some(mutant), false));
         failure.is_some()
     };
     let survivors: Vec<Mutant> = Mutant::ALL.into_iter().filter(|m| !caught(*m)).collect();

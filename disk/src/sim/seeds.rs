@@ -1,5 +1,6 @@
 //! Running a simulation for many seeds.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const THREADS: u64 = 2;
@@ -16,15 +17,25 @@ pub fn number_from_env(name: &str) -> Option<u64> {
     }
 }
 
-/// Runs the seeds below `seeds` on several threads; the smallest that fails, with what failed.
+/// The seeds that a run is asked for: `MOONGATE_SIM_SEEDS` of them (or so many as are usual), from `MOONGATE_SIM_FROM` on (or 0).
+///
+/// # Panics
+/// As [`number_from_env`].
+pub fn seeds_from_env(usual: u64) -> Range<u64> {
+    let from = number_from_env("MOONGATE_SIM_FROM").unwrap_or(0);
+    let seeds = number_from_env("MOONGATE_SIM_SEEDS").unwrap_or(usual);
+    from..from.saturating_add(seeds)
+}
+
+/// Runs these seeds on several threads; the smallest that fails, with what failed.
 ///
 /// # Panics
 /// A run panics.
 pub fn first_failure(
-    seeds: u64,
+    seeds: Range<u64>,
     run: impl Fn(u64) -> Result<u64, String> + Sync,
 ) -> Option<(u64, String)> {
-    let (next, stop) = (AtomicU64::new(0), AtomicU64::new(seeds));
+    let (next, stop) = (AtomicU64::new(seeds.start), AtomicU64::new(seeds.end));
     let work = || loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         if seed >= stop.load(Ordering::Relaxed) {

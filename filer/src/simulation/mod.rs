@@ -6,7 +6,7 @@
 //! done after it whole, in order. At the end everything is deleted, and nothing may be left. The same runs on RocksDB, without faults.
 //!
 //! A run is replayed by its seed: `MOONGATE_SIM_SEED=123 cargo test -p moongate-filer simulation` prints what happened.
-//! `MOONGATE_SIM_SEEDS` is the number of seeds that the test runs.
+//! `MOONGATE_SIM_SEEDS` is the number of seeds that the test runs, `MOONGATE_SIM_FROM` the first of them.
 
 mod check;
 mod log_rows;

@@ -1,6 +1,8 @@
 //! Thousands of seeds, and the mistakes that they must notice.
 
-use moongate_disk::sim::seeds::{self, number_from_env};
+use std::ops::Range;
+
+use moongate_disk::sim::seeds::{self, number_from_env, seeds_from_env};
 
 use super::world::Home;
 use super::{run, run_on_log};
@@ -12,7 +14,7 @@ const SEEDS_ON_ROCKSDB: u64 = 12;
 const SEEDS_PER_MUTANT: u64 = 1500;
 
 /// The smallest seed that fails, with what failed.
-fn first_failure(seeds: u64, mutant: Option<Mutant>) -> Option<(u64, String)> {
+fn first_failure(seeds: Range<u64>, mutant: Option<Mutant>) -> Option<(u64, String)> {
     seeds::first_failure(seeds, |seed| run_on_log(seed, mutant, false))
 }
 
@@ -22,7 +24,7 @@ fn what_was_answered_survives() {
         run_on_log(seed, None, true).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
         return;
     }
-    let seeds = number_from_env("MOONGATE_SIM_SEEDS").unwrap_or(SEEDS_DEFAULT);
+    let seeds = seeds_from_env(SEEDS_DEFAULT);
     if let Some((seed, what)) = first_failure(seeds, None) {
         panic!(
             "seed {seed}: {what}\nreplay: MOONGATE_SIM_SEED={seed} cargo test -p moongate-filer simulation"
@@ -51,7 +53,7 @@ fn a_seed_replays_exactly() {
 fn every_mutant_is_caught() {
     let survivors: Vec<Mutant> = Mutant::ALL
         .into_iter()
-        .filter(|mutant| first_failure(SEEDS_PER_MUTANT, Some(*mutant)).is_none())
+        .filter(|mutant| first_failure(0..SEEDS_PER_MUTANT, Some(*mutant)).is_none())
         .collect();
     assert_eq!(survivors, [], "the simulation is too weak for these");
 }

@@ -10,7 +10,7 @@ use super::content::read_needle;
 use super::store::{self, Stored, Terms};
 use crate::state::Gateway;
 
-/// Copies a content; what it stored is deleted again unless the copy is [`Copied::keep`]t.
+/// Copies a content; what it stored is deleted again unless a name refers to the copy ([`Copied::after`]).
 pub struct Copied {
     content: Content,
     stored: Vec<Stored>,
@@ -22,9 +22,10 @@ impl Copied {
         self.content.clone()
     }
 
-    /// A name refers to it now.
-    pub fn keep(self) {
-        self.stored.into_iter().for_each(Stored::keep);
+    /// As of [`Stored::after`].
+    pub fn after<T>(self, named: &Result<T, FileError>) {
+        let stored = self.stored.into_iter();
+        stored.for_each(|stored| stored.after(named));
     }
 }
 

@@ -1,18 +1,20 @@
 //! Files by path: names in the filer, contents in the haystack. No HTTP in here but the bodies that content streams through.
 //!
 //! **Owns:** how a content becomes needles ([`store`]) and bytes again ([`content`]), and that what no name refers to any more is deleted
-//! ([`reclaim`]). **Refuses to own:** protocols, and what a path may be (the filer's).
+//! ([`reclaim`]), or never came to refer to ([`keys`], [`unnamed`]). **Refuses to own:** protocols, and what a path may be (the filer's).
 //!
 //! Content is written before its name and deleted after it: a crash between the two leaves bytes that nobody refers to, never a name
-//! without its bytes.
+//! without its bytes. The next start finds and deletes them.
 
 pub mod content;
 pub mod copy;
 mod error;
 pub mod etag;
+pub mod keys;
 pub mod reclaim;
 pub mod shards;
 pub mod store;
+pub mod unnamed;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use moongate_filer::{Filer, FilerError, RocksRows};
 use moongate_haystack::id::{Cookie, FileId, NeedleKey, VolumeId};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use self::keys::Keys;
 use self::shards::Shards;
 
 pub use error::FileError;
@@ -37,6 +40,7 @@ const LISTING_WAIT: Duration = Duration::from_secs(5);
 pub struct Files {
     filer: Arc<Filer>,
     shards: Arc<Shards>,
+    keys: Keys,
     /// Woken when content has been released.
     released: Notify,
     listings: Arc<Semaphore>,
@@ -56,11 +60,25 @@ impl Files {
         let filer = Arc::new(Filer::open(Box::new(rows), now_ns)?);
         let shards = Shards::open(dir.join("pins"), Arc::clone(&filer), shards_pinned_for);
         Ok(Self {
+            keys: Keys::new(filer.leases()?),
             filer,
             shards: Arc::new(shards),
             released: Notify::new(),
             listings: Arc::new(Semaphore::new(LISTINGS_MAX)),
         })
+    }
+
+    /// Keys for contents.
+    pub const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Notes that all is named or gone, where it is. No content may be stored after it.
+    ///
+    /// # Errors
+    /// The database of names fails.
+    pub fn close(&self) -> Result<(), FilerError> {
+        self.keys.close(&self.filer)
     }
 
     /// The listings that training shards are read from.

@@ -20,7 +20,13 @@ const NEEDLES_PER_STEP: usize = 1000;
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Runs until the gateway stops.
-pub async fn run(gateway: Arc<Gateway>, mut stopped: tokio::sync::watch::Receiver<bool>) {
+pub async fn run(gateway: Arc<Gateway>, stopped: tokio::sync::watch::Receiver<bool>) {
+    let unnamed = tokio::spawn(super::unnamed::run(Arc::clone(&gateway)));
+    released(gateway, stopped).await;
+    unnamed.abort();
+}
+
+async fn released(gateway: Arc<Gateway>, mut stopped: tokio::sync::watch::Receiver<bool>) {
     loop {
         match step(&gateway).await {
             Ok(true) => {}
@@ -84,7 +90,10 @@ async fn step(gateway: &Arc<Gateway>) -> Result<bool, FileError> {
 }
 
 /// Deletes needles, each volume's in one commit. One that is gone already was deleted by a step that a crash cut short.
-async fn delete_all(gateway: &Arc<Gateway>, needles: &[Needle]) -> Result<(), HaystackError> {
+pub(super) async fn delete_all(
+    gateway: &Arc<Gateway>,
+    needles: &[Needle],
+) -> Result<(), HaystackError> {
     let mut by_volume: BTreeMap<u32, Vec<(NeedleKey, Cookie)>> = BTreeMap::new();
     for needle in needles {
         let keys = by_volume.entry(needle.volume).or_default();

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use hyper::body::Incoming;
 use md5::{Digest as _, Md5};
-use moongate_filer::{Chunk, Content};
+use moongate_filer::{Chunk, Content, FilerError, Needle};
+use moongate_haystack::HaystackError;
+use moongate_haystack::id::{Cookie, FileId};
 use moongate_haystack::needle::Draft;
 use moongate_haystack::store::layout::Wish;
 use moongate_haystack::store::now_ns;
 use moongate_haystack::ttl::Ttl;
 
+use super::keys::InUse;
 use super::{FileError, fid_of, needle_of};
 use crate::http::arriving::Arriving;
 use crate::http::intake::{BudgetPermit, IntakeError};
 use crate::protocol::batch::BUDGET_WAIT;
-use crate::protocol::image::master;
 use crate::state::Gateway;
 
 /// Longer chunks are hashed off the request's thread.
@@ -32,22 +34,36 @@ pub struct Terms {
     pub mime: Bytes,
 }
 
-/// Content that is stored but has no name yet. Unless it is [`Stored::keep`]t, its needles are deleted again.
+/// Content that is stored, or is being stored, and has no name yet. Unless it is [`Stored::keep`]t, its needles are deleted again.
 pub struct Stored {
     gateway: Arc<Gateway>,
     chunks: Vec<Chunk>,
+    in_use: Vec<InUse>,
     /// MD5 of all of it, where this module stored it.
     pub md5: [u8; 16],
 }
 
 impl Stored {
-    /// Content whose chunks are stored already; its MD5 is not known.
-    pub fn of(gateway: &Arc<Gateway>, chunks: Vec<Chunk>) -> Self {
+    fn nothing(gateway: &Arc<Gateway>) -> Self {
         Self {
             gateway: Arc::clone(gateway),
-            chunks,
+            chunks: Vec::new(),
+            in_use: Vec::new(),
             md5: [0; 16],
         }
+    }
+
+    /// Content of one chunk, to be made before its needle is stored: who is no longer listened to has it deleted all the same. Its MD5 is
+    /// not known.
+    pub fn of(gateway: &Arc<Gateway>, chunk: Chunk, in_use: InUse) -> Self {
+        let mut stored = Self::nothing(gateway);
+        stored.add(chunk, in_use);
+        stored
+    }
+
+    fn add(&mut self, chunk: Chunk, in_use: InUse) {
+        self.chunks.push(chunk);
+        self.in_use.push(in_use);
     }
 
     /// Its length.
@@ -68,6 +84,17 @@ impl Stored {
     /// A name refers to it now.
     pub fn keep(mut self) {
         self.chunks.clear();
+        self.in_use.drain(..).for_each(InUse::settle);
+    }
+
+    /// What a change of names has come to: to be told where the change was made, for who asked for it may be gone by then.
+    pub fn after<T>(mut self, named: &Result<T, FileError>) {
+        match named {
+            Ok(_) => self.keep(),
+            // It may be named after all: that is for the next start to tell.
+            Err(FileError::Filer(FilerError::Storage(_))) => self.chunks.clear(),
+            Err(_) => {}
+        }
     }
 }
 
@@ -77,15 +104,28 @@ impl Drop for Stored {
         if needles.is_empty() {
             return;
         }
-        let gateway = Arc::clone(&self.gateway);
+        let (gateway, in_use) = (Arc::clone(&self.gateway), std::mem::take(&mut self.in_use));
         tokio::spawn(async move {
+            let mut all_gone = true;
             for needle in needles {
-                let fid = fid_of(&needle);
-                if let Err(error) = gateway.store.delete(fid, None).await {
-                    tracing::warn!(%fid, %error, "content of a failed upload stays behind");
-                }
+                all_gone &= delete(&gateway, &needle).await;
+            }
+            if all_gone {
+                in_use.into_iter().for_each(InUse::settle);
             }
         });
+    }
+}
+
+/// Deletes a needle that nobody names; whether it is gone.
+async fn delete(gateway: &Gateway, needle: &Needle) -> bool {
+    let fid = fid_of(needle);
+    match gateway.store.delete(fid, None).await {
+        Ok(_) | Err(HaystackError::NotFound | HaystackError::VolumeNotFound(_)) => true,
+        Err(error) => {
+            tracing::warn!(%fid, %error, "content of a failed upload stays until the next start");
+            false
+        }
     }
 }
 
@@ -199,11 +239,7 @@ impl<'a> Storing<'a> {
     fn new(gateway: &Arc<Gateway>, terms: &'a Terms) -> Self {
         Self {
             terms,
-            stored: Stored {
-                gateway: Arc::clone(gateway),
-                chunks: Vec::new(),
-                md5: [0; 16],
-            },
+            stored: Stored::nothing(gateway),
             md5: Md5::new(),
             at: 0,
         }
@@ -212,9 +248,24 @@ impl<'a> Storing<'a> {
     async fn chunk(&mut self, data: Bytes) -> Result<(), FileError> {
         let len = data.len() as u64;
         let hashed = self.hash(data.clone()).await?;
-        let gateway = &self.stored.gateway;
-        let fid = master::assign(gateway, self.terms.wish.clone()).await?.fid;
+        let gateway = Arc::clone(&self.stored.gateway);
+        let taken = gateway.files.keys().take(&gateway, &self.terms.wish, 1);
+        let taken = taken.await?;
+        let fid = FileId {
+            volume: taken.volume,
+            key: taken.first,
+            cookie: Cookie(rand::random()),
+        };
         let now_ns = now_ns();
+        let chunk = Chunk {
+            needle: needle_of(&fid),
+            offset: self.at,
+            bytes: len,
+            modified_ns: now_ns,
+            md5: Some(hashed.md5),
+            crc32c: Some(hashed.crc32c),
+        };
+        self.stored.add(chunk, taken.in_use);
         let draft = Draft {
             data,
             name: Bytes::new(),
@@ -227,14 +278,6 @@ impl<'a> Storing<'a> {
             checksum: hashed.crc32c,
         };
         gateway.store.put(fid, draft, None, false).await?;
-        self.stored.chunks.push(Chunk {
-            needle: needle_of(&fid),
-            offset: self.at,
-            bytes: len,
-            modified_ns: now_ns,
-            md5: Some(hashed.md5),
-            crc32c: Some(hashed.crc32c),
-        });
         self.at += len;
         Ok(())
     }

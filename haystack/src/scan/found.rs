@@ -13,8 +13,12 @@ pub struct Found {
     pub header: Header,
     /// When it was appended, unix nanoseconds; 0 before version 3.
     pub appended_at_ns: u64,
+    /// When its own TTL ends, unix seconds, if it has one and is sound.
+    pub expires_secs: Option<u64>,
     /// CRC field of a record without body: 0 in an empty object of SeaweedFS.
     pub checksum: u32,
+    /// Whether its fields fill its body.
+    pub adds_up: bool,
     /// What is wrong with it, if anything.
     pub fault: Option<NeedleError>,
     /// Whether its seal holds: we wrote it for this place, and its header is right, though its data may be damaged.
@@ -60,6 +64,8 @@ pub(super) fn inspect(record: &Bytes, header: Header, version: Version, offset: 
             (Some(fault), sealed, None)
         }
     };
+    let adds_up = needle.as_ref().is_some_and(|needle| needle.adds_up);
+    let expires_secs = needle.as_ref().and_then(Needle::expires_secs);
     let (checksum, appended_at_ns) = needle.map_or((0, 0), |n| (n.checksum, n.appended_at_ns));
     let mended = if sealed {
         None
@@ -70,7 +76,9 @@ pub(super) fn inspect(record: &Bytes, header: Header, version: Version, offset: 
         offset,
         header,
         appended_at_ns,
+        expires_secs,
         checksum,
+        adds_up,
         fault,
         sealed,
         surely_sealed: sealed && Needle::is_surely_sealed(record.clone(), version, offset),

@@ -12,6 +12,14 @@ use crate::needle::{Draft, KEY_AT, Stamp};
 
 const START: u64 = 8;
 
+fn draft(fill: u8, len: usize) -> Draft {
+    Draft {
+        data: vec![fill; len].into(),
+        ..Draft::default()
+    }
+    .with_checksum()
+}
+
 /// Commits of needles with these lengths, as a `.dat` has them, and where each record starts.
 fn dat_of(commits: &[&[usize]]) -> (Vec<u8>, Vec<u64>) {
     let (mut dat, mut offsets) = (vec![3, 0, 0, 0, 0, 0, 0, 0], Vec::new());
@@ -28,13 +36,7 @@ fn dat_of(commits: &[&[usize]]) -> (Vec<u8>, Vec<u64>) {
                 appended_at_ns: 5,
                 offset,
             };
-            let draft = Draft {
-                data: vec![key as u8; *len].into(),
-                ..Draft::default()
-            };
-            draft
-                .with_checksum()
-                .encode(&stamp, Version::V3, &mut commit);
+            draft(key as u8, *len).encode(&stamp, Version::V3, &mut commit);
             offsets.push(offset);
         }
         commit::seal_commit(&mut commit, start, Before::Durable, 6, Version::V3);
@@ -177,5 +179,5 @@ proptest! {
 }
 
 fn dat_size(n: usize) -> u32 {
-    [10, 600, 30, 3, 700, 8][n] + 5
+    draft(0, [10, 600, 30, 3, 700, 8][n]).size(Version::V3)
 }

@@ -7,7 +7,7 @@
 //! are never handed out twice, the `.dat` ends with its last record, and the `.idx` is what an independent walk says it is.
 //!
 //! A run is replayed by its seed: `MOONGATE_SIM_SEED=123 cargo test --release -p moongate-haystack simulation` prints what happened.
-//! `MOONGATE_SIM_SEEDS` is the number of seeds that the test runs.
+//! `MOONGATE_SIM_SEEDS` is the number of seeds that the test runs, `MOONGATE_SIM_FROM` the first of them.
 
 mod check;
 mod faults;

@@ -1,14 +1,17 @@
 //! Thousands of seeds, and the mistakes that they must notice.
 
-use moongate_disk::sim::seeds::{self, number_from_env};
+use std::ops::Range;
+
+use moongate_disk::sim::seeds::{self, number_from_env, seeds_from_env};
 
 use super::run;
 use crate::mutant::Mutant;
 
 const SEEDS_DEFAULT: u64 = 2000;
+const SEEDS_WITH_SHORT_SEALS: u64 = 1000;
 
 /// The smallest seed that fails, with what failed.
-fn first_failure(seeds: u64, mutant: Option<Mutant>) -> Option<(u64, String)> {
+fn first_failure(seeds: Range<u64>, mutant: Option<Mutant>) -> Option<(u64, String)> {
     seeds::first_failure(seeds, |seed| run(seed, mutant, false))
 }
 
@@ -18,11 +21,27 @@ fn what_was_acknowledged_survives() {
         run(seed, None, true).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
         return;
     }
-    let seeds = number_from_env("MOONGATE_SIM_SEEDS").unwrap_or(SEEDS_DEFAULT);
+    let seeds = seeds_from_env(SEEDS_DEFAULT);
     if let Some((seed, what)) = first_failure(seeds, None) {
         panic!(
             "seed {seed}: {what}\nreplay: MOONGATE_SIM_SEED={seed} cargo test --release -p moongate-haystack simulation"
         );
+    }
+}
+
+/// Volumes of earlier versions, which made do with one byte of seal.
+#[test]
+fn volumes_with_short_seals_survive() {
+    if let Some((seed, what)) = first_failure(0..SEEDS_WITH_SHORT_SEALS, Some(Mutant::ShortSeals)) {
+        panic!("seed {seed}: {what}");
+    }
+}
+
+/// Seeds that failed once, after so many others had not.
+#[test]
+fn what_failed_once_does_not_fail_again() {
+    for seed in [67_292, 70_198, 182_636] {
+        run(seed, None, true).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
     }
 }
 
@@ -42,7 +61,7 @@ const SEEDS_PER_MUTANT: u64 = 4000;
 fn every_mutant_is_caught() {
     let survivors: Vec<Mutant> = Mutant::ALL
         .into_iter()
-        .filter(|mutant| first_failure(SEEDS_PER_MUTANT, Some(*mutant)).is_none())
+        .filter(|mutant| first_failure(0..SEEDS_PER_MUTANT, Some(*mutant)).is_none())
         .collect();
     assert_eq!(survivors, [], "the simulation is too weak for these");
 }

@@ -8,6 +8,7 @@ use super::{DataDir, Mounted, Store};
 use crate::error::HaystackError;
 use crate::id::{Cookie, FileId, NeedleKey, VolumeId};
 use crate::placement::ReplicaPlacement;
+use crate::sequence::Sequence;
 use crate::ttl::Ttl;
 use crate::volume::files::VolumeFiles;
 use crate::volume::open;
@@ -159,48 +160,49 @@ impl Store {
 
     /// Hands out keys from memory; `None` if that takes a disk: then call [`Self::assign`] where waiting is allowed.
     pub fn assign_now(&self, wish: &Wish) -> Result<Option<Assigned>, AssignError> {
-        self.check(wish)?;
-        let Some(volume) = self
-            .layouts
-            .lock()
-            .get_mut(&wish.layout)
-            .and_then(Choice::pick)
-        else {
+        let Some(volume) = self.volume_for_now(wish)? else {
             return Ok(None);
         };
         let mut sequence = self.sequence.lock();
         if !sequence.has(wish.count) {
             return Ok(None);
         }
-        let first = sequence.keys(&*self.disk, wish.count)?;
-        self.next_key
-            .store(sequence.next_key().0, Ordering::Release);
+        let first = self.take_keys(&mut sequence, wish.count)?;
         Ok(Some(assigned(volume, first, wish.count)))
     }
 
     /// Hands out keys, and makes volumes for them where there are none.
     pub fn assign(&self, wish: &Wish) -> Result<Assigned, AssignError> {
+        let volume = self.volume_for(wish)?;
+        Ok(assigned(volume, self.keys(wish.count)?, wish.count))
+    }
+
+    /// The volume that a new key would go to, if there is one already.
+    pub fn volume_for_now(&self, wish: &Wish) -> Result<Option<VolumeId>, AssignError> {
         self.check(wish)?;
-        if self
-            .layouts
-            .lock()
-            .get_mut(&wish.layout)
-            .and_then(Choice::pick)
-            .is_none()
-        {
-            self.find_or_grow(&wish.layout)?;
+        let mut layouts = self.layouts.lock();
+        Ok(layouts.get_mut(&wish.layout).and_then(Choice::pick))
+    }
+
+    /// The volume that a new key goes to; makes volumes where there are none.
+    pub fn volume_for(&self, wish: &Wish) -> Result<VolumeId, AssignError> {
+        if let Some(volume) = self.volume_for_now(wish)? {
+            return Ok(volume);
         }
-        let volume = self
-            .layouts
-            .lock()
-            .get_mut(&wish.layout)
-            .and_then(Choice::pick)
-            .ok_or_else(|| self.no_room())?;
-        let mut sequence = self.sequence.lock();
-        let first = sequence.keys(&*self.disk, wish.count)?;
+        self.find_or_grow(&wish.layout)?;
+        self.volume_for_now(wish)?.ok_or_else(|| self.no_room())
+    }
+
+    /// Hands out `count` keys in a row, for whichever volumes; the first is returned. May write to a disk.
+    pub fn keys(&self, count: u64) -> Result<NeedleKey, HaystackError> {
+        self.take_keys(&mut self.sequence.lock(), count)
+    }
+
+    fn take_keys(&self, sequence: &mut Sequence, count: u64) -> Result<NeedleKey, HaystackError> {
+        let first = sequence.keys(&*self.disk, count)?;
         self.next_key
             .store(sequence.next_key().0, Ordering::Release);
-        Ok(assigned(volume, first, wish.count))
+        Ok(first)
     }
 
     fn find_or_grow(&self, layout: &Layout) -> Result<(), AssignError> {

@@ -6,13 +6,16 @@
 mod bad;
 mod committer;
 pub mod layout;
+mod opening;
 mod pace;
 mod scrub;
+#[cfg(test)]
+mod tests_of_ttl;
 pub mod upkeep;
 mod write;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -23,19 +26,16 @@ use parking_lot::Mutex;
 
 use crate::error::HaystackError;
 use crate::id::{NeedleKey, VolumeId};
-use crate::index::TableId;
 use crate::index::hot::HotIndex;
-use crate::index::rocks::RocksIndex;
 use crate::sequence::Sequence;
-use crate::volume::files::VolumeFiles;
-use crate::volume::open::{self, OpenError, Opened};
-use crate::volume::writer::Writer;
+use crate::volume::open;
 use crate::volume::{Durability, Volume};
 
 pub use bad::BadNeedles;
 use committer::Committer;
 pub use committer::OPS_PER_ENTRY_MAX;
 use layout::Layouts;
+use opening::open_dir;
 
 /// Where and how to keep volumes.
 #[derive(Clone, Debug)]
@@ -182,7 +182,10 @@ impl Mounted {
 
     /// Whether new keys may be put here.
     pub fn takes_new_keys(&self) -> bool {
+        let is_over = |end| now_ns() / 1_000_000_000 >= end;
         self.volume.read_only().is_none()
+            // It is about to be removed.
+            && !self.volume.expires_secs().is_some_and(is_over)
             && self.volume.dat_bytes() < self.dir.volume_bytes_max()
             && !self.dir.is_full()
     }
@@ -332,15 +335,30 @@ impl Store {
 
     /// Removes a volume with everything in it.
     fn remove_volume(&self, mounted: &Mounted) -> Result<(), HaystackError> {
+        self.remove_volume_if(mounted, |_| true).map(drop)
+    }
+
+    /// The same, if it still wants to be removed once nothing can be written to it any more; whether it did.
+    fn remove_volume_if(
+        &self,
+        mounted: &Mounted,
+        wanted: impl FnOnce(&Volume) -> bool + Send + 'static,
+    ) -> Result<bool, HaystackError> {
         let id = mounted.volume.id();
-        self.change_volumes(|volumes| drop(volumes.remove(&id)));
         let (disk, volume) = (Arc::clone(&self.disk), Arc::clone(&mounted.volume));
-        mounted.dir.committer.control(move |writers| {
+        let removed = mounted.dir.committer.control(move |writers| {
+            if !wanted(&volume) {
+                return Ok(false);
+            }
             writers.remove(&id);
             volume.set_read_only("it was deleted", false);
             open::remove(&*disk, &volume.files).map_err(|e| HaystackError::from_io(id, &e))?;
-            volume.forget()
-        })?
+            volume.forget().map(|()| true)
+        })?;
+        if !matches!(removed, Ok(false)) {
+            self.change_volumes(|volumes| drop(volumes.remove(&id)));
+        }
+        removed
     }
 
     fn change_volumes(&self, change: impl FnOnce(&mut Volumes)) {
@@ -370,98 +388,6 @@ impl Store {
             result = result.and(dir.committer.stop());
         }
         result
-    }
-}
-
-fn open_dir(
-    disk: &Arc<dyn Disk>,
-    path: &Path,
-    index_memory_bytes: u64,
-    config: &StoreConfig,
-) -> Result<(Arc<DataDir>, Vec<Arc<Volume>>), HaystackError> {
-    let failed = |e: std::io::Error| {
-        HaystackError::Storage(format!("data folder {}: {e}", path.display()).into())
-    };
-    disk.create_dir_all(path).map_err(failed)?;
-    let rocks = RocksIndex::open(&path.join(INDEX_DIR)).map_err(|e| {
-        HaystackError::Storage(
-            format!(
-                "data folder {} (is another moongate using it?): {e}",
-                path.display()
-            )
-            .into(),
-        )
-    })?;
-    let index = Arc::new(HotIndex::new(Arc::new(rocks), index_memory_bytes));
-    let space = disk.space(path).map_err(failed)?;
-    let opened = open_volumes(&**disk, &index, path)?;
-    let volumes = opened.iter().map(|o| Arc::clone(&o.volume)).collect();
-    let writers: HashMap<VolumeId, Writer> = opened
-        .into_iter()
-        .map(|o| (o.volume.id(), o.writer))
-        .collect();
-    let dir = Arc::new_cyclic(|dir| DataDir {
-        path: path.to_owned(),
-        index,
-        total_bytes: AtomicU64::new(space.total_bytes),
-        free_bytes: AtomicU64::new(space.free_bytes),
-        volume_bytes_limit: config.volume_bytes_max,
-        committer: Committer::start(Arc::clone(disk), dir.clone(), writers, config),
-    });
-    Ok((dir, volumes))
-}
-
-/// Opens every `.dat` in a folder; removes those whose making was interrupted, and index tables without a volume.
-fn open_volumes(
-    disk: &dyn Disk,
-    index: &Arc<HotIndex>,
-    path: &Path,
-) -> Result<Vec<Opened>, HaystackError> {
-    let names = disk.list(path).map_err(|e| {
-        HaystackError::Storage(format!("data folder {}: {e}", path.display()).into())
-    })?;
-    let mut opened = Vec::new();
-    for files in names
-        .iter()
-        .filter_map(|name| VolumeFiles::from_dat_name(path, name))
-    {
-        match open::open(disk, index, files.clone()) {
-            Ok(volume) => {
-                report(&volume);
-                opened.push(volume);
-            }
-            Err(OpenError::HalfMade(id)) => {
-                tracing::info!(
-                    volume = id.0,
-                    "removing a volume whose making was interrupted"
-                );
-                open::remove(disk, &files).map_err(|e| HaystackError::from_io(id, &e))?;
-            }
-            Err(error) => tracing::error!(volume = files.id.0, %error, "volume not served"),
-        }
-    }
-    let live: Vec<TableId> = opened.iter().map(|o| o.volume.generation().table).collect();
-    for stale in index
-        .store()
-        .tables()?
-        .into_iter()
-        .filter(|table| !live.contains(table))
-    {
-        index.drop_table(stale)?;
-    }
-    Ok(opened)
-}
-
-fn report(opened: &Opened) {
-    let (volume, recovery) = (opened.volume.id().0, &opened.recovery);
-    if recovery.damaged_bytes > 0 {
-        tracing::error!(
-            volume,
-            ?recovery,
-            "part of the volume cannot be read: run moongate fsck"
-        );
-    } else if recovery.walked_bytes > 0 || recovery.rebuilt {
-        tracing::info!(volume, ?recovery, "volume recovered");
     }
 }
 

@@ -1,10 +1,10 @@
-//! The scrubber: reads all volumes again and again, slowly, and reports what does not match its checksums.
+//! The scrubber: reads all volumes again and again, slowly, reports what does not match its checksums, and counts what has expired.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::Store;
 use super::pace::Pace;
+use super::{Store, now_ns};
 use crate::needle::NeedleError;
 use crate::scan::{Event, Found, Scan};
 use crate::volume::{Located, Volume};
@@ -56,7 +56,7 @@ fn round(store: &Weak<Store>) -> bool {
     true
 }
 
-fn scrub(store: &Store, volume: &Arc<Volume>) -> std::io::Result<()> {
+pub(super) fn scrub(store: &Store, volume: &Arc<Volume>) -> std::io::Result<()> {
     let generation = volume.generation();
     let end = volume.durable_bytes();
     let mut pace = Pace::new(store.config.scrub_bytes_per_sec);
@@ -67,13 +67,14 @@ fn scrub(store: &Store, volume: &Arc<Volume>) -> std::io::Result<()> {
         end,
         &[],
     );
-    let mut at = scan.position();
+    let (mut at, mut expired_bytes) = (scan.position(), 0);
     while let Some(event) = scan.next_event()? {
         let count = match event {
             Event::Commit { records, .. } | Event::Loose(records) => {
-                records
-                    .iter()
-                    .for_each(|found| check(store, volume, found, generation.sealed_from));
+                for found in &records {
+                    check(store, volume, found, generation.sealed_from);
+                    expired_bytes += expired_bytes_of(volume, found);
+                }
                 records.len() as u64
             }
             Event::Damage { start, end } => {
@@ -90,10 +91,34 @@ fn scrub(store: &Store, volume: &Arc<Volume>) -> std::io::Result<()> {
         pace.wait(passed, || store.is_stopping());
         at = scan.position();
         if store.is_stopping() {
-            break;
+            return Ok(());
         }
     }
+    // A vacuum meanwhile has dropped them.
+    if Arc::ptr_eq(&generation, &volume.generation()) {
+        volume.set_expired_bytes(expired_bytes);
+    }
     Ok(())
+}
+
+/// What vacuum would free by a record that has outlived its TTL and is still what its key stands for.
+fn expired_bytes_of(volume: &Volume, found: &Found) -> u64 {
+    let now_secs = now_ns() / 1_000_000_000;
+    let expired = found.expires_secs.is_some_and(|end| now_secs >= end);
+    if expired && is_live(volume, found).is_some_and(|live| live) {
+        u64::from(found.header.size)
+    } else {
+        0
+    }
+}
+
+/// Whether a record is what its key stands for; `None` if memory does not know.
+fn is_live(volume: &Volume, found: &Found) -> Option<bool> {
+    match volume.locate(found.header.key) {
+        Located::Here(_, entry) => Some(entry.offset == found.offset),
+        Located::Absent => Some(false),
+        Located::Unknown => None,
+    }
 }
 
 /// Reports a record that is damaged, if it is still what its key stands for.
@@ -102,9 +127,7 @@ fn check(store: &Store, volume: &Volume, found: &Found, sealed_from: u64) {
     let Some(fault) = found.fault.or(broken_seal) else {
         return;
     };
-    let live = matches!(volume.locate(found.header.key), Located::Here(_, entry) if entry.offset == found.offset);
-    let unknown = matches!(volume.locate(found.header.key), Located::Unknown);
-    if live || unknown {
+    if is_live(volume, found) != Some(false) {
         store
             .bad_needles()
             .report(volume.id(), found.header.key, &fault);

@@ -10,6 +10,7 @@ use super::pace::Pace;
 use super::{Mounted, Store, now_ns};
 use crate::error::HaystackError;
 use crate::id::VolumeId;
+use crate::volume::Volume;
 use crate::volume::vacuum::Vacuum;
 
 const STEP_BYTES: u64 = 1 << 20;
@@ -81,6 +82,13 @@ pub fn start(store: &Arc<Store>) {
     }
 }
 
+/// Whether everything in a volume has expired, and a while ago.
+pub(super) fn is_over(volume: &Volume) -> bool {
+    let grace_secs = volume.generation().block.ttl.secs() / TTL_GRACE_SHARE;
+    let is_over = |end: u64| now_ns() / 1_000_000_000 >= end.saturating_add(grace_secs);
+    volume.expires_secs().is_some_and(is_over)
+}
+
 impl Store {
     /// Asks for every volume with at least this share of garbage to be vacuumed, soon.
     pub fn request_vacuum(&self, garbage_ratio: f64) {
@@ -107,17 +115,19 @@ impl Store {
     }
 
     fn remove_expired_volumes(&self) {
-        let now_secs = now_ns() / 1_000_000_000;
         for mounted in self.volumes().values() {
-            let (ttl, modified) = (
-                mounted.volume.generation().block.ttl,
-                mounted.volume.modified_secs(),
-            );
-            let grace = ttl.secs() / TTL_GRACE_SHARE;
-            if modified > 0 && ttl.expired(modified.saturating_add(grace), now_secs) {
-                tracing::info!(volume = mounted.volume.id().0, %ttl, "removing a volume whose life is over");
-                if let Err(error) = self.remove_volume(mounted) {
-                    tracing::error!(volume = mounted.volume.id().0, %error, "expired volume not removed");
+            if !is_over(&mounted.volume) {
+                continue;
+            }
+            // It may have been written to just now, and that was acknowledged: looked at again where nothing more can be.
+            let (volume, ttl) = (mounted.volume.id(), mounted.volume.generation().block.ttl);
+            match self.remove_volume_if(mounted, is_over) {
+                Ok(true) => {
+                    tracing::info!(volume = volume.0, %ttl, "removed a volume whose life is over")
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::error!(volume = volume.0, %error, "expired volume not removed");
                 }
             }
         }

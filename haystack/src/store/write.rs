@@ -56,7 +56,7 @@ impl Store {
     }
 
     /// Checks what can be told of a put before it is queued.
-    fn put_op(
+    pub(super) fn put_op(
         &self,
         mounted: &Mounted,
         fid: FileId,
@@ -69,8 +69,10 @@ impl Store {
         if fid.key == COMMIT_KEY {
             return Err(HaystackError::KeyNeverAssigned(fid.key));
         }
-        if draft.ttl.is_none() {
-            draft.ttl = mounted.volume.generation().block.ttl;
+        // A volume goes with all that is in it: nothing there outlives it.
+        let ttl = mounted.volume.generation().block.ttl;
+        if draft.ttl.is_none() || (!ttl.is_none() && draft.ttl.secs() > ttl.secs()) {
+            draft.ttl = ttl;
         }
         let must_exist = !sequence::is_ours(fid.key) || fid.key >= self.next_key();
         Ok(Op::Put {

@@ -7,6 +7,7 @@ pub mod vacuum;
 pub mod writer;
 
 use std::collections::HashMap;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -110,6 +111,8 @@ pub struct Volume {
     read_only: ArcSwapOption<ReadOnly>,
     dat_bytes: AtomicU64,
     modified_secs: AtomicU64,
+    /// Of live needles that have outlived their TTL, as they were last counted.
+    expired_bytes: AtomicU64,
     progress: RwLock<Progress>,
 }
 
@@ -179,7 +182,19 @@ impl Volume {
     /// Garbage over all, 0 to 1: what vacuum would free of the `.dat`.
     pub fn garbage_ratio(&self) -> f64 {
         let bytes = self.dat_bytes().max(1);
-        self.counters().deleted_bytes as f64 / bytes as f64
+        let expired_bytes = self.expired_bytes.load(Ordering::Relaxed);
+        (self.counters().deleted_bytes + expired_bytes) as f64 / bytes as f64
+    }
+
+    /// Notes how many bytes of live needles have outlived their TTL: nothing says so to who writes.
+    pub fn set_expired_bytes(&self, bytes: u64) {
+        self.expired_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// When everything in it has expired, unix seconds, if nothing more is written: where the volume itself has a TTL, and was written to.
+    pub fn expires_secs(&self) -> Option<u64> {
+        let (ttl, modified) = (self.generation().block.ttl, self.modified_secs());
+        (!ttl.is_none() && modified > 0).then(|| modified.saturating_add(ttl.secs()))
     }
 
     /// Finds a needle's place in memory.
@@ -269,6 +284,29 @@ impl Volume {
 }
 
 impl Volume {
+    /// Live keys among these, of what is durable. All of them are held in memory.
+    pub fn live_keys(&self, keys: Range<NeedleKey>) -> Result<Vec<NeedleKey>, HaystackError> {
+        let Some(last) = keys.end.0.checked_sub(1).map(NeedleKey) else {
+            return Ok(Vec::new());
+        };
+        loop {
+            let generation = self.generation();
+            let mut live = Vec::new();
+            let mut visit = |key: NeedleKey, entry: Entry| {
+                if !entry.deleted {
+                    live.push(key);
+                }
+                ControlFlow::Continue(())
+            };
+            let store = self.index.store();
+            store.scan(generation.table, keys.start, last, &mut visit)?;
+            // Vacuum may have dropped this generation's table meanwhile.
+            if self.is_current(&generation) {
+                return Ok(live);
+            }
+        }
+    }
+
     /// Offset up to which the `.dat` is durable and in the index.
     pub fn durable_bytes(&self) -> u64 {
         self.progress.read().dat_bytes

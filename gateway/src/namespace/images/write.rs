@@ -6,7 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use moongate_cache::{BackendError, BackendWriter, ErrorKind};
-use moongate_filer::{Attributes, Body, Chunk, Content, Entry, FilePath, FilerError, PutOptions};
+use moongate_filer::{
+    Attributes, Body, Chunk, Content, Entry, FilePath, Filer, FilerError, PutOptions,
+};
 use moongate_haystack::store::now_ns;
 
 use super::of_file_error;
@@ -105,46 +107,45 @@ impl ImageWriter {
     async fn name_it(&mut self) -> Result<(), BackendError> {
         let (gateway, path) = (Arc::clone(&self.gateway), self.path.clone());
         let content = Content::chunks(self.chunks());
-        let named = match std::mem::replace(&mut self.begun, Begun::More) {
-            Begun::New {
-                attributes,
+        let stored = std::mem::take(&mut self.stored);
+        let begun = std::mem::replace(&mut self.begun, Begun::More);
+        let named = gateway.files.change(move |filer| {
+            let named = name(filer, &path, begun, content).map_err(FileError::from);
+            stored.into_iter().for_each(|stored| stored.after(&named));
+            named
+        });
+        named.await.map_err(|error| of_file_error(&error))
+    }
+}
+
+/// Lets a path refer to a content, or to what it refers to already and this content behind it.
+fn name(filer: &Filer, path: &FilePath, begun: Begun, content: Content) -> Result<(), FilerError> {
+    match begun {
+        Begun::New {
+            attributes,
+            may_replace,
+            make_parents,
+        } => {
+            let options = PutOptions {
                 may_replace,
                 make_parents,
-            } => {
-                let options = PutOptions {
-                    may_replace,
-                    make_parents,
-                    ..PutOptions::default()
-                };
-                let put = gateway.files.change(move |filer| {
-                    filer.put(&path, Entry::file(attributes, content), options, now_ns())
-                });
-                put.await.map(drop)
-            }
-            Begun::More => self.add(gateway, path, content).await,
-        };
-        named.map_err(|error| of_file_error(&error))?;
-        self.stored.drain(..).for_each(Stored::keep);
-        Ok(())
-    }
-
-    async fn add(
-        &self,
-        gateway: Arc<Gateway>,
-        path: FilePath,
-        more: Content,
-    ) -> Result<(), FileError> {
-        let added = gateway.files.change(move |filer| {
-            filer.update(&path, now_ns(), |entry| {
-                let now_ns = now_ns();
+                ..PutOptions::default()
+            };
+            let entry = Entry::file(attributes, content);
+            filer.put(path, entry, options, now_ns()).map(drop)
+        }
+        Begun::More => {
+            let added = filer.update(path, now_ns(), |entry| {
                 entry.attributes.md5 = None;
-                entry.attributes.mtime_ns = now_ns;
-                let content = entry.content_mut();
-                let content = content.ok_or_else(|| FilerError::IsAFolder(path.clone()))?;
-                append(content, more)
-            })
-        });
-        added.await.map(drop)
+                entry.attributes.mtime_ns = now_ns();
+                let there = entry.content_mut();
+                append(
+                    there.ok_or_else(|| FilerError::IsAFolder(path.clone()))?,
+                    content,
+                )
+            });
+            added.map(drop)
+        }
     }
 }
 

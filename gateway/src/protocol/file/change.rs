@@ -186,13 +186,15 @@ async fn copy_file(
     let shown = to.clone();
     let put = gateway
         .files
-        .change(move |filer| filer.put(&to, copy, options, now_ns()))
+        .change(move |filer| {
+            let named = filer.put(&to, copy, options, now_ns());
+            let named = named.map_err(FileError::from);
+            copied.after(&named);
+            named
+        })
         .await;
     match put {
-        Ok(_) => {
-            copied.keep();
-            Ok(())
-        }
+        Ok(_) => Ok(()),
         Err(FileError::Filer(FilerError::Exists(_))) => Err(FileError::Conflict(format!(
             "destination file {shown} already exists"
         ))),

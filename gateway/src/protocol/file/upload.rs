@@ -431,30 +431,23 @@ async fn name_it(
         headers: conditions(ask.headers),
         moved: outside(gateway, wish, &path).await?,
     };
-    let moved_in = naming
-        .moved
-        .as_ref()
-        .map(|(_, stored)| stored.chunks().len())
-        .unwrap_or(0);
     let name = path.name();
-    let (entry, naming) = gateway
+    let entry = gateway
         .files
         .change(move |filer| {
             let mut naming = naming;
-            let entry = filer.put_with(&path, PutOptions::default(), now_ns(), |present| {
+            let named = filer.put_with(&path, PutOptions::default(), now_ns(), |present| {
                 naming.make(present)
-            })?;
-            Ok::<_, FileError>((entry, naming))
+            });
+            if inline.is_none() {
+                stored.after(&named);
+            }
+            if let Some((_, moved)) = naming.moved {
+                moved.after(&named);
+            }
+            named
         })
         .await?;
-    if inline.is_none() {
-        stored.keep();
-    }
-    if let Some((_, moved)) = naming.moved
-        && moved_in > 0
-    {
-        moved.keep();
-    }
     Ok(Said {
         name: name.map(|name| name.to_string()).unwrap_or_default(),
         size: entry.size(),

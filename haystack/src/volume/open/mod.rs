@@ -214,6 +214,7 @@ impl Opening<'_> {
             read_only: ArcSwapOption::empty(),
             dat_bytes: AtomicU64::new(0),
             modified_secs: AtomicU64::new(0),
+            expired_bytes: AtomicU64::new(0),
             progress: RwLock::default(),
         }
     }

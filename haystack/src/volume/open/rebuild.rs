@@ -4,7 +4,7 @@ use moongate_disk::{DiskFile, OpenMode};
 
 use super::walk::Walk;
 use super::{Opening, Ready};
-use crate::commit;
+use crate::commit::{self, COMMIT_KEY};
 use crate::error::HaystackError;
 use crate::idx::IdxEntry;
 use crate::index::Progress;
@@ -64,8 +64,8 @@ impl Opening<'_> {
         anchors.sort_unstable();
         let replay = self.replay(known, &idx, 0);
         let mut walk = Walk::new(replay, acknowledged_to, first).with_idx(entries);
-        // What SeaweedFS appended may have no name left.
-        walk.trust_loose = true;
+        // What SeaweedFS appended may have no name left; but where the `.idx` ends with a commit of ours, we were the last to write.
+        walk.trust_loose = !self.ends_with_our_commit(entries, proved);
         if is_known {
             walk.is_of_ours();
         }
@@ -78,6 +78,14 @@ impl Opening<'_> {
         self.keep(idx, progress, checkpoint)
     }
 
+    /// Whether the last that an `.idx` names is the commit record that ends at `proved`.
+    fn ends_with_our_commit(&self, entries: &[IdxEntry], proved: u64) -> bool {
+        let len = commit::commit_record_bytes(self.block.version);
+        entries.last().is_some_and(|last| {
+            last.key() == COMMIT_KEY && last.offset().checked_add(len) == Some(proved)
+        })
+    }
+
     /// Offset behind the last commit record that is where an `.idx` says. We name a commit in the `.idx` only once it is durable.
     fn proved_by_idx(&self, entries: &[IdxEntry]) -> Result<u64, HaystackError> {
         let len = commit::commit_record_bytes(self.block.version);
@@ -88,7 +96,7 @@ impl Opening<'_> {
             let inside = offset
                 .checked_add(len)
                 .is_some_and(|end| end <= self.dat_bytes);
-            if key != commit::COMMIT_KEY || !inside {
+            if key != COMMIT_KEY || !inside {
                 continue;
             }
             let record = moongate_disk::read_exact_at(self.dat, offset, len as usize)

@@ -74,8 +74,12 @@ fn append_as_seaweedfs(disk: &SimDisk, key: u64, text: &str, at_ns: u64) {
     };
     let mut record = Vec::new();
     let draft = draft(text);
-    draft.encode(&stamp, Version::V3, &mut record);
-    let unpadded = 28 + draft.size(Version::V3) as usize;
+    // Its padding is what is left, and none is made for a seal.
+    let size = mutant::with(Some(Mutant::ShortSeals), || {
+        draft.encode(&stamp, Version::V3, &mut record);
+        draft.size(Version::V3)
+    });
+    let unpadded = 28 + size as usize;
     record[unpadded..].fill(0);
     dat.write_all_at(&record, dat.len().unwrap()).unwrap();
 }
@@ -185,6 +189,40 @@ fn what_seaweedfs_appended_after_our_commits_is_read_without_any_index() {
     let opened = open_anew(&disk);
     assert_eq!(text_of(&opened, 5).unwrap(), "and again ours");
     assert_eq!(text_of(&opened, 699).unwrap().len() as u64, 1 + 599 % 90);
+}
+
+/// Simulation seed 70198: 32 bytes of a torn payload, without data and so without a checksum, passed for a delete marker of
+/// SeaweedFS's, and their time set the volume's clock centuries forward.
+#[test]
+fn torn_bytes_are_no_delete_marker_of_a_key_that_is_not_there() {
+    let marker = |key: u64, at_ns: u64| {
+        let mut bytes = Vec::new();
+        let stamp = Stamp {
+            key: NeedleKey(key),
+            cookie: Cookie(9),
+            appended_at_ns: at_ns,
+            offset: u64::MAX,
+        };
+        crate::needle::encode_marker(&stamp, 7, Version::V3, &mut bytes);
+        bytes
+    };
+    for (key, counts) in [(763, false), (5, true)] {
+        let disk = new_disk();
+        let mut opened = open_anew(&disk);
+        store(&mut opened, 5, "an image");
+        let tail = opened.writer.tail();
+        drop(opened);
+        let dat = disk.open(&files().dat(), OpenMode::ReadWrite).unwrap();
+        let at_ns = NOW_NS + 1_000_000_000;
+        dat.write_all_at(&marker(key, at_ns), tail).unwrap();
+        lose_idx(&disk);
+        let mut opened = open_anew(&disk);
+        assert_eq!(text_of(&opened, 5).is_err(), counts, "{key}");
+        assert_eq!(opened.recovery.cut_bytes, if counts { 0 } else { 32 });
+        store(&mut opened, 6, "another");
+        let written_ns = opened.volume.read(NeedleKey(6)).unwrap().appended_at_ns;
+        assert_eq!(written_ns > at_ns, counts, "{key}");
+    }
 }
 
 #[test]

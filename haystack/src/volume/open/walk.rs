@@ -144,7 +144,7 @@ impl Walk {
                 found.header.key = commit::COMMIT_KEY;
             }
         }
-        let trusted = self.trust_loose && found.fault.is_none() && !self.may_be_torn(&found);
+        let trusted = self.trust_loose && found.fault.is_none() && !self.may_be_torn(&found)?;
         let by_others = !ours && (named.is_some() || trusted);
         if by_others {
             self.accept_held()?;
@@ -160,19 +160,21 @@ impl Walk {
         }
     }
 
-    /// Whether a record without a seal may be what a power cut left of one of ours. Where there is no data for a checksum, nothing but seal
-    /// and time tell it from what SeaweedFS appended: its times rise too.
-    fn may_be_torn(&self, found: &Found) -> bool {
-        let behind_torn = self.torn || self.holds_ours;
-        let is_later = found.appended_at_ns > self.replay.progress.appended_at_ns;
+    /// Whether a record without a seal may be what a power cut left of one of ours. Where no checksum covers it, nothing but
+    /// time and form tell it from what SeaweedFS appended: its times rise too, its fields fill the body, and it deletes only what is there.
+    fn may_be_torn(&self, found: &Found) -> Result<bool, HaystackError> {
+        if self.torn || self.holds_ours {
+            return Ok(true);
+        }
         let has_time = self.replay.version == Version::V3;
         // Where we wrote nothing times need not rise: a vacuum of SeaweedFS's goes by key.
-        let is_timely = if self.loose.commits_seen() {
-            is_later || (!has_time && found.header.size > 0)
-        } else {
-            found.appended_at_ns > 0 || !has_time
-        };
-        behind_torn || !is_timely
+        if !self.loose.commits_seen() {
+            return Ok(found.appended_at_ns == 0 && has_time);
+        }
+        let is_later = found.appended_at_ns > self.replay.progress.appended_at_ns;
+        let is_timely = is_later || (!has_time && found.header.size > 0);
+        let deletes = found.header.size == 0 && found.checksum != 0;
+        Ok(!is_timely || !found.adds_up || (deletes && !self.replay.is_live(found.header.key)?))
     }
 
     /// Enters what an `.idx` knows to be where nothing can be read: a deleted needle stays deleted, a damaged one is answered with
@@ -193,7 +195,9 @@ impl Walk {
                 offset: entry.offset(),
                 header,
                 appended_at_ns: 0,
+                expires_secs: None,
                 checksum: 0,
+                adds_up: false,
                 fault: Some(NeedleError::Malformed),
                 sealed: false,
                 surely_sealed: false,

@@ -16,7 +16,7 @@ use crate::files::{FileError, etag, needle_of};
 use crate::http::intake::BudgetPermit;
 use crate::protocol::batch::BUDGET_WAIT;
 use crate::protocol::batch::answer::Broken;
-use crate::protocol::batch::puts::put_all;
+use crate::protocol::batch::puts::Puts;
 use crate::protocol::batch::upload::Outcome;
 use crate::protocol::file::error::status_of;
 use crate::state::Gateway;
@@ -100,12 +100,13 @@ impl Own {
             stored,
             permits,
         } = std::mem::take(&mut *self.pending.lock());
-        let put = self
-            .gateway
-            .files
-            .change(move |filer| filer.put_many(entries, PutOptions::default(), now_ns()));
+        let put = self.gateway.files.change(move |filer| {
+            let named = filer.put_many(entries, PutOptions::default(), now_ns());
+            let named = named.map_err(FileError::from);
+            stored.into_iter().for_each(|stored| stored.after(&named));
+            named
+        });
         put.await.map_err(|error| broken(&error))?;
-        stored.into_iter().for_each(Stored::keep);
         drop(permits);
         Ok(())
     }
@@ -118,14 +119,15 @@ impl Own {
         let terms = &self.terms;
         let is_small =
             |file: &&Ready| !file.data.is_empty() && file.data.len() <= terms.chunk_bytes;
-        let drafts = ready.iter().filter(is_small).map(draft).collect();
-        let (fids, broken) = put_all(&self.gateway, &terms.wish, drafts, false).await;
-        let mut fids = fids.into_iter();
+        let (small, broken) = self
+            .store_small(ready.iter().filter(is_small).collect())
+            .await;
+        let mut small = small.into_iter();
         let mut stored = Vec::with_capacity(ready.len());
         for file in ready {
             if is_small(&file) {
-                let Some(fid) = fids.next() else { break };
-                stored.push(fid.map(|fid| self.small(file, &fid)));
+                let Some(small) = small.next() else { break };
+                stored.push(small);
             } else {
                 let large = store::bytes(&self.gateway, terms, file.data.clone()).await;
                 stored.push(large.map_err(|error| error.to_string()));
@@ -134,16 +136,34 @@ impl Own {
         (stored, broken)
     }
 
-    fn small(&self, file: &Ready, fid: &FileId) -> Stored {
-        let chunk = Chunk {
-            needle: needle_of(fid),
-            offset: 0,
-            bytes: file.data.len() as u64,
-            modified_ns: now_ns(),
-            md5: None,
-            crc32c: Some(file.crc32c),
+    async fn store_small(
+        &self,
+        files: Vec<&Ready>,
+    ) -> (Vec<Result<Stored, String>>, Option<Broken>) {
+        if files.is_empty() {
+            return (Vec::new(), None);
+        }
+        let (gateway, wish) = (&self.gateway, &self.terms.wish);
+        let taken = match gateway.files.keys().take(gateway, wish, files.len()).await {
+            Ok(taken) => taken,
+            Err(error) => return (Vec::new(), Some(broken(&error))),
         };
-        Stored::of(&self.gateway, vec![chunk])
+        let drafts = files.iter().map(|file| draft(file)).collect();
+        let puts = Puts::new(taken.volume, taken.first, drafts);
+        let stored: Vec<Stored> = files
+            .iter()
+            .zip(puts.fids())
+            .map(|(file, fid)| Stored::of(gateway, chunk(file, &fid), taken.in_use.clone()))
+            .collect();
+        taken.in_use.settle();
+        let (outcomes, broken) = puts.store(gateway, false).await;
+        let stored = stored.into_iter().zip(outcomes);
+        (
+            stored
+                .map(|(stored, outcome)| outcome.map(|_| stored))
+                .collect(),
+            broken,
+        )
     }
 
     /// Gives names to contents; why it failed, for each.
@@ -155,18 +175,22 @@ impl Own {
         if self.atomic {
             return self.put_off(entries, stored).await;
         }
-        let failures = self
-            .gateway
-            .files
-            .change(move |filer| put_each(filer, entries))
-            .await;
-        let failures = failures.map_err(|error| broken(&error))?;
-        for (stored, failure) in stored.into_iter().zip(&failures) {
-            if failure.is_none() {
-                stored.keep();
+        let failures = self.gateway.files.change(move |filer| {
+            let failures = put_each(filer, entries).map_err(FileError::from);
+            match &failures {
+                Ok(each) => {
+                    let named = stored.into_iter().zip(each);
+                    named
+                        .filter(|(_, failure)| failure.is_none())
+                        .for_each(|(stored, _)| stored.keep());
+                }
+                Err(_) => stored
+                    .into_iter()
+                    .for_each(|stored| stored.after(&failures)),
             }
-        }
-        Ok(failures)
+            failures
+        });
+        failures.await.map_err(|error| broken(&error))
     }
 
     /// Keeps entries for the end of an atomic batch.
@@ -193,6 +217,18 @@ impl Own {
         pending.stored.extend(stored);
         pending.permits.push(permit);
         Ok(vec![None; count])
+    }
+}
+
+/// All of a file as one chunk.
+fn chunk(file: &Ready, fid: &FileId) -> Chunk {
+    Chunk {
+        needle: needle_of(fid),
+        offset: 0,
+        bytes: file.data.len() as u64,
+        modified_ns: now_ns(),
+        md5: None,
+        crc32c: Some(file.crc32c),
     }
 }
 

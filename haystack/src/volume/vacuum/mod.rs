@@ -5,6 +5,10 @@
 //! first, then `.cpx` to `.idx`, each made durable. Whatever a crash leaves before the first rename is dropped on opening, what it
 //! leaves after it is finished.
 
+mod copy;
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -15,12 +19,11 @@ use super::files::VolumeFiles;
 use super::replay::Replay;
 use super::writer::Writer;
 use super::{Generation, Volume};
-use crate::commit;
 use crate::error::HaystackError;
 use crate::id::NeedleKey;
 use crate::index::{Checkpoint, Entry, Progress, TableId};
 use crate::mutant::{self, Mutant};
-use crate::needle::{HEADER_BYTES, Header, Needle, Stamp, encode_marker, record_bytes};
+use crate::needle::{Stamp, encode_marker, record_bytes};
 use crate::scan::{Event, Found, Scan};
 use crate::super_block::SuperBlock;
 
@@ -43,6 +46,22 @@ pub(crate) fn finish_or_drop(disk: &dyn Disk, files: &VolumeFiles) -> io::Result
         }
     }
     disk.sync_dir(&files.dir)
+}
+
+/// Whether a volume may be vacuumed, and its disk has room for the copy.
+fn check_room(disk: &dyn Disk, volume: &Volume) -> Result<(), HaystackError> {
+    if let Some(text) = volume.read_only() {
+        return Err(HaystackError::ReadOnly(volume.id(), text));
+    }
+    let live_bytes = volume
+        .dat_bytes()
+        .saturating_sub(volume.counters().deleted_bytes);
+    let space = disk.space(&volume.files.dir);
+    let space = space.map_err(|e| HaystackError::from_io(volume.id(), &e))?;
+    match space.free_bytes < live_bytes + MARGIN_BYTES {
+        true => Err(HaystackError::NoSpace(volume.id())),
+        false => Ok(()),
+    }
 }
 
 /// A vacuum under way.
@@ -70,16 +89,8 @@ impl Vacuum {
         now_secs: u64,
     ) -> Result<Self, HaystackError> {
         let failed = |e: io::Error| HaystackError::from_io(volume.id(), &e);
-        if let Some(text) = volume.read_only() {
-            return Err(HaystackError::ReadOnly(volume.id(), text));
-        }
+        check_room(disk, volume)?;
         let old = volume.generation();
-        let live_bytes = volume
-            .dat_bytes()
-            .saturating_sub(volume.counters().deleted_bytes);
-        if disk.space(&volume.files.dir).map_err(failed)?.free_bytes < live_bytes + MARGIN_BYTES {
-            return Err(HaystackError::NoSpace(volume.id()));
-        }
         let block = SuperBlock {
             revision: old.block.revision.wrapping_add(1),
             extra_bytes: 0,
@@ -172,156 +183,6 @@ impl Vacuum {
         Ok(bytes.max(1))
     }
 
-    fn read_old(&self, offset: u64, size: u32) -> Result<Vec<u8>, HaystackError> {
-        let len = record_bytes(size, self.block.version) as usize;
-        moongate_disk::read_exact_at(&*self.old.dat, offset, len).map_err(|e| self.failed(&e))
-    }
-
-    /// Copies a record, unless it is dropped for its age.
-    fn copy(
-        &mut self,
-        key: NeedleKey,
-        entry: &Entry,
-        drop_expired: bool,
-    ) -> Result<(), HaystackError> {
-        let record = self.read_old(entry.offset, entry.size)?;
-        match self.old.decode(key, entry, record.clone().into()) {
-            Ok(needle) if drop_expired && needle.expired(self.now_secs) => {}
-            Ok(needle) => self.put(&needle)?,
-            Err(_) => self.keep_damaged(key, entry, record)?,
-        }
-        Ok(())
-    }
-
-    fn offset(&self) -> u64 {
-        self.chunk_start + self.chunk.len() as u64
-    }
-
-    fn found(&self, header: Header, appended_at_ns: u64, checksum: u32) -> Found {
-        Found {
-            offset: self.offset(),
-            header,
-            appended_at_ns,
-            checksum,
-            fault: None,
-            sealed: true,
-            surely_sealed: true,
-            mended: None,
-        }
-    }
-
-    /// Copies a sound needle to where it hides no commit record.
-    fn put(&mut self, needle: &Needle) -> Result<(), HaystackError> {
-        loop {
-            let (at, offset) = (self.chunk.len(), self.offset());
-            self.encode(needle);
-            if !commit::hides_in(&self.chunk[at..], self.block.version, offset) {
-                return Ok(());
-            }
-            self.chunk.truncate(at);
-            self.chunk_records.pop();
-            self.close_chunk()?;
-        }
-    }
-
-    fn encode(&mut self, needle: &Needle) {
-        let stamp = Stamp {
-            key: needle.header.key,
-            cookie: needle.header.cookie,
-            appended_at_ns: needle.appended_at_ns,
-            offset: self.offset(),
-        };
-        let draft = needle.to_draft();
-        let (version, size) = (self.block.version, draft.size(self.block.version));
-        let found = self.found(
-            Header {
-                size,
-                ..needle.header
-            },
-            needle.appended_at_ns,
-            needle.checksum,
-        );
-        if size == 0 {
-            encode_marker(&stamp, 0, version, &mut self.chunk);
-            self.chunk_records.push(Found {
-                sealed: false,
-                ..found
-            });
-        } else {
-            draft.encode(&stamp, version, &mut self.chunk);
-            self.chunk_records.push(found);
-        }
-    }
-
-    /// A damaged record goes along as it is, with a header that can be walked over, so that it is still answered with an error and
-    /// not silently gone.
-    fn keep_damaged(
-        &mut self,
-        key: NeedleKey,
-        entry: &Entry,
-        mut record: Vec<u8>,
-    ) -> Result<(), HaystackError> {
-        tracing::warn!(
-            volume = self.volume.id().0,
-            key = key.0,
-            "vacuum keeps a damaged needle"
-        );
-        record[4..12].copy_from_slice(&key.0.to_be_bytes());
-        record[12..HEADER_BYTES].copy_from_slice(&entry.size.to_be_bytes());
-        let header = Header {
-            cookie: crate::id::Cookie(0),
-            key,
-            size: entry.size,
-        };
-        // Another place may make a short seal hold by chance; the checksum says that it is damaged, whatever comes.
-        let checksum_at = HEADER_BYTES + entry.size as usize;
-        let data_crc = Needle::data_checksum(&record, self.block.version);
-        record[checksum_at..checksum_at + 4].copy_from_slice(&(!data_crc).to_be_bytes());
-        while commit::hides_in(&record, self.block.version, self.offset()) {
-            self.close_chunk()?;
-        }
-        self.chunk_records.push(self.found(header, 0, 0));
-        self.chunk.extend_from_slice(&record);
-        Ok(())
-    }
-
-    /// Ends what was gathered with a commit record and writes it.
-    fn end_chunk(&mut self) -> Result<(), HaystackError> {
-        if self.chunk.is_empty() {
-            Ok(())
-        } else {
-            self.close_chunk()
-        }
-    }
-
-    fn close_chunk(&mut self) -> Result<(), HaystackError> {
-        let newest = self
-            .chunk_records
-            .iter()
-            .map(|r| r.appended_at_ns)
-            .max()
-            .unwrap_or(0);
-        commit::seal_commit(
-            &mut self.chunk,
-            self.chunk_start,
-            // None of this file counts before all of it is durable.
-            commit::Before::Durable,
-            newest,
-            self.block.version,
-        );
-        self.dat
-            .write_all_at(&self.chunk, self.chunk_start)
-            .map_err(|e| self.failed(&e))?;
-        for found in std::mem::take(&mut self.chunk_records) {
-            let empty_object = found.header.size == 0 && !found.sealed;
-            self.replay.record(&found, empty_object.then_some(true))?;
-        }
-        self.chunk_start += self.chunk.len() as u64;
-        self.replay.commit_record(self.chunk_start);
-        self.chunk.clear();
-        self.replay.settle()
-    }
-
     /// Copies what was appended to the old `.dat` up to `end`. Returns how many bytes that were.
     fn catch_up_to(&mut self, end: u64) -> Result<u64, HaystackError> {
         let from = self.caught_up_to;
@@ -410,7 +271,10 @@ impl Vacuum {
         if !mutant::is(Mutant::ForgetWritesDuringVacuum) {
             self.catch_up_to(writer.tail())?;
         }
-        self.replay.progress.key_max = self.replay.progress.key_max.max(self.volume.key_max());
+        let (kept, old) = (&mut self.replay.progress, *self.volume.progress.read());
+        kept.key_max = kept.key_max.max(old.key_max);
+        // When it was last written to, though what was written then may have expired.
+        kept.appended_at_ns = kept.appended_at_ns.max(old.appended_at_ns);
         self.replay.flush()?;
         let checkpoint = self.make_durable()?;
         let files = &self.volume.files;
@@ -421,6 +285,7 @@ impl Vacuum {
             .sync_dir(&files.dir)
             .and_then(|()| disk.rename(&files.compact_idx(), &files.idx()))
             .and_then(|()| disk.sync_dir(&files.dir));
+        self.volume.set_expired_bytes(0);
         let generation = Generation {
             table: self.replay.table,
             dat: Arc::clone(&self.dat),
