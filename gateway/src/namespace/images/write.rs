@@ -41,6 +41,8 @@ pub struct ImageWriter {
     filling: BytesMut,
     permit: Option<BudgetPermit>,
     stored: Vec<Stored>,
+    /// How long the file is that was named before its end.
+    named_bytes: Option<u64>,
 }
 
 impl fmt::Debug for ImageWriter {
@@ -59,6 +61,7 @@ impl ImageWriter {
             filling: BytesMut::new(),
             permit: None,
             stored: Vec::new(),
+            named_bytes: None,
         }
     }
 
@@ -105,6 +108,8 @@ impl ImageWriter {
     async fn name_it(&mut self) -> Result<(), BackendError> {
         let (gateway, path) = (Arc::clone(&self.gateway), self.path.clone());
         let content = Content::chunks(self.chunks());
+        let bytes = content.size;
+        let is_new = matches!(self.begun, Begun::New { .. });
         let named = match std::mem::replace(&mut self.begun, Begun::More) {
             Begun::New {
                 attributes,
@@ -124,6 +129,9 @@ impl ImageWriter {
             Begun::More => self.add(gateway, path, content).await,
         };
         named.map_err(|error| of_file_error(&error))?;
+        if is_new || self.named_bytes.is_some() {
+            self.named_bytes = Some(self.named_bytes.unwrap_or(0) + bytes);
+        }
         self.stored.drain(..).for_each(Stored::keep);
         Ok(())
     }
@@ -134,6 +142,7 @@ impl ImageWriter {
         path: FilePath,
         more: Content,
     ) -> Result<(), FileError> {
+        let named_bytes = self.named_bytes;
         let added = gateway.files.change(move |filer| {
             filer.update(&path, now_ns(), |entry| {
                 let now_ns = now_ns();
@@ -141,6 +150,10 @@ impl ImageWriter {
                 entry.attributes.mtime_ns = now_ns;
                 let content = entry.content_mut();
                 let content = content.ok_or_else(|| FilerError::IsAFolder(path.clone()))?;
+                // Another file by now: it is not ours to grow.
+                if named_bytes.is_some_and(|named| named != content.size) {
+                    return Err(FilerError::NotFound(path.clone()));
+                }
                 append(content, more)
             })
         });
@@ -193,7 +206,18 @@ impl BackendWriter for ImageWriter {
         Ok(())
     }
 
+    async fn sync(&mut self) -> Result<(), BackendError> {
+        self.store_chunk().await?;
+        if self.stored.is_empty() && matches!(self.begun, Begun::More) {
+            return Ok(());
+        }
+        self.name_it().await
+    }
+
     async fn finish(mut self: Box<Self>) -> Result<(), BackendError> {
+        if self.named_bytes.is_some() {
+            return self.sync().await;
+        }
         self.store_chunk().await?;
         self.name_it().await
     }
