@@ -154,7 +154,9 @@ impl Call<'_> {
     pub(super) async fn is_file_closed(&self, body: Bytes) -> Answer {
         let asked: IsFileClosedRequestProto = decode(body)?;
         self.looked_at(&asked.src).await?;
-        Ok(encode(&IsFileClosedResponseProto { result: true }))
+        let path = self.path(&asked.src, Reach::One)?;
+        let result = self.ask.hdfs.leases.at(&path).is_none();
+        Ok(encode(&IsFileClosedResponseProto { result }))
     }
 
     pub(super) async fn preferred_block_size(&self, body: Bytes) -> Answer {

@@ -32,7 +32,11 @@ impl Leases {
                 () = sleep(LOOK_EVERY) => {}
             }
             for file in self.left_behind() {
-                tracing::info!(path = file.path(), client = file.holder.client, "its writer is gone: the file is closed");
+                tracing::info!(
+                    path = file.path(),
+                    client = file.holder.client,
+                    "its writer is gone: the file is closed"
+                );
                 self.recover(&file).await;
             }
         }

@@ -39,8 +39,16 @@ struct Table {
     by_id: HashMap<u64, Arc<OpenFile>>,
     by_path: HashMap<String, u64>,
     by_block: HashMap<u64, u64>,
+    blocks: HashMap<u64, Vec<u64>>,
     /// When each holder was last heard of, and how many files it has.
     holders: HashMap<Holder, (Instant, usize)>,
+}
+
+impl Table {
+    fn at(&self, path: &str) -> Option<Arc<OpenFile>> {
+        let id = self.by_path.get(path)?;
+        self.by_id.get(id).cloned()
+    }
 }
 
 /// See the module.
@@ -69,9 +77,7 @@ impl Leases {
 
     /// The file that is being written at a path.
     pub fn at(&self, path: &str) -> Option<Arc<OpenFile>> {
-        let table = self.table.lock();
-        let id = table.by_path.get(path)?;
-        table.by_id.get(id).cloned()
+        self.table.lock().at(path)
     }
 
     /// The file that a block belongs to.
@@ -86,6 +92,7 @@ impl Leases {
         let mut table = self.table.lock();
         if table.by_id.contains_key(&file.id) {
             table.by_block.insert(block, file.id);
+            table.blocks.entry(file.id).or_default().push(block);
         }
     }
 
@@ -95,10 +102,10 @@ impl Leases {
     /// Somebody has it, or too many are being written.
     pub fn begin(&self, file: OpenFile) -> Result<Arc<OpenFile>, BackendError> {
         let path = file.path();
-        if let Some(other) = self.at(&path) {
+        let mut table = self.table.lock();
+        if let Some(other) = table.at(&path) {
             return Err(being_created(&path, &file.holder, &other.holder));
         }
-        let mut table = self.table.lock();
         if table.by_id.len() >= FILES_MAX {
             let text =
                 format!("{path}: {FILES_MAX} files are being written already; try again later");
@@ -136,7 +143,9 @@ impl Leases {
         if table.by_path.get(&path) == Some(&file.id) {
             table.by_path.remove(&path);
         }
-        table.by_block.retain(|_, owner| *owner != file.id);
+        for block in table.blocks.remove(&file.id).unwrap_or_default() {
+            table.by_block.remove(&block);
+        }
         if let Some((_, files)) = table.holders.get_mut(&file.holder) {
             *files -= 1;
             if *files == 0 {

@@ -58,6 +58,8 @@ struct State {
 pub struct Placed {
     /// Its number.
     pub id: u64,
+    /// What its number was made of.
+    pub salt: u64,
     /// First byte in the file.
     pub start: u64,
     /// Bytes that have come.
@@ -113,7 +115,7 @@ impl OpenFile {
         self.state.lock().await.writer = Some(writer);
     }
 
-    /// The next block, behind `previous`, whose number and length the client tells. `number` makes a number of the block's place.
+    /// The next block, behind `previous`, whose number and length the client tells. `number` makes its number.
     ///
     /// # Errors
     /// The store has failed, or the client's last block is not ours.
@@ -132,9 +134,10 @@ impl OpenFile {
             }
         }
         state.agree(previous, &self.path())?;
-        let start = state.end();
+        let (start, salt) = (state.end(), rand::random());
         let block = Placed {
-            id: number(rand::random()),
+            id: number(salt),
+            salt,
             start,
             len: 0,
             is_begun: false,
@@ -250,6 +253,11 @@ impl OpenFile {
         self.state.lock().await.finish().await
     }
 
+    /// Whether nothing more can be written.
+    pub async fn is_over(&self) -> bool {
+        self.state.lock().await.writer.is_none()
+    }
+
     /// The store has taken the file away: nothing more is written, and nothing is undone.
     pub async fn drop_writer(&self) {
         let mut state = self.state.lock().await;
@@ -350,7 +358,9 @@ fn wrong(text: String) -> BackendError {
 }
 
 fn gone() -> BackendError {
-    wrong("the file is not open for writing any more: it was closed, deleted or replaced".to_owned())
+    wrong(
+        "the file is not open for writing any more: it was closed, deleted or replaced".to_owned(),
+    )
 }
 
 #[cfg(test)]
