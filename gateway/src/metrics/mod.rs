@@ -160,7 +160,7 @@ const DISK_FIGURES: [(&str, &str, DiskFigure); 5] = [
 ];
 
 /// Figures of the whole gateway: name, help, value.
-const GATEWAY_FIGURES: [(&str, &str, GatewayFigure); 12] = [
+const GATEWAY_FIGURES: [(&str, &str, GatewayFigure); 14] = [
     ("volumes", "Volumes that are served", |g| {
         g.store.volumes().len() as u64
     }),
@@ -209,6 +209,16 @@ const GATEWAY_FIGURES: [(&str, &str, GatewayFigure); 12] = [
         "image_connections_refused",
         "Connections refused at the limit, since the start",
         |g| g.image_connections.refused.load(Ordering::Relaxed),
+    ),
+    (
+        "hdfs_connections_open",
+        "Open connections of the two ports of hdfs://",
+        |g| g.hdfs_connections.open.load(Ordering::Relaxed),
+    ),
+    (
+        "hdfs_connections_refused",
+        "Connections of hdfs:// refused at the limit, since the start",
+        |g| g.hdfs_connections.refused.load(Ordering::Relaxed),
     ),
     (
         "request_panics",

@@ -70,12 +70,18 @@ pub fn spawn(
     });
     let (rpc, stop) = (Arc::clone(&hdfs), stopped.clone());
     let rpc = async move {
-        let calls = server::serve(Arc::clone(&rpc), calls, stop.clone(), connection::talk);
+        let calls = server::serve(
+            Arc::clone(&rpc),
+            calls,
+            stop.clone(),
+            connection::too_many(),
+            connection::talk,
+        );
         tokio::join!(calls, rpc.leases.watch(stop));
     };
     let stop = stopped.clone();
     let bytes = async move {
-        server::serve(Arc::clone(&hdfs), data, stop, data::talk).await;
+        server::serve(Arc::clone(&hdfs), data, stop, data::too_many(), data::talk).await;
         hdfs.leases.close_all().await;
     };
     Ok([tokio::spawn(rpc), tokio::spawn(bytes)])

@@ -53,6 +53,7 @@ methods! {
     GetStoragePolicy = "getStoragePolicy",
     GetStoragePolicies = "getStoragePolicies",
     GetServerDefaults = "getServerDefaults",
+    GetFsStats = "getFsStats",
     Msync = "msync",
     RenewLease = "renewLease",
     GetDataEncryptionKey = "getDataEncryptionKey",
@@ -83,9 +84,8 @@ const PIPELINE: [&str; 3] = [
     "updatePipeline",
 ];
 /// What only a cluster has.
-const LACKING: [&str; 57] = [
+const LACKING: [&str; 56] = [
     "createSymlink",
-    "getFsStats",
     "getFsReplicatedBlockStats",
     "getFsECBlockGroupStats",
     "getDatanodeReport",

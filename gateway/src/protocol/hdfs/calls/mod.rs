@@ -175,6 +175,7 @@ impl Call<'_> {
             Method::GetStoragePolicy => self.storage_policy(body).await,
             Method::GetStoragePolicies => Ok(fixed::storage_policies()),
             Method::GetServerDefaults => Ok(fixed::server_defaults()),
+            Method::GetFsStats => Ok(self.fs_stats()),
             Method::Msync | Method::GetDataEncryptionKey | Method::GetDelegationToken => Ok(done()),
             Method::GetHAServiceState => Ok(fixed::active()),
             Method::GetServiceStatus => Ok(encode(&GetServiceStatusResponseProto {

@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use super::Hdfs;
 use super::frame::{self, FrameError};
 use super::proto::hdfs::{BlockOpResponseProto, Status as Outcome};
-use super::server::{Taken, told, write_all};
+use super::server::{TOO_MANY, Taken, told, write_all};
 use crate::http::server::PeerInfo;
 
 /// Longest word of a client about a read that it has had, in bytes.
@@ -53,10 +53,7 @@ pub async fn talk(hdfs: Arc<Hdfs>, taken: Taken) {
             return;
         };
         let served = match number {
-            op::WRITE_BLOCK => tokio::select! {
-                served = talk.write_block(message) => served,
-                () = told(&mut stopped) => return,
-            },
+            op::WRITE_BLOCK => talk.write_block(message, &mut stopped).await,
             op::READ_BLOCK => talk.read_block(message).await,
             op::BLOCK_CHECKSUM => talk.block_checksum(message).await,
             _ => talk.lacks(number).await,
@@ -70,6 +67,16 @@ pub async fn talk(hdfs: Arc<Hdfs>, taken: Taken) {
             }
         }
     }
+}
+
+/// What a client above the limit of connections is told.
+pub fn too_many() -> Vec<u8> {
+    let answer = BlockOpResponseProto {
+        status: Outcome::Error.into(),
+        message: Some(TOO_MANY.to_owned()),
+        ..BlockOpResponseProto::default()
+    };
+    answer.encode_length_delimited_to_vec()
 }
 
 /// What becomes of a connection after an operation.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use moongate_cache::{BackendError, ErrorKind};
 use prost::Message as _;
 use tokio::io::AsyncReadExt as _;
+use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
 
 use super::arriving::{self, Arrived, Sums};
@@ -19,7 +20,7 @@ use crate::protocol::hdfs::proto::hdfs::op_write_block_proto::BlockConstructionS
 use crate::protocol::hdfs::proto::hdfs::{
     BlockOpResponseProto, OpWriteBlockProto, PipelineAckProto, Status as Outcome,
 };
-use crate::protocol::hdfs::server::write_all;
+use crate::protocol::hdfs::server::{told, write_all};
 use crate::tenancy;
 
 /// How long a writer may be silent: clients send a heartbeat every 30 s.
@@ -39,7 +40,11 @@ struct Writable {
 }
 
 impl Talk {
-    pub(super) async fn write_block(&mut self, message: Bytes) -> io::Result<Next> {
+    pub(super) async fn write_block(
+        &mut self,
+        message: Bytes,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> io::Result<Next> {
         let begun = Instant::now();
         let asked = OpWriteBlockProto::decode(message).map_err(io::Error::other)?;
         let writable = match self.writable(&asked).await {
@@ -56,7 +61,9 @@ impl Talk {
         })
         .await?;
         let mut received_bytes = 0;
-        let taken = self.take_block(&writable, &mut received_bytes).await;
+        let taken = self
+            .take_block(&writable, &mut received_bytes, stopped)
+            .await;
         let tenants = &self.hdfs.gateway.tenants;
         let tenant = writable.file.tenant.as_deref();
         tenants.charge(tenant, received_bytes, Instant::now());
@@ -97,9 +104,17 @@ impl Talk {
         Ok(Writable { file, block, sums })
     }
 
-    async fn take_block(&mut self, to: &Writable, received_bytes: &mut u64) -> io::Result<()> {
+    async fn take_block(
+        &mut self,
+        to: &Writable,
+        received_bytes: &mut u64,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> io::Result<()> {
         loop {
-            let packet = self.packet().await?;
+            let packet = tokio::select! {
+                packet = self.packet() => packet?,
+                () = told(stopped) => return Err(io::Error::other("the gateway stops")),
+            };
             let (seqno, is_last) = (packet.header.seqno, packet.header.last_packet_in_block);
             *received_bytes += packet.data.len() as u64;
             if seqno == HEARTBEAT {
