@@ -155,7 +155,8 @@ impl Talk {
         }
         let arriving = Arriving {
             offset,
-            is_synced: packet.header.sync_block(),
+            // At the end of a block it asks a DataNode to do what every store does when the file is closed.
+            is_synced: packet.header.sync_block() && !packet.header.last_packet_in_block,
             has_more: !self.arrived.is_empty(),
             data: packet.data,
         };
