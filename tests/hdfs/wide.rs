@@ -76,7 +76,13 @@ pub fn options(overwrite: bool) -> WriteOptions {
 
 /// All of a file.
 pub async fn read(client: &Client, path: &str) -> Vec<u8> {
-    let len = client.get_file_info(path).await.unwrap().length;
-    let mut file = client.read(path).await.unwrap();
-    file.read_bytes(len).await.unwrap().to_vec()
+    try_read(client, path).await.unwrap()
+}
+
+/// All of a file, if it can be read.
+pub async fn try_read(client: &Client, path: &str) -> Option<Vec<u8>> {
+    let len = client.get_file_info(path).await.ok()?.length;
+    let mut file = client.read(path).await.ok()?;
+    let bytes = file.read_bytes(len).await.ok()?;
+    Some(bytes.to_vec())
 }

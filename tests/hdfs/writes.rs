@@ -6,7 +6,7 @@ use moongate_tests::small_disk::SmallDisk;
 use moongate_tests::{Gateway, payload, wait};
 
 use crate::bed::calls;
-use crate::wide::{BLOCK_BYTES, Wide, options, read};
+use crate::wide::{BLOCK_BYTES, Wide, options, read, try_read};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -160,6 +160,7 @@ fn a_writer_that_dies_leaves_what_it_flushed() {
         let path = format!("{folder}/hard");
         wait::until_true("the file is closed", LONG, || {
             wide.gateway.log().contains(&path)
+                && wide.runtime.block_on(try_read(&reader, &path)).is_some()
         });
         let got = wide.runtime.block_on(read(&reader, &path));
         assert!(got == bytes, "{path}: {} bytes", got.len());
