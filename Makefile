@@ -69,6 +69,7 @@ test-spark: ## Spark 4.1 and 4.3 through the gateway, beside the same job on HDF
 	@scripts/hadoop.sh >/dev/null
 	@$(cargo) build --release -p moongate
 	@$(cargo) test --release -p moongate-tests --test cache spark -- --ignored
+	@$(cargo) test --release -p moongate-tests --test hdfs spark -- --ignored
 	@$(cargo) test --release -p moongate-tests --test auth spark -- --ignored
 
 test-simulation: ## The simulation alone; MOONGATE_SIM_SEEDS=100000 runs longer, MOONGATE_SIM_FROM=2000 begins there, MOONGATE_SIM_SEED=7 replays one

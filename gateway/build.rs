@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "hadoop/common.proto",
     "hadoop/hdfs.proto",
     "hadoop/namenode.proto",
     "hadoop/datatransfer.proto",
+    "hadoop/writing.proto",
 ];
 
 fn main() -> ExitCode {

@@ -267,6 +267,7 @@ fn open(config: Config) -> anyhow::Result<Arc<Gateway>> {
         metrics: Metrics::default(),
         image_connections: Arc::default(),
         file_connections: Arc::default(),
+        hdfs_connections: Arc::default(),
         admin_connections: Arc::default(),
         public_url: OnceLock::new(),
         image_url: OnceLock::new(),

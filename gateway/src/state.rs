@@ -54,6 +54,8 @@ pub struct Gateway {
     pub image_connections: Arc<ConnectionStats>,
     /// Connections of the file port.
     pub file_connections: Arc<ConnectionStats>,
+    /// Connections of both ports of `hdfs://`.
+    pub hdfs_connections: Arc<ConnectionStats>,
     /// Connections of the admin port.
     pub admin_connections: Arc<ConnectionStats>,
     /// Address that clients are given, known once the image port is bound.

@@ -1,5 +1,5 @@
-"""A Spark job over one folder (argument: its URL): text, Parquet written, overwritten, appended, filtered, joined; K-means. Prints what came out,
-one JSON object, so that two folders can be compared."""
+"""A Spark job over one folder (argument: its URL): text, Parquet written, overwritten, appended, filtered, joined; partitions, ORC, CSV, a sort;
+K-means. Prints what came out, one JSON object, so that two folders can be compared."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ spark = (
     SparkSession.builder.master("local[2]")
     .config("spark.ui.enabled", "false")
     .config("spark.sql.shuffle.partitions", "2")
-    .config("spark.hadoop.parquet.hadoop.vectored.io.enabled", "false")
+    .config("spark.hadoop.parquet.hadoop.vectored.io.enabled", str(base.startswith("hdfs:")).lower())
     .config("spark.driver.bindAddress", "127.0.0.1")
     .config("spark.driver.host", "127.0.0.1")
     .getOrCreate()
@@ -36,6 +36,19 @@ rows, names = spark.read.parquet(f"{base}/rows"), spark.read.parquet(f"{base}/na
 said["rows"] = rows.count()
 said["filtered"] = rows.filter("key = 42 and half > 100").count()
 said["joined"] = [list(row) for row in rows.join(names, "key").groupBy("name").sum("half").orderBy("name").limit(5).collect()]
+
+rows.write.partitionBy("key").mode("overwrite").parquet(f"{base}/parts")
+rows.filter("key < 10").write.partitionBy("key").mode("overwrite").parquet(f"{base}/parts")
+parts = spark.read.parquet(f"{base}/parts")
+said["parts"] = [list(row) for row in parts.groupBy("key").count().orderBy("key").collect()]
+rows.write.orc(f"{base}/orc")
+said["orc"] = spark.read.orc(f"{base}/orc").selectExpr("sum(id)", "sum(half)", "count(*)").first()
+rows.write.option("header", True).csv(f"{base}/csv")
+said["csv"] = spark.read.option("header", True).csv(f"{base}/csv", inferSchema=True).selectExpr("sum(id)", "max(half)").first()
+spark.range(200_000).selectExpr("xxhash64(id) as hash", "id").sort("hash").write.parquet(f"{base}/sorted")
+hashes = spark.read.parquet(f"{base}/sorted").rdd.map(lambda row: row.hash)
+bounds = hashes.mapPartitions(lambda part: [(all(a <= b for a, b in zip(some, some[1:])), len(some)) for some in [list(part)]]).collect()
+said["sorted"] = [all(in_order for in_order, _ in bounds), sum(count for _, count in bounds)]
 
 points = VectorAssembler(inputCols=["half", "key"], outputCol="features").transform(rows)
 model = KMeans(k=3, seed=7, maxIter=5).fit(points)

@@ -1,4 +1,4 @@
-//! Changes of the tree through the gateway, and what is refused.
+//! Changes of the tree through the gateway.
 
 use crate::bed::Bed;
 
@@ -30,22 +30,4 @@ fn the_tree_is_changed_on_the_cluster() {
         assert!(near.delete("/tree/x", true).await.unwrap());
         assert!(far.get_file_info("/tree/x").await.is_err());
     });
-}
-
-#[test]
-fn writes_are_refused_with_what_to_do_instead() {
-    let bed = Bed::start("refused");
-    let options = hdfs_native::WriteOptions::default();
-    let made = bed
-        .runtime
-        .block_on(bed.near.create("/refused/file", options));
-    let text = made.err().unwrap().to_string();
-    assert!(text.contains("webhdfs://"), "{text}");
-    let url = format!("{}/refused/file", bed.url());
-    let output = bed.hdfs.shell(&["-touchz", &url]);
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        !output.status.success() && text.contains("webhdfs://"),
-        "{text}"
-    );
 }

@@ -3,7 +3,12 @@
 
 mod bed;
 mod changes;
+mod damage;
 mod hostile;
 mod login;
 mod readers;
 mod shell;
+mod shell_writes;
+mod spark;
+mod wide;
+mod writes;

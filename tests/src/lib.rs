@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod http;
 pub mod payload;
 pub mod small_disk;
+pub mod spark;
 pub mod tools;
 pub mod volume;
 pub mod wait;

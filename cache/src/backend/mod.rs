@@ -214,6 +214,15 @@ pub trait BackendWriter: fmt::Debug + Send + 'static {
     /// As of [`Backend`]; the writer is of no more use then but to be aborted.
     async fn write(&mut self, bytes: Bytes) -> Result<(), BackendError>;
 
+    /// Makes what was written so far durable and visible under its name, and goes on: HDFS's `hsync`. From then on [`BackendWriter::abort`]
+    /// leaves it. A store that shows nothing before [`BackendWriter::finish`] does nothing.
+    ///
+    /// # Errors
+    /// As of [`BackendWriter::write`].
+    async fn sync(&mut self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
     /// Makes what was written durable as the store understands it, and visible under its name.
     ///
     /// # Errors

@@ -26,6 +26,14 @@ impl BackendWriter for CachedWriter {
         mount.gate.within(self.under.write(bytes)).await
     }
 
+    async fn sync(&mut self) -> Result<(), BackendError> {
+        let Self { under, writing } = self;
+        let mount = writing.mount();
+        writing
+            .during(async move { mount.gate.within(under.sync()).await })
+            .await
+    }
+
     async fn finish(self: Box<Self>) -> Result<(), BackendError> {
         let Self { under, writing } = *self;
         let mount = writing.mount();

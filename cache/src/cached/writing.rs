@@ -64,8 +64,14 @@ impl Writing {
 
     /// Does it, and forgets.
     pub(super) async fn after<T>(mut self, work: impl Future<Output = T>) -> T {
-        let result = work.await;
+        let result = self.during(work).await;
         self.has_ended = true;
+        result
+    }
+
+    /// Does a part of it that others may see, and forgets.
+    pub(super) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        let result = work.await;
         for dropping in self.forget() {
             // No answer: the disk is off, and does it before it is on again.
             let dropped = dropping.await.unwrap_or_default();

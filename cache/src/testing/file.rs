@@ -107,6 +107,11 @@ impl BackendWriter for MemWriter {
         Ok(())
     }
 
+    async fn sync(&mut self) -> Result<(), BackendError> {
+        self.store.put(&self.path, self.bytes.clone().freeze());
+        Ok(())
+    }
+
     async fn finish(self: Box<Self>) -> Result<(), BackendError> {
         self.store.answer(&self.store.asked.opens).await?;
         self.store.put(&self.path, self.bytes.freeze());

@@ -150,7 +150,7 @@ impl Default for AdminConfig {
 }
 
 /// `hdfs://` itself: the gateway as NameNode and DataNode, for clients of Hadoop as they are (docs/hdfs.md). Off without `listen`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, expecting = "a section of keys")]
 pub struct HdfsConfig {
@@ -168,6 +168,22 @@ pub struct HdfsConfig {
     )]
     #[cfg_attr(test, schemars(schema_with = "address_schema"))]
     pub data_listen: Option<SocketAddr>,
+    /// How long a client that writes a file may be silent before another one may have the file. Clients say every 30 s that they are there.
+    pub lease_soft_limit: Span,
+    /// How long a client that writes a file may be silent before the gateway closes the file in its stead, with what has come.
+    pub lease_hard_limit: Span,
+}
+
+impl Default for HdfsConfig {
+    /// The limits are HDFS's own.
+    fn default() -> Self {
+        Self {
+            listen: None,
+            data_listen: None,
+            lease_soft_limit: Span::from_secs(60),
+            lease_hard_limit: Span::from_secs(20 * 60),
+        }
+    }
 }
 
 impl HdfsConfig {

@@ -363,12 +363,15 @@ where
 }
 
 /// Counts a connection as open for as long as it lives, however it ends.
-struct OpenConnection {
+/// One that is open, for as long as this is there.
+#[derive(Debug)]
+pub struct OpenConnection {
     stats: Arc<ConnectionStats>,
 }
 
 impl OpenConnection {
-    fn count(stats: &Arc<ConnectionStats>) -> Self {
+    /// Counts it.
+    pub fn count(stats: &Arc<ConnectionStats>) -> Self {
         stats.open.fetch_add(1, Ordering::Relaxed);
         Self {
             stats: Arc::clone(stats),

@@ -160,7 +160,7 @@ const DISK_FIGURES: [(&str, &str, DiskFigure); 5] = [
 ];
 
 /// Figures of the whole gateway: name, help, value.
-const GATEWAY_FIGURES: [(&str, &str, GatewayFigure); 13] = [
+const GATEWAY_FIGURES: [(&str, &str, GatewayFigure); 15] = [
     ("volumes", "Volumes that are served", |g| {
         g.store.volumes().len() as u64
     }),
@@ -214,6 +214,16 @@ const GATEWAY_FIGURES: [(&str, &str, GatewayFigure); 13] = [
         "image_lane_requests",
         "Requests answered on the short way of plain GETs and PUTs, since the start",
         |g| g.image_connections.by_lane.load(Ordering::Relaxed),
+    ),
+    (
+        "hdfs_connections_open",
+        "Open connections of the two ports of hdfs://",
+        |g| g.hdfs_connections.open.load(Ordering::Relaxed),
+    ),
+    (
+        "hdfs_connections_refused",
+        "Connections of hdfs:// refused at the limit, since the start",
+        |g| g.hdfs_connections.refused.load(Ordering::Relaxed),
     ),
     (
         "request_panics",

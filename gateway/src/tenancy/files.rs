@@ -126,14 +126,27 @@ fn room(
         Operation::FileWrite | Operation::BatchPut | Operation::HdfsWrite
     );
     let copies = operation == Operation::FileChange;
+    if !writes && !copies {
+        return Ok(());
+    }
+    let bytes = declared_len(&parts.headers).unwrap_or(0);
+    grows(gateway, tenant, path, bytes, u64::from(bytes > 0))
+}
+
+/// Makes room for what a caller of `tenant` adds at a path, if the folder is the tenant's.
+///
+/// # Errors
+/// Its quota is reached.
+pub fn grows(
+    gateway: &Gateway,
+    tenant: Option<&str>,
+    path: &str,
+    bytes: u64,
+    objects: u64,
+) -> Result<(), Fenced> {
     let owner = gateway.tenants.owner(path);
-    let owner =
-        owner.filter(|owner| (writes || copies) && Some(owner.settings.name.as_str()) == tenant);
-    match owner {
-        Some(owner) => {
-            let bytes = declared_len(&parts.headers).unwrap_or(0);
-            Ok(owner.make_room(bytes, u64::from(bytes > 0))?)
-        }
+    match owner.filter(|owner| Some(owner.settings.name.as_str()) == tenant) {
+        Some(owner) => Ok(owner.make_room(bytes, objects)?),
         None => Ok(()),
     }
 }

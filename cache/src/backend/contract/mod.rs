@@ -28,7 +28,7 @@ macro_rules! contract_tests {
             one_open_file_serves_many_readers, what_is_no_file_is_not_opened, versions_agree_wherever_they_are_seen);
         $crate::contract_tests!(@area $bench, writes: a_file_is_not_replaced_unasked, a_file_is_replaced_if_asked, parents_are_made_if_asked,
             a_folder_is_not_made_a_file, what_is_aborted_is_not_there, small_pieces_make_a_large_file, append_adds_to_the_end,
-            truncate_cuts, concat_joins);
+            truncate_cuts, concat_joins, what_is_synced_stays);
         $crate::contract_tests!(@area $bench, lists: a_listing_is_in_the_order_of_bytes, a_listing_is_had_in_pages_of_any_size,
             a_file_is_listed_as_itself, what_is_not_there_cannot_be_listed, a_summary_counts_what_is_below);
         $crate::contract_tests!(@area $bench, names: odd_names_are_kept, folders_are_made_with_their_parents, a_file_is_no_folder,

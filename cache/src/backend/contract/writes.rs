@@ -93,6 +93,30 @@ async fn begin_and_abort(bench: &Bench, name: &str) {
     writer.abort().await;
 }
 
+/// What was synced can be seen while more is written, and is left by an abort, where the store can do that at all: as it can append.
+pub async fn what_is_synced_stays(bench: &Bench) {
+    for (name, is_finished) in [("finished", true), ("aborted", false)] {
+        let (path, options) = (bench.path(name), CreateOptions::default());
+        let created = bench.backend.create(&bench.caller, &path, &options).await;
+        let mut writer = created.unwrap();
+        writer.write(payload(1, 70_001).into()).await.unwrap();
+        writer.sync().await.unwrap();
+        if bench.features.append {
+            assert!(bench.get(name).await.unwrap() == payload(1, 70_001));
+        }
+        writer.write(payload(2, 3000).into()).await.unwrap();
+        if is_finished {
+            writer.sync().await.unwrap();
+            writer.finish().await.unwrap();
+            let whole = [payload(1, 70_001), payload(2, 3000)].concat();
+            assert!(bench.get(name).await.unwrap() == whole);
+        } else {
+            writer.abort().await;
+            assert_eq!(bench.is_there(name).await, bench.features.append);
+        }
+    }
+}
+
 /// Pieces of every size, up to more than ten megabytes: several parts of a multipart upload, and several small blocks.
 pub async fn small_pieces_make_a_large_file(bench: &Bench) {
     let data = Bytes::from(payload(3, 18_000_001));

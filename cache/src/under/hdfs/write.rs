@@ -79,6 +79,15 @@ impl BackendWriter for HdfsWriter {
         Ok(())
     }
 
+    async fn sync(&mut self) -> Result<(), BackendError> {
+        let limit = self.calls.timeout();
+        let synced = timeout(limit, self.writer.hsync()).await;
+        self.answer(synced)?;
+        // What was promised is not taken back.
+        self.of = Of::OldFile;
+        Ok(())
+    }
+
     async fn finish(mut self: Box<Self>) -> Result<(), BackendError> {
         let limit = self.calls.timeout();
         let closed = timeout(limit, self.writer.close()).await;

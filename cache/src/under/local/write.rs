@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -44,9 +44,10 @@ enum End {
         hidden: Place,
         place: Place,
         overwrite: bool,
+        is_shown: AtomicBool,
     },
-    /// How long the file is with what this writer has added, and was before.
-    Grow { len: AtomicU64, before: u64 },
+    /// How long the file is with what this writer has added, and was before, or when it was last made durable.
+    Grow { len: AtomicU64, before: AtomicU64 },
 }
 
 pub(super) fn create(
@@ -76,6 +77,7 @@ pub(super) fn create(
         hidden,
         place,
         overwrite,
+        is_shown: AtomicBool::new(false),
     };
     let writer = LocalWriter::new(file.into(), path, end);
     let mode = Mode::from(u32::from(options.permission) & 0o1777);
@@ -106,7 +108,7 @@ fn hidden_name() -> String {
 pub(super) fn append(shared: &Shared, path: &str) -> Result<LocalWriter, BackendError> {
     let file = open_file(shared, path, OFlags::WRONLY | OFlags::APPEND)?;
     let before = len_of(&file, path)?;
-    let len = AtomicU64::new(before);
+    let (len, before) = (AtomicU64::new(before), AtomicU64::new(before));
     Ok(LocalWriter::new(file, path, End::Grow { len, before }))
 }
 
@@ -189,28 +191,42 @@ impl Target {
         Ok(())
     }
 
-    fn finish(&self) -> Result<(), BackendError> {
+    /// Makes it durable, and gives it its name if it has not got it.
+    fn show(&self) -> Result<(), BackendError> {
         let fail = |errno| of_errno(errno, &self.path);
         self.file.sync_all().map_err(|e| of_io(&e, &self.path))?;
         let End::Publish {
             hidden,
             place,
             overwrite,
+            is_shown,
         } = &self.end
         else {
             return Ok(());
         };
+        if is_shown.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         if *overwrite {
             renameat(&hidden.parent, &hidden.name, &place.parent, &place.name).map_err(fail)?;
         } else {
             change::move_new(hidden, place).map_err(fail)?;
         }
+        is_shown.store(true, Ordering::Relaxed);
         sync(&place.parent, &self.path)
+    }
+
+    /// An abort leaves what is there now.
+    fn keep(&self) {
+        if let End::Grow { len, before } = &self.end {
+            before.store(len.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
     }
 
     fn abort(&self) -> Result<(), BackendError> {
         let fail = |e: &io::Error| of_io(e, &self.path);
         match &self.end {
+            End::Publish { is_shown, .. } if is_shown.load(Ordering::Relaxed) => Ok(()),
             End::Publish { hidden, .. } => {
                 let removed = unlinkat(&hidden.parent, &hidden.name, AtFlags::empty());
                 removed.map_err(|errno| of_errno(errno, &self.path))
@@ -220,7 +236,8 @@ impl Target {
                 if len_of(&self.file, &self.path)? != len.load(Ordering::Relaxed) {
                     return Err(changed(&self.path));
                 }
-                self.file.set_len(*before).map_err(|e| fail(&e))
+                let before = before.load(Ordering::Relaxed);
+                self.file.set_len(before).map_err(|e| fail(&e))
             }
         }
     }
@@ -252,10 +269,18 @@ impl BackendWriter for LocalWriter {
         Ok(())
     }
 
+    async fn sync(&mut self) -> Result<(), BackendError> {
+        self.flush().await?;
+        let target = self.target.clone();
+        blocking(move || target.show()).await?;
+        self.target.keep();
+        Ok(())
+    }
+
     async fn finish(mut self: Box<Self>) -> Result<(), BackendError> {
         self.flush().await?;
         let target = self.target.clone();
-        blocking(move || target.finish()).await
+        blocking(move || target.show()).await
     }
 
     async fn abort(self: Box<Self>) {

@@ -43,6 +43,8 @@ pub struct ImageWriter {
     filling: BytesMut,
     permit: Option<BudgetPermit>,
     stored: Vec<Stored>,
+    /// How long the file is that was named before its end.
+    named_bytes: Option<u64>,
 }
 
 impl fmt::Debug for ImageWriter {
@@ -61,6 +63,7 @@ impl ImageWriter {
             filling: BytesMut::new(),
             permit: None,
             stored: Vec::new(),
+            named_bytes: None,
         }
     }
 
@@ -107,19 +110,32 @@ impl ImageWriter {
     async fn name_it(&mut self) -> Result<(), BackendError> {
         let (gateway, path) = (Arc::clone(&self.gateway), self.path.clone());
         let content = Content::chunks(self.chunks());
+        let (bytes, named_bytes) = (content.size, self.named_bytes);
+        let is_new = matches!(self.begun, Begun::New { .. });
         let stored = std::mem::take(&mut self.stored);
         let begun = std::mem::replace(&mut self.begun, Begun::More);
         let named = gateway.files.change(move |filer| {
-            let named = name(filer, &path, begun, content).map_err(FileError::from);
+            let named = name(filer, &path, begun, content, named_bytes).map_err(FileError::from);
             stored.into_iter().for_each(|stored| stored.after(&named));
             named
         });
-        named.await.map_err(|error| of_file_error(&error))
+        named.await.map_err(|error| of_file_error(&error))?;
+        if is_new || named_bytes.is_some() {
+            self.named_bytes = Some(named_bytes.unwrap_or(0) + bytes);
+        }
+        Ok(())
     }
 }
 
-/// Lets a path refer to a content, or to what it refers to already and this content behind it.
-fn name(filer: &Filer, path: &FilePath, begun: Begun, content: Content) -> Result<(), FilerError> {
+/// Lets a path refer to a content, or to what it refers to already and this content behind it. A file that was named by the same writer is
+/// `named_bytes` long.
+fn name(
+    filer: &Filer,
+    path: &FilePath,
+    begun: Begun,
+    content: Content,
+    named_bytes: Option<u64>,
+) -> Result<(), FilerError> {
     match begun {
         Begun::New {
             attributes,
@@ -139,10 +155,12 @@ fn name(filer: &Filer, path: &FilePath, begun: Begun, content: Content) -> Resul
                 entry.attributes.md5 = None;
                 entry.attributes.mtime_ns = now_ns();
                 let there = entry.content_mut();
-                append(
-                    there.ok_or_else(|| FilerError::IsAFolder(path.clone()))?,
-                    content,
-                )
+                let there = there.ok_or_else(|| FilerError::IsAFolder(path.clone()))?;
+                // Another file by now: it is not ours to grow.
+                if named_bytes.is_some_and(|named| named != there.size) {
+                    return Err(FilerError::NotFound(path.clone()));
+                }
+                append(there, content)
             });
             added.map(drop)
         }
@@ -194,7 +212,18 @@ impl BackendWriter for ImageWriter {
         Ok(())
     }
 
+    async fn sync(&mut self) -> Result<(), BackendError> {
+        self.store_chunk().await?;
+        if self.stored.is_empty() && matches!(self.begun, Begun::More) {
+            return Ok(());
+        }
+        self.name_it().await
+    }
+
     async fn finish(mut self: Box<Self>) -> Result<(), BackendError> {
+        if self.named_bytes.is_some() {
+            return self.sync().await;
+        }
         self.store_chunk().await?;
         self.name_it().await
     }

@@ -27,7 +27,7 @@ use super::proto::common::{
     RpcResponseHeaderProto, RpcSaslProto,
 };
 use super::refused::Refused;
-use super::server::{Taken, told, write_all};
+use super::server::{TOO_MANY, Taken, told, write_all};
 use crate::http::server::PeerInfo;
 use crate::login::hdfs::{self as login, Said};
 
@@ -79,6 +79,14 @@ pub async fn talk(hdfs: Arc<Hdfs>, taken: Taken) {
         Ended::Gone => connection.calls.shutdown().await,
         Ended::Refused => connection.linger().await,
     }
+}
+
+/// What a client above the limit of connections is told.
+pub fn too_many() -> Vec<u8> {
+    let class = "org.apache.hadoop.ipc.RetriableException";
+    let refused = Refused::fatal(class, TOO_MANY.to_owned(), Code::ErrorRpcServer);
+    let head = refusal(answer_header(-1, &Bytes::new()), Outcome::Fatal, &refused);
+    frame::frame(&head, &[])
 }
 
 /// How a connection ended.

@@ -6,12 +6,14 @@
 //!
 //! **Life of a read:** `getBlockLocations` opens the file in the caller's name and tells its blocks, each with a token that says whose
 //! read it is of which version of which file. With it a client comes to the data port, where packets are made of cached pages as its socket
-//! takes them. What is answered and what is refused: docs/hdfs.md.
+//! takes them. **Of a write:** `create` begins the file in its store and gives its writer a lease ([`lease`]); its blocks come to the data port one
+//! after the other, each packet checked, handed to the store, then answered; `complete` ends it. What is answered and what is refused: docs/hdfs.md.
 
 pub mod calls;
 pub mod connection;
 pub mod data;
 pub mod frame;
+pub mod lease;
 pub mod opened;
 pub mod proto;
 pub mod refused;
@@ -24,6 +26,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::lease::Leases;
 use self::opened::Opened;
 use self::token::Tokens;
 use crate::state::Gateway;
@@ -34,6 +37,7 @@ pub struct Hdfs {
     gateway: Arc<Gateway>,
     tokens: Tokens,
     opened: Opened,
+    leases: Leases,
     /// Where the bytes are.
     data_port: u16,
 }
@@ -58,9 +62,27 @@ pub fn spawn(
         gateway: Arc::clone(gateway),
         tokens: Tokens::new(),
         opened: Opened::default(),
+        leases: Leases::new(
+            gateway.config.hdfs.lease_soft_limit.duration(),
+            gateway.config.hdfs.lease_hard_limit.duration(),
+        ),
         data_port: data.local_addr()?.port(),
     });
-    let rpc = server::serve(Arc::clone(&hdfs), calls, stopped.clone(), connection::talk);
-    let bytes = server::serve(hdfs, data, stopped.clone(), data::talk);
+    let (rpc, stop) = (Arc::clone(&hdfs), stopped.clone());
+    let rpc = async move {
+        let calls = server::serve(
+            Arc::clone(&rpc),
+            calls,
+            stop.clone(),
+            connection::too_many(),
+            connection::talk,
+        );
+        tokio::join!(calls, rpc.leases.watch(stop));
+    };
+    let stop = stopped.clone();
+    let bytes = async move {
+        server::serve(Arc::clone(&hdfs), data, stop, data::too_many(), data::talk).await;
+        hdfs.leases.close_all().await;
+    };
     Ok([tokio::spawn(rpc), tokio::spawn(bytes)])
 }

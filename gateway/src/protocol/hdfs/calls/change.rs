@@ -17,11 +17,11 @@ use crate::protocol::webhdfs::error::Refusal;
 use crate::protocol::webhdfs::tree::is_plain_failure;
 
 /// Permission bits, with the sticky bit.
-fn permission(bits: u32) -> u16 {
+pub(super) fn permission(bits: u32) -> u16 {
     u16::try_from(bits & 0o1777).unwrap_or(0o1777)
 }
 
-fn not_there(error: BackendError, text: impl FnOnce() -> String) -> Refused {
+pub(super) fn not_there(error: BackendError, text: impl FnOnce() -> String) -> Refused {
     match error.kind {
         ErrorKind::NotFound => BackendError::new(ErrorKind::NotFound, text()).into(),
         _ => error.into(),
@@ -106,10 +106,25 @@ impl Call<'_> {
     ) -> Result<Result<(), BackendError>, Refused> {
         let from = self.path(from, Reach::All)?;
         let to = self.path(to, Reach::All)?;
-        Ok(self
+        let moved = self
             .namespace()
             .rename(&self.caller, &from, &to, mode)
-            .await)
+            .await;
+        if moved.is_ok() {
+            self.leases_moved(&from, &to, mode).await;
+        }
+        Ok(moved)
+    }
+
+    /// What is being written below goes on where it is now.
+    async fn leases_moved(&self, from: &str, to: &str, mode: RenameMode) {
+        let leases = &self.ask.hdfs.leases;
+        if leases.below(from).is_empty() {
+            return;
+        }
+        let inside = paths::join(to, paths::name(from));
+        let went_inside = mode == RenameMode::Into && self.look(&inside).await.is_ok();
+        leases.moved(from, if went_inside { &inside } else { to });
     }
 
     pub(super) async fn delete(&self, body: Bytes) -> Answer {
@@ -129,7 +144,19 @@ impl Call<'_> {
             }
             _ => error,
         })?;
+        let result = self.given_up(&path).await || result;
         Ok(encode(&DeleteResponseProto { result }))
+    }
+
+    /// Writers of what was deleted have no file any more. Whether there were any.
+    async fn given_up(&self, path: &str) -> bool {
+        let leases = &self.ask.hdfs.leases;
+        let files = leases.below(path);
+        for file in &files {
+            leases.end(file);
+            file.drop_writer().await;
+        }
+        !files.is_empty()
     }
 
     pub(super) async fn set_permission(&self, body: Bytes) -> Answer {
@@ -184,6 +211,8 @@ impl Call<'_> {
     pub(super) async fn truncate(&self, body: Bytes) -> Answer {
         let asked: TruncateRequestProto = decode(body)?;
         let path = self.path(&asked.src, Reach::All)?;
+        self.nobody_writes(&path, &self.holder(asked.client_name))
+            .await?;
         let cut = self
             .namespace()
             .truncate(&self.caller, &path, asked.new_length)
@@ -199,6 +228,10 @@ impl Call<'_> {
         let mut sources = Vec::with_capacity(asked.srcs.len());
         for source in &asked.srcs {
             sources.push(self.path(source, Reach::All)?);
+        }
+        let nobody = self.holder(String::new());
+        for path in sources.iter().chain([&path]) {
+            self.nobody_writes(path, &nobody).await?;
         }
         if sources.contains(&path) {
             let text =

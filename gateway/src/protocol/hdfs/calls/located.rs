@@ -81,6 +81,11 @@ impl Call<'_> {
     fn block(&self, found: &Status, path: &str, block: Block) -> LocatedBlockProto {
         let real_user = self.caller.real_user.as_deref();
         let token = BlockToken::new(path, found, block, &self.caller.user, real_user);
+        self.told_block(&token, block)
+    }
+
+    /// A block, here, with the token that opens it.
+    pub(super) fn told_block(&self, token: &BlockToken, block: Block) -> LocatedBlockProto {
         LocatedBlockProto {
             b: ExtendedBlockProto {
                 pool_id: POOL.to_owned(),
@@ -91,7 +96,7 @@ impl Call<'_> {
             offset: block.start,
             locs: vec![self.node()],
             corrupt: false,
-            block_token: self.ask.hdfs.tokens.seal(&token),
+            block_token: self.ask.hdfs.tokens.seal(token),
             is_cached: vec![false],
             storage_types: vec![StorageTypeProto::Disk.into()],
             storage_i_ds: vec![STORAGE.to_owned()],

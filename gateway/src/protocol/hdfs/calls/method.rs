@@ -9,8 +9,8 @@ macro_rules! methods {
         #[allow(missing_docs, reason = "their names are Hadoop's")]
         pub enum Method {
             $($variant,)*
-            /// Part of writing a file.
-            Written(&'static str),
+            /// Part of mending a pipeline of several DataNodes.
+            Pipeline(&'static str),
             /// One that HDFS has, and no gateway.
             Lacking(&'static str),
         }
@@ -22,7 +22,7 @@ macro_rules! methods {
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Method::$variant => $name,)*
-                    Method::Written(name) | Method::Lacking(name) => name,
+                    Method::Pipeline(name) | Method::Lacking(name) => name,
                 }
             }
         }
@@ -39,6 +39,13 @@ methods! {
     GetQuotaUsage = "getQuotaUsage",
     GetAclStatus = "getAclStatus",
     CheckAccess = "checkAccess",
+    Create = "create",
+    Append = "append",
+    AddBlock = "addBlock",
+    AbandonBlock = "abandonBlock",
+    Complete = "complete",
+    Fsync = "fsync",
+    RecoverLease = "recoverLease",
     IsFileClosed = "isFileClosed",
     GetPreferredBlockSize = "getPreferredBlockSize",
     GetEZForPath = "getEZForPath",
@@ -46,6 +53,7 @@ methods! {
     GetStoragePolicy = "getStoragePolicy",
     GetStoragePolicies = "getStoragePolicies",
     GetServerDefaults = "getServerDefaults",
+    GetFsStats = "getFsStats",
     Msync = "msync",
     RenewLease = "renewLease",
     GetDataEncryptionKey = "getDataEncryptionKey",
@@ -69,23 +77,15 @@ methods! {
     SetAcl = "setAcl",
 }
 
-/// What goes with writing.
-const WRITTEN: [&str; 11] = [
-    "create",
-    "append",
-    "addBlock",
-    "abandonBlock",
-    "complete",
-    "fsync",
-    "recoverLease",
+/// What is asked when one of several DataNodes is lost.
+const PIPELINE: [&str; 3] = [
     "getAdditionalDatanode",
     "updateBlockForPipeline",
     "updatePipeline",
-    "createSymlink",
 ];
 /// What only a cluster has.
 const LACKING: [&str; 56] = [
-    "getFsStats",
+    "createSymlink",
     "getFsReplicatedBlockStats",
     "getFsECBlockGroupStats",
     "getDatanodeReport",
@@ -150,7 +150,7 @@ impl Method {
         let find = |names: &'static [&'static str]| names.iter().find(|known| **known == name);
         answered
             .map(|(_, method)| *method)
-            .or_else(|| find(&WRITTEN).map(|name| Self::Written(name)))
+            .or_else(|| find(&PIPELINE).map(|name| Self::Pipeline(name)))
             .or_else(|| find(&LACKING).map(|name| Self::Lacking(name)))
     }
 
@@ -172,7 +172,14 @@ impl Method {
             | Self::RemoveDefaultAcl
             | Self::RemoveAcl
             | Self::SetAcl => Operation::HdfsChange,
-            Self::Written(_) => Operation::HdfsWrite,
+            Self::Create
+            | Self::Append
+            | Self::AddBlock
+            | Self::AbandonBlock
+            | Self::Complete
+            | Self::Fsync
+            | Self::RecoverLease
+            | Self::Pipeline(_) => Operation::HdfsWrite,
             _ => Operation::HdfsStatus,
         }
     }
@@ -185,7 +192,7 @@ mod tests {
     #[test]
     fn every_name_is_found_once() {
         let mut names: Vec<&str> = Method::ALL.iter().map(|(name, _)| *name).collect();
-        names.extend(WRITTEN);
+        names.extend(PIPELINE);
         names.extend(LACKING);
         for name in &names {
             assert_eq!(Method::named(name).unwrap().name(), *name);

@@ -1,7 +1,9 @@
 //! The calls to a NameNode (`org.apache.hadoop.hdfs.protocol.ClientProtocol`), each one call to the namespace.
 
 mod acl;
+mod blocks;
 mod change;
+mod create;
 mod fixed;
 mod listing;
 mod located;
@@ -158,6 +160,14 @@ impl Call<'_> {
             Method::GetQuotaUsage => self.quota_usage(body).await,
             Method::GetAclStatus => self.acl_status(body).await,
             Method::CheckAccess => self.check_access(body).await,
+            Method::Create => self.create(body).await,
+            Method::Append => self.append(body).await,
+            Method::AddBlock => self.add_block(body).await,
+            Method::AbandonBlock => self.abandon_block(body).await,
+            Method::Complete => self.complete(body).await,
+            Method::Fsync => self.fsync(body).await,
+            Method::RenewLease => self.renew_lease(body),
+            Method::RecoverLease => self.recover_lease(body).await,
             Method::IsFileClosed => self.is_file_closed(body).await,
             Method::GetPreferredBlockSize => self.preferred_block_size(body).await,
             Method::GetEZForPath => self.no_encryption_zone(body).await,
@@ -165,10 +175,8 @@ impl Call<'_> {
             Method::GetStoragePolicy => self.storage_policy(body).await,
             Method::GetStoragePolicies => Ok(fixed::storage_policies()),
             Method::GetServerDefaults => Ok(fixed::server_defaults()),
-            Method::Msync
-            | Method::RenewLease
-            | Method::GetDataEncryptionKey
-            | Method::GetDelegationToken => Ok(done()),
+            Method::GetFsStats => Ok(self.fs_stats()),
+            Method::Msync | Method::GetDataEncryptionKey | Method::GetDelegationToken => Ok(done()),
             Method::GetHAServiceState => Ok(fixed::active()),
             Method::GetServiceStatus => Ok(encode(&GetServiceStatusResponseProto {
                 state: HaServiceStateProto::Active.into(),
@@ -190,8 +198,8 @@ impl Call<'_> {
             | Method::RemoveDefaultAcl
             | Method::RemoveAcl
             | Method::SetAcl => self.change_acl(method, body).await,
-            Method::Written(name) => Err(Refused::unsupported(format!(
-                "{name}: this gateway does not take the bytes of files by hdfs:// yet: write by webhdfs://, or to the cluster itself"
+            Method::Pipeline(name) => Err(Refused::unsupported(format!(
+                "{name}: the gateway is the whole pipeline and there is no other node to go on with: write the file anew"
             ))),
             Method::Lacking(name) => Err(Refused::unsupported(format!(
                 "{name}: this cannot be had of a gateway: ask the cluster itself"

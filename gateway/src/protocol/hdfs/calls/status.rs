@@ -8,10 +8,11 @@ use crate::protocol::hdfs::proto::hdfs::hdfs_file_status_proto::FileType;
 use crate::protocol::hdfs::proto::hdfs::{
     CheckAccessRequestProto, ContentSummaryProto, FsPermissionProto, GetContentSummaryRequestProto,
     GetContentSummaryResponseProto, GetErasureCodingPolicyRequestProto, GetEzForPathRequestProto,
-    GetFileInfoRequestProto, GetFileInfoResponseProto, GetLocatedFileInfoRequestProto,
-    GetPreferredBlockSizeRequestProto, GetPreferredBlockSizeResponseProto,
-    GetQuotaUsageRequestProto, GetQuotaUsageResponseProto, GetStoragePolicyRequestProto,
-    HdfsFileStatusProto, IsFileClosedRequestProto, IsFileClosedResponseProto, QuotaUsageProto,
+    GetFileInfoRequestProto, GetFileInfoResponseProto, GetFsStatsResponseProto,
+    GetLocatedFileInfoRequestProto, GetPreferredBlockSizeRequestProto,
+    GetPreferredBlockSizeResponseProto, GetQuotaUsageRequestProto, GetQuotaUsageResponseProto,
+    GetStoragePolicyRequestProto, HdfsFileStatusProto, IsFileClosedRequestProto,
+    IsFileClosedResponseProto, QuotaUsageProto,
 };
 use crate::protocol::hdfs::refused::Refused;
 use crate::protocol::hdfs::token::number;
@@ -135,6 +136,23 @@ impl Call<'_> {
         })
     }
 
+    /// Of the disks below the gateway's own files: what is mounted has room of its own, of which nothing is known.
+    pub(super) fn fs_stats(&self) -> Vec<u8> {
+        let dirs = self.ask.hdfs.gateway.store.dirs();
+        let (mut capacity, mut remaining) = (0, 0);
+        for dir in dirs {
+            let space = dir.space();
+            capacity += space.total_bytes;
+            remaining += space.free_bytes;
+        }
+        encode(&GetFsStatsResponseProto {
+            capacity,
+            used: capacity.saturating_sub(remaining),
+            remaining,
+            ..GetFsStatsResponseProto::default()
+        })
+    }
+
     pub(super) async fn check_access(&self, body: Bytes) -> Answer {
         let asked: CheckAccessRequestProto = decode(body)?;
         let path = self.path(&asked.path, Reach::One)?;
@@ -154,7 +172,9 @@ impl Call<'_> {
     pub(super) async fn is_file_closed(&self, body: Bytes) -> Answer {
         let asked: IsFileClosedRequestProto = decode(body)?;
         self.looked_at(&asked.src).await?;
-        Ok(encode(&IsFileClosedResponseProto { result: true }))
+        let path = self.path(&asked.src, Reach::One)?;
+        let result = self.ask.hdfs.leases.at(&path).is_none();
+        Ok(encode(&IsFileClosedResponseProto { result }))
     }
 
     pub(super) async fn preferred_block_size(&self, body: Bytes) -> Answer {

@@ -1,13 +1,15 @@
 //! The data port: the gateway as a DataNode. One operation after another on a connection that is kept.
 //!
-//! A read pulls: a packet is made when the socket has taken the one before it, and nothing is read ahead of that but by the cache. A client
+//! A write is answered packet by packet, when the store has taken it. A read pulls: a packet is made when the socket has taken the one before it, and nothing is read ahead of that but by the cache. A client
 //! that leaves, or takes nothing for `limits.write_stall_timeout`, ends the read at once.
 
+mod arriving;
 pub mod checksum;
 pub mod op;
 pub mod packet;
 mod read;
 mod whose;
+mod write;
 
 use std::io;
 use std::sync::Arc;
@@ -22,7 +24,7 @@ use tokio::time::timeout;
 use super::Hdfs;
 use super::frame::{self, FrameError};
 use super::proto::hdfs::{BlockOpResponseProto, Status as Outcome};
-use super::server::{Taken, told, write_all};
+use super::server::{TOO_MANY, Taken, told, write_all};
 use crate::http::server::PeerInfo;
 
 /// Longest word of a client about a read that it has had, in bytes.
@@ -51,6 +53,7 @@ pub async fn talk(hdfs: Arc<Hdfs>, taken: Taken) {
             return;
         };
         let served = match number {
+            op::WRITE_BLOCK => talk.write_block(message, &mut stopped).await,
             op::READ_BLOCK => talk.read_block(message).await,
             op::BLOCK_CHECKSUM => talk.block_checksum(message).await,
             _ => talk.lacks(number).await,
@@ -64,6 +67,16 @@ pub async fn talk(hdfs: Arc<Hdfs>, taken: Taken) {
             }
         }
     }
+}
+
+/// What a client above the limit of connections is told.
+pub fn too_many() -> Vec<u8> {
+    let answer = BlockOpResponseProto {
+        status: Outcome::Error.into(),
+        message: Some(TOO_MANY.to_owned()),
+        ..BlockOpResponseProto::default()
+    };
+    answer.encode_length_delimited_to_vec()
 }
 
 /// What becomes of a connection after an operation.
@@ -146,7 +159,7 @@ impl Talk {
 
     async fn lacks(&mut self, number: u8) -> io::Result<Next> {
         let text = format!(
-            "operation {number}: the data port of this gateway reads blocks and their checksums; write by webhdfs://, or to the cluster itself"
+            "operation {number}: the data port of this gateway reads and writes blocks and tells their checksums"
         );
         self.refuse(Outcome::ErrorUnsupported, text).await
     }

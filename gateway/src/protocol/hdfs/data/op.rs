@@ -11,6 +11,8 @@ const OP_BYTES_MAX: usize = 64 << 10;
 /// Version and number.
 const HEAD_BYTES: usize = 3;
 
+/// OP_WRITE_BLOCK
+pub const WRITE_BLOCK: u8 = 80;
 /// OP_READ_BLOCK
 pub const READ_BLOCK: u8 = 81;
 /// OP_BLOCK_CHECKSUM
