@@ -58,8 +58,9 @@ impl Default for NodeConfig {
     }
 }
 
-/// PEM files. Both sides prove who they are to each other by the same authority.
-#[derive(Debug, Deserialize)]
+/// PEM files; one that changes is read again for the next connection. Both sides prove who they are to each other by the same authority, and
+/// what they are by a DNS name in the certificate: `controller.csi.moongate.io`, or `agent.csi.moongate.io` beside the agent's host.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// The authority.

@@ -22,3 +22,5 @@ pub mod node;
 pub mod provisioner;
 pub mod request;
 pub mod serve;
+pub mod tls;
+pub mod tls_streams;

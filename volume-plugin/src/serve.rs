@@ -10,20 +10,23 @@ use moongate_proto::agent::agent_server::AgentServer;
 use moongate_proto::csi::controller_server::ControllerServer;
 use moongate_proto::csi::identity_server::IdentityServer;
 use moongate_proto::csi::node_server::NodeServer;
-use tokio::net::UnixListener;
+use rustls::ClientConfig;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::server::Router;
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig};
+use tonic::transport::{Endpoint, Server};
 
 use crate::agent::NodeAgent;
 use crate::bricks::Bricks;
-use crate::config::{AgentAddress, Config, Tls};
+use crate::config::{AgentAddress, Config};
 use crate::controller::ControllerService;
 use crate::identity::Driver;
 use crate::node::NodeService;
 use crate::node::mounts::Client;
 use crate::provisioner::image::{CALL_LIMIT, Image, Node};
+use crate::tls::Reread;
+use crate::tls_streams::{Connector, accept};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
@@ -86,7 +89,15 @@ pub async fn serve(role: Role, listen: Listen, config: Config) -> anyhow::Result
                 .await?;
             let _ = std::fs::remove_file(&path);
         }
-        Listen::Tcp(address) => router.serve_with_shutdown(address, ended()).await?,
+        Listen::Tcp(address) => {
+            let tls = config.tls.context("over TCP [tls] is wanted")?;
+            let tls = Arc::new(Reread::server(tls)?);
+            let listener = TcpListener::bind(address).await?;
+            let incoming = accept(listener, tls);
+            router
+                .serve_with_incoming_shutdown(incoming, ended())
+                .await?;
+        }
     }
     Ok(())
 }
@@ -95,16 +106,13 @@ async fn agent(config: &Config, listen: &Listen) -> anyhow::Result<Router> {
     let Some(agent) = &config.agent else {
         bail!("[agent] with its `disk` is missing in the configuration")
     };
-    let mut server = Server::builder();
-    match (&config.tls, listen) {
-        (Some(tls), Listen::Tcp(_)) => server = server.tls_config(server_tls(tls)?)?,
-        (None, Listen::Tcp(_)) => bail!(
+    if matches!(listen, Listen::Tcp(_)) && config.tls.is_none() {
+        bail!(
             "an agent may do everything to gluster: over TCP it wants [tls], or listen on unix:///PATH"
-        ),
-        (_, Listen::Unix(_)) => {}
+        );
     }
     let bricks = Bricks::open(&agent.disk).await?;
-    Ok(server.add_service(AgentServer::new(NodeAgent::new(bricks))))
+    Ok(Server::builder().add_service(AgentServer::new(NodeAgent::new(bricks))))
 }
 
 fn driver(role: Role, config: &Config, listen: &Listen) -> anyhow::Result<Router> {
@@ -119,10 +127,10 @@ fn driver(role: Role, config: &Config, listen: &Listen) -> anyhow::Result<Router
                 "[[agents]] is missing in the configuration: the gluster nodes with their agents' addresses"
             );
         }
-        let nodes = config
-            .agents
-            .iter()
-            .map(|agent| connect(agent, config.tls.as_ref()));
+        let tls = config.tls.clone().map(Reread::client).transpose()?;
+        let tls = tls.map(Arc::new);
+        let nodes = config.agents.iter();
+        let nodes = nodes.map(|agent| connect(agent, tls.as_ref()));
         let image = Image::new(nodes.collect::<anyhow::Result<_>>()?);
         router = router.add_service(ControllerServer::new(ControllerService::new(Arc::new(
             image,
@@ -137,44 +145,29 @@ fn driver(role: Role, config: &Config, listen: &Listen) -> anyhow::Result<Router
 }
 
 /// Connects when it is first called, and again whenever the agent comes back.
-fn connect(agent: &AgentAddress, tls: Option<&Tls>) -> anyhow::Result<Node> {
-    let mut endpoint = Endpoint::from_shared(agent.address.clone())
-        .with_context(|| format!("agents: {}", agent.address))?;
-    endpoint = endpoint.connect_timeout(CONNECT_LIMIT).timeout(CALL_LIMIT);
-    match (agent.address.starts_with("unix:"), tls) {
-        (true, _) => {}
-        (false, Some(tls)) if agent.address.starts_with("https:") => {
-            endpoint = endpoint.tls_config(client_tls(tls)?)?
-        }
+fn connect(
+    agent: &AgentAddress,
+    tls: Option<&Arc<Reread<ClientConfig>>>,
+) -> anyhow::Result<Node> {
+    // TLS is the connector's: tonic's own would read the certificates once only.
+    let plain = agent.address.strip_prefix("https://");
+    let address = plain.map_or_else(|| agent.address.clone(), |rest| format!("http://{rest}"));
+    let endpoint = Endpoint::from_shared(address)
+        .with_context(|| format!("agents: {}", agent.address))?
+        .connect_timeout(CONNECT_LIMIT)
+        .timeout(CALL_LIMIT);
+    let channel = match (plain, tls) {
+        (None, _) if agent.address.starts_with("unix:") => endpoint.connect_lazy(),
+        (Some(_), Some(tls)) => endpoint.connect_with_connector_lazy(Connector::new(tls.clone())),
         _ => bail!(
             "agents: {} wants https:// and [tls], or unix:///PATH",
             agent.address
         ),
-    }
+    };
     Ok(Node {
         host: agent.host.clone(),
-        agent: AgentClient::new(endpoint.connect_lazy()),
+        agent: AgentClient::new(channel),
     })
-}
-
-fn server_tls(tls: &Tls) -> anyhow::Result<ServerTlsConfig> {
-    Ok(ServerTlsConfig::new()
-        .identity(identity(tls)?)
-        .client_ca_root(Certificate::from_pem(read(&tls.ca)?)))
-}
-
-fn client_tls(tls: &Tls) -> anyhow::Result<ClientTlsConfig> {
-    Ok(ClientTlsConfig::new()
-        .identity(identity(tls)?)
-        .ca_certificate(Certificate::from_pem(read(&tls.ca)?)))
-}
-
-fn identity(tls: &Tls) -> anyhow::Result<Identity> {
-    Ok(Identity::from_pem(read(&tls.certificate)?, read(&tls.key)?))
-}
-
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("{}", path.display()))
 }
 
 /// A socket file that a killed process left is taken over; only root may connect.
