@@ -47,6 +47,28 @@ pub struct NodeConfig {
     pub id: Option<String>,
     /// Logs of gluster's FUSE client.
     pub log_folder: PathBuf,
+    /// Socket of the process `moongate-csi mounter` that holds the mounts. Without it they are this process's own.
+    pub mounter: Option<PathBuf>,
+    /// Records of the mounts, and the daemons' own mount points. The mounter, or this process without one, and nobody else writes there.
+    pub state_folder: PathBuf,
+    /// Where this process makes itself known to kubelet: a socket in its folder `plugins_registry`.
+    pub registration: Option<PathBuf>,
+    /// This process's socket, as kubelet sees it. Default: the path that it listens on.
+    pub kubelet_endpoint: Option<String>,
+    /// For inline volumes of pods. Without it they are refused.
+    pub ephemeral: Option<EphemeralConfig>,
+}
+
+/// The volume in which inline volumes are folders. Every pod may have one there: it is no secret place.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EphemeralConfig {
+    /// gluster's name of it.
+    pub volume: String,
+    /// Hosts that tell where its bricks are.
+    pub servers: Vec<String>,
+    /// Where it is mounted on each node, below kubelet's folder.
+    pub folder: PathBuf,
 }
 
 impl Default for NodeConfig {
@@ -54,6 +76,11 @@ impl Default for NodeConfig {
         Self {
             id: None,
             log_folder: PathBuf::from("/var/log/glusterfs"),
+            mounter: None,
+            state_folder: PathBuf::from("/run/moongate-csi/mounts"),
+            registration: None,
+            kubelet_endpoint: None,
+            ephemeral: None,
         }
     }
 }

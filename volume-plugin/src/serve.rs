@@ -10,6 +10,8 @@ use moongate_proto::agent::agent_server::AgentServer;
 use moongate_proto::csi::controller_server::ControllerServer;
 use moongate_proto::csi::identity_server::IdentityServer;
 use moongate_proto::csi::node_server::NodeServer;
+use moongate_proto::mounter::mounter_server::MounterServer;
+use moongate_proto::registration::registration_server::RegistrationServer;
 use rustls::ClientConfig;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,12 +21,15 @@ use tonic::transport::{Endpoint, Server};
 
 use crate::agent::NodeAgent;
 use crate::bricks::Bricks;
-use crate::config::{AgentAddress, Config};
+use crate::config::{AgentAddress, Config, NodeConfig};
 use crate::controller::ControllerService;
 use crate::identity::Driver;
+use crate::mounter::Mounts;
+use crate::mounter::service::{Holder, MounterService, watch};
 use crate::node::NodeService;
-use crate::node::mounts::Client;
+use crate::node::ephemeral::Ephemeral;
 use crate::provisioner::image::{CALL_LIMIT, Image, Node};
+use crate::registration::Registrar;
 use crate::tls::Reread;
 use crate::tls_streams::{Connector, accept};
 
@@ -39,6 +44,8 @@ pub enum Role {
     Node,
     /// Bricks and gluster's command line: on each gluster node
     Agent,
+    /// The node's FUSE mounts, which stay when the node service is upgraded or killed
+    Mounter,
     /// Controller and node on one socket
     All,
 }
@@ -78,6 +85,7 @@ pub fn endpoint(text: &str) -> Result<Listen, String> {
 pub async fn serve(role: Role, listen: Listen, config: Config) -> anyhow::Result<()> {
     let router = match role {
         Role::Agent => agent(&config, &listen).await?,
+        Role::Mounter => mounter(&config, &listen)?,
         _ => driver(role, &config, &listen)?,
     };
     tracing::info!(?role, ?listen, "serving");
@@ -137,18 +145,59 @@ fn driver(role: Role, config: &Config, listen: &Listen) -> anyhow::Result<Router
         ))));
     }
     if has_node {
-        let node_id = config.node.id.clone().map_or_else(host_name, Ok)?;
-        let client = Client::new(config.node.log_folder.clone());
-        router = router.add_service(NodeServer::new(NodeService::new(node_id, client)));
+        router = router.add_service(NodeServer::new(node(&config.node, listen)?));
     }
     Ok(router)
 }
 
+fn mounter(config: &Config, listen: &Listen) -> anyhow::Result<Router> {
+    if matches!(listen, Listen::Tcp(_)) {
+        bail!("whoever calls may mount: listen on unix:///PATH");
+    }
+    let mounts = own_mounts(&config.node);
+    watch(mounts.clone());
+    Ok(Server::builder().add_service(MounterServer::new(MounterService(mounts))))
+}
+
+fn own_mounts(config: &NodeConfig) -> Mounts {
+    Mounts::new(config.state_folder.clone(), config.log_folder.clone())
+}
+
+fn node(config: &NodeConfig, listen: &Listen) -> anyhow::Result<NodeService> {
+    let node_id = config.id.clone().map_or_else(host_name, Ok)?;
+    let holder = match &config.mounter {
+        Some(socket) => Holder::other(socket)?,
+        None => {
+            let mounts = own_mounts(config);
+            watch(mounts.clone());
+            Holder::Own(mounts)
+        }
+    };
+    if let (Some(socket), Listen::Unix(path)) = (&config.registration, listen) {
+        let endpoint = config.kubelet_endpoint.clone();
+        let endpoint = endpoint.unwrap_or_else(|| path.display().to_string());
+        register(socket, endpoint)?;
+    }
+    let ephemeral = config.ephemeral.clone().map(Ephemeral::new);
+    let state_folder = config.state_folder.clone();
+    Ok(NodeService::new(node_id, holder, state_folder, ephemeral))
+}
+
+/// kubelet looks for the socket, and calls.
+fn register(socket: &Path, endpoint: String) -> anyhow::Result<()> {
+    let incoming = UnixListenerStream::new(bind(socket)?);
+    let service = RegistrationServer::new(Registrar { endpoint });
+    let router = Server::builder().add_service(service);
+    tokio::spawn(async move {
+        if let Err(error) = router.serve_with_incoming(incoming).await {
+            tracing::error!(%error, "registration with kubelet ended: restart this process");
+        }
+    });
+    Ok(())
+}
+
 /// Connects when it is first called, and again whenever the agent comes back.
-fn connect(
-    agent: &AgentAddress,
-    tls: Option<&Arc<Reread<ClientConfig>>>,
-) -> anyhow::Result<Node> {
+fn connect(agent: &AgentAddress, tls: Option<&Arc<Reread<ClientConfig>>>) -> anyhow::Result<Node> {
     // TLS is the connector's: tonic's own would read the certificates once only.
     let plain = agent.address.strip_prefix("https://");
     let address = plain.map_or_else(|| agent.address.clone(), |rest| format!("http://{rest}"));

@@ -64,7 +64,10 @@ impl<C> Reread<C> {
             match (self.build)(&self.files) {
                 Ok(config) => *last = (stamp, Arc::new(config)),
                 Err(error) => {
-                    tracing::warn!(error = format!("{error:#}"), "tls: the old files stay in use")
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "tls: the old files stay in use"
+                    )
                 }
             }
         }

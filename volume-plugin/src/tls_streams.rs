@@ -98,10 +98,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-async fn open(
-    to: &Uri,
-    config: Arc<ClientConfig>,
-) -> anyhow::Result<client::TlsStream<TcpStream>> {
+async fn open(to: &Uri, config: Arc<ClientConfig>) -> anyhow::Result<client::TlsStream<TcpStream>> {
     let host = to.host().context("an agent's address wants a host")?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let port = to
