@@ -159,6 +159,21 @@ impl<'a> Kubelet<'a> {
         self.mounter.take().unwrap().kill();
     }
 
+    /// Both at once, whatever they are about.
+    pub fn strike(&self) {
+        for process in [&self.mounter, &self.plugin].into_iter().flatten() {
+            process.strike();
+        }
+    }
+
+    /// After [`Kubelet::strike`].
+    pub fn start_again(&mut self) {
+        self.kill_mounter();
+        self.kill_plugin();
+        self.start_mounter();
+        self.start_plugin();
+    }
+
     fn socket(&self) -> PathBuf {
         self.folder.join("plugins/csi.moongate.io/csi.sock")
     }
@@ -169,8 +184,15 @@ impl<'a> Kubelet<'a> {
             .folder
             .join(format!("plugins_registry/{DRIVER}-reg.sock"));
         let mut client = RegistrationClient::new(channel(&socket));
-        let info = client.get_info(reg::InfoRequest {}).await.unwrap().into_inner();
-        assert_eq!((info.r#type.as_str(), info.name.as_str()), ("CSIPlugin", DRIVER));
+        let info = client
+            .get_info(reg::InfoRequest {})
+            .await
+            .unwrap()
+            .into_inner();
+        assert_eq!(
+            (info.r#type.as_str(), info.name.as_str()),
+            ("CSIPlugin", DRIVER)
+        );
         assert_eq!(Path::new(&info.endpoint), self.socket());
         assert!(info.supported_versions.contains(&"1.0.0".to_owned()));
         let status = reg::RegistrationStatus {
@@ -178,7 +200,8 @@ impl<'a> Kubelet<'a> {
             error: String::new(),
         };
         client.notify_registration_status(status).await.unwrap();
-        let info = self.node().node_get_info(api::NodeGetInfoRequest {});
+        let mut node = self.node();
+        let info = node.node_get_info(api::NodeGetInfoRequest {});
         info.await.unwrap().into_inner().node_id
     }
 

@@ -30,17 +30,34 @@ async fn a_claim_lives_as_kubelet_has_it() {
     let seen = driver.gluster.client("stat", &["-c", "%a %g", &root]);
     assert_eq!(seen.trim(), "2775 3003");
     let file = path(&kubelet, &claim, "a", "by-user");
-    let user = ["--reuid=1234", "--regid=1234", "--groups=3003", "touch", &file];
+    let user = [
+        "--reuid=1234",
+        "--regid=1234",
+        "--groups=3003",
+        "touch",
+        &file,
+    ];
     driver.gluster.client("setpriv", &user);
-    let options = driver.gluster.client("findmnt", &["-n", "-o", "OPTIONS", &root]);
-    assert!(options.contains("nosuid") && options.contains("noatime"), "{options}");
+    let options = driver
+        .gluster
+        .client("findmnt", &["-n", "-o", "OPTIONS", &root]);
+    assert!(
+        options.contains("nosuid") && options.contains("noatime"),
+        "{options}"
+    );
 
     // A second pod reads only.
     kubelet.publish(&claim, "b", true).await.unwrap();
     kubelet.publish(&claim, "b", true).await.unwrap();
     let theirs = path(&kubelet, &claim, "b", "by-user");
     driver.gluster.client("stat", &[&theirs]);
-    assert!(!driver.gluster.client_output("touch", &[&theirs]).status.success());
+    assert!(
+        !driver
+            .gluster
+            .client_output("touch", &[&theirs])
+            .status
+            .success()
+    );
     let other = kubelet.publish(&claim, "b", false).await.unwrap_err();
     assert_eq!(other.code(), Code::AlreadyExists);
 
@@ -88,7 +105,11 @@ async fn grow(driver: &Driver, kubelet: &Kubelet<'_>, claim: &Claim) {
         };
         let stats = kubelet.node().node_get_volume_stats(stats).await.unwrap();
         let stats = stats.into_inner();
-        assert!(stats.volume_condition.is_some_and(|condition| !condition.abnormal));
+        assert!(
+            stats
+                .volume_condition
+                .is_some_and(|condition| !condition.abnormal)
+        );
         stats.usage[0].available > 300 * MIB
     })
     .await;
@@ -134,16 +155,24 @@ async fn an_inline_volume_comes_and_goes_with_its_pod() {
     let (first, second) = (inline("a"), inline("b"));
     for (claim, pod) in [(&first, "a"), (&second, "b")] {
         kubelet.publish(claim, pod, false).await.unwrap();
-        driver.gluster.client("touch", &[&path(&kubelet, claim, pod, pod)]);
+        driver
+            .gluster
+            .client("touch", &[&path(&kubelet, claim, pod, pod)]);
     }
-    let seen = driver.gluster.client("ls", &[&text(&kubelet.target(&second, "b"))]);
+    let seen = driver
+        .gluster
+        .client("ls", &[&text(&kubelet.target(&second, "b"))]);
     assert_eq!(seen.trim(), "b", "a pod sees its own folder alone");
     for _ in 0..2 {
         kubelet.unpublish(&first, "a").await.unwrap();
     }
     let kept = text(&folder.join("moongate-ephemeral"));
     let left = driver.gluster.client("ls", &[&kept]);
-    assert_eq!(left.trim(), second.id(), "its content is gone, and nothing else");
+    assert_eq!(
+        left.trim(),
+        second.id(),
+        "its content is gone, and nothing else"
+    );
     let mut wrong = inline("c");
     wrong.volume.volume_id = "../escape".to_owned();
     let request = api::NodePublishVolumeRequest {
@@ -153,7 +182,11 @@ async fn an_inline_volume_comes_and_goes_with_its_pod() {
         volume_context: wrong.volume.volume_context.clone(),
         ..Default::default()
     };
-    let refused = kubelet.node().node_publish_volume(request).await.unwrap_err();
+    let refused = kubelet
+        .node()
+        .node_publish_volume(request)
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
     kubelet.unpublish(&second, "b").await.unwrap();
 }

@@ -29,7 +29,11 @@ impl Process {
             gluster.path().join(format!("{name}.log")),
         );
         fs::write(&file, config).unwrap();
-        let out = fs::File::options().create(true).append(true).open(&log).unwrap();
+        let out = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
         let mut command = gluster.command(node, binary().to_str().unwrap());
         command
             .args([role, "--endpoint", endpoint, "--config"])
@@ -54,15 +58,20 @@ impl Process {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// `kill -9`: of the process itself, which the one that entered the namespace waits for.
+    /// `kill -9`, and waits for its end.
     pub fn kill(&mut self) {
+        self.strike();
+        let _ = self.entered.wait();
+    }
+
+    /// `kill -9`: of the process itself, which the one that entered the namespace waits for.
+    pub fn strike(&self) {
         let entered = self.entered.id();
         let children = fs::read_to_string(format!("/proc/{entered}/task/{entered}/children"));
         for child in children.unwrap_or_default().split_whitespace() {
             let pid = Pid::from_raw(child.parse().unwrap()).unwrap();
             let _ = kill_process(pid, Signal::KILL);
         }
-        let _ = self.entered.wait();
     }
 }
 

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::process::{Process, channel, until};
 use moongate_proto::csi as api;
 use moongate_proto::csi::controller_client::ControllerClient;
 use moongate_tests::beds::gluster::{Gluster, NODES, host};
 use rcgen::{
-    BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+    date_time_ymd,
 };
-use crate::process::{Process, channel, until};
 
 const CONTROLLER: &str = "controller.csi.moongate.io";
 const AGENT: &str = "agent.csi.moongate.io";
@@ -25,7 +26,10 @@ impl Authority {
     fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        params.key_usages = vec![
+            KeyUsagePurpose::KeyCertSign,
+            KeyUsagePurpose::DigitalSignature,
+        ];
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
         Self {
@@ -76,7 +80,11 @@ fn start_agents(gluster: &Gluster, authority: &Authority) -> Vec<Process> {
         let folder = gluster.path().join(format!("tls-{node}"));
         authority.write(&folder, &agent(node));
         let disk = gluster.folder(node).join("disk");
-        let config = format!("[agent]\ndisk = \"{}\"\n{}", disk.display(), section(&folder));
+        let config = format!(
+            "[agent]\ndisk = \"{}\"\n{}",
+            disk.display(),
+            section(&folder)
+        );
         let endpoint = format!("tcp://{}:9340", host(node));
         Process::start(gluster, node, "agent", &endpoint, &config)
     };
@@ -107,7 +115,10 @@ async fn room(socket: &Path) -> i64 {
 }
 
 async fn is_let_in(socket: &Path) {
-    until("the agents let it in", LIMIT, async || room(socket).await > 0).await;
+    until("the agents let it in", LIMIT, async || {
+        room(socket).await > 0
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -171,14 +171,18 @@ pub fn complaint(record: &Record, log: &Path, since: u64) -> Error {
 /// In an error: the servers have turned this client away.
 pub const REFUSED: &str = "the servers refuse this client (auth.allow, or TLS and auth.ssl-allow): see the secret and the volume's options";
 
-/// The living daemon of a mount point.
+/// Whether the daemon of a mount point lives.
 #[must_use]
-pub fn find(point: &Path) -> Option<u32> {
-    let entries = std::fs::read_dir("/proc").ok()?;
-    let mut pids = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.find(|pid| is(*pid, point))
+pub fn lives(point: &Path) -> bool {
+    !all(point).is_empty()
+}
+
+/// All processes that are the daemon of a mount point: while it starts there are two.
+#[must_use]
+pub fn all(point: &Path) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| is(*pid, point)).collect()
 }
 
 /// Whether a process is the daemon of a mount point. One that has ended and was not waited for has no command line.
@@ -280,6 +284,6 @@ mod tests {
     #[test]
     fn another_process_is_not_the_daemon() {
         assert!(!is(std::process::id(), Path::new("/home/mnt")));
-        assert!(find(Path::new("/no/such/point")).is_none());
+        assert!(!lives(Path::new("/no/such/point")));
     }
 }

@@ -151,18 +151,24 @@ impl Mounts {
         let home = self.records.home(&record.target);
         unmount(&home.join("ro")).await?;
         let point = home.join("mnt");
-        let daemon = daemon::find(&point);
+        let mounted = mountinfo::find(&point)?.is_some();
         unmount(&point).await?;
-        if let Some(pid) = daemon {
-            end(pid, &point).await;
+        for pid in daemon::all(&point) {
+            if mounted {
+                end(pid, &point).await;
+            } else {
+                // Its start was interrupted: it must not mount later.
+                daemon::kill(pid);
+            }
         }
+        unmount(&point).await?;
         self.records.remove(&record.target)
     }
 
     /// Makes a dead daemon's mounts work again; does nothing where none is dead.
     async fn revive(&self, record: &mut Record) -> Result<()> {
         let point = self.point(record);
-        if daemon::find(&point).is_none() {
+        if !daemon::lives(&point) {
             self.bury(record).await?;
             tracing::warn!(volume = record.volume, target = %record.target.display(), "its FUSE daemon has died: mounting again");
             self.start(record).await?;
@@ -223,7 +229,7 @@ impl Mounts {
             Error::NotFound(format!("volume {id} is not mounted by this mounter"))
         })?;
         let point = self.point(record);
-        if daemon::find(&point).is_some() {
+        if daemon::lives(&point) {
             return Ok(health::of_living(record, &point).await);
         }
         // A client that is let in no more ends by itself, and each new one too.
