@@ -290,8 +290,9 @@ impl<'a> Kubelet<'a> {
         };
         let answer = self.node().node_get_volume_health(request).await.unwrap();
         let health = answer.into_inner().volume_health.unwrap();
-        let entry = health.health_statuses.into_iter().next();
-        entry.map(|entry| entry.reason)
+        let entry = health.health_statuses.into_iter().next()?;
+        println!("{}: {}", claim.id(), entry.message);
+        Some(entry.reason)
     }
 
     pub async fn is_healthy(&self, claim: &Claim) {
@@ -322,6 +323,20 @@ impl<'a> Kubelet<'a> {
         assert!(!mounts.contains("fuse.glusterfs"), "{mounts}");
         let records = std::fs::read_dir(self.gluster.path().join("mounts"));
         assert_eq!(records.map_or(0, Iterator::count), 0);
+    }
+}
+
+/// What the driver said, where a test fails.
+impl Drop for Kubelet<'_> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for process in [&self.mounter, &self.plugin].into_iter().flatten() {
+            println!("{}", process.log());
+        }
+        let mounts = self.gluster.client_output("cat", &["/proc/self/mountinfo"]);
+        println!("{}", String::from_utf8_lossy(&mounts.stdout));
     }
 }
 

@@ -151,12 +151,9 @@ async fn a_writer_goes_on_while_the_plugin_is_killed_and_a_brick_comes_back() {
     let stream = format!("{volume}/stream");
     let grows = |what: &str| {
         let size = || {
-            driver
-                .gluster
-                .client("stat", &["-c", "%s", &stream])
-                .trim()
-                .parse::<u64>()
-                .unwrap()
+            let size = driver.gluster.client_output("stat", &["-c", "%s", &stream]);
+            let size = String::from_utf8(size.stdout).unwrap();
+            size.trim().parse::<u64>().unwrap_or(0)
         };
         let before = size();
         wait::until_true(what, LIMIT, || size() > before);

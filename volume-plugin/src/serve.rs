@@ -85,8 +85,8 @@ pub fn endpoint(text: &str) -> Result<Listen, String> {
 pub async fn serve(role: Role, listen: Listen, config: Config) -> anyhow::Result<()> {
     let router = match role {
         Role::Agent => agent(&config, &listen).await?,
-        Role::Mounter => mounter(&config, &listen)?,
-        _ => driver(role, &config, &listen)?,
+        Role::Mounter => mounter(&config, &listen).await?,
+        _ => driver(role, &config, &listen).await?,
     };
     tracing::info!(?role, ?listen, "serving");
     match listen {
@@ -123,7 +123,7 @@ async fn agent(config: &Config, listen: &Listen) -> anyhow::Result<Router> {
     Ok(Server::builder().add_service(AgentServer::new(NodeAgent::new(bricks))))
 }
 
-fn driver(role: Role, config: &Config, listen: &Listen) -> anyhow::Result<Router> {
+async fn driver(role: Role, config: &Config, listen: &Listen) -> anyhow::Result<Router> {
     if matches!(listen, Listen::Tcp(_)) {
         bail!("CSI has no way to tell who calls: listen on unix:///PATH");
     }
@@ -145,33 +145,32 @@ fn driver(role: Role, config: &Config, listen: &Listen) -> anyhow::Result<Router
         ))));
     }
     if has_node {
-        router = router.add_service(NodeServer::new(node(&config.node, listen)?));
+        router = router.add_service(NodeServer::new(node(&config.node, listen).await?));
     }
     Ok(router)
 }
 
-fn mounter(config: &Config, listen: &Listen) -> anyhow::Result<Router> {
+async fn mounter(config: &Config, listen: &Listen) -> anyhow::Result<Router> {
     if matches!(listen, Listen::Tcp(_)) {
         bail!("whoever calls may mount: listen on unix:///PATH");
     }
-    let mounts = own_mounts(&config.node);
-    watch(mounts.clone());
+    let mounts = own_mounts(&config.node).await?;
     Ok(Server::builder().add_service(MounterServer::new(MounterService(mounts))))
 }
 
-fn own_mounts(config: &NodeConfig) -> Mounts {
-    Mounts::new(config.state_folder.clone(), config.log_folder.clone())
+/// Looked after from now on.
+async fn own_mounts(config: &NodeConfig) -> anyhow::Result<Mounts> {
+    let mounts = Mounts::new(config.state_folder.clone(), config.log_folder.clone());
+    mounts.prepare().await?;
+    watch(mounts.clone());
+    Ok(mounts)
 }
 
-fn node(config: &NodeConfig, listen: &Listen) -> anyhow::Result<NodeService> {
+async fn node(config: &NodeConfig, listen: &Listen) -> anyhow::Result<NodeService> {
     let node_id = config.id.clone().map_or_else(host_name, Ok)?;
     let holder = match &config.mounter {
         Some(socket) => Holder::other(socket)?,
-        None => {
-            let mounts = own_mounts(config);
-            watch(mounts.clone());
-            Holder::Own(mounts)
-        }
+        None => Holder::Own(own_mounts(config).await?),
     };
     if let (Some(socket), Listen::Unix(path)) = (&config.registration, listen) {
         let endpoint = config.kubelet_endpoint.clone();

@@ -1,7 +1,10 @@
 //! A dead daemon's mounts are covered by living ones, wherever they can be seen: at the staging path and the pods' paths, and inside running
 //! containers, whose own copies are private and hear nothing of the host's. Files that were open stay lost.
+//!
+//! What is mounted over one mount appears over its peers as well, so that no two paths of a node may be peers: a path that may be written to
+//! would cover one that may not. They are not, because all are copies of mounts below the mounter's own folder, which is private.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -33,41 +36,25 @@ pub async fn cover(dead: &[String], source: &Source) -> Result<usize> {
     Ok(left)
 }
 
-/// Whether a mount of one of these devices can be seen read only anywhere.
-///
-/// # Errors
-/// `Internal` where `/proc` cannot be read.
-pub fn any_read_only(dead: &[String]) -> Result<bool> {
-    let has = |mounts: Vec<Mount>| {
-        mounts
-            .iter()
-            .any(|mount| mount.read_only && dead.contains(&mount.device))
-    };
-    if has(mountinfo::visible("self")?) {
-        return Ok(true);
-    }
-    let others = spaces();
-    Ok(others
-        .iter()
-        .any(|pid| mountinfo::visible(&pid.to_string()).is_ok_and(has)))
-}
-
 async fn cover_in(
     process: &str,
     pid: Option<u32>,
     dead: &[String],
     source: &Source,
 ) -> Result<usize> {
+    let mut tried = HashSet::new();
     let mut left = 0;
-    for mount in mountinfo::visible(process)? {
-        if !dead.contains(&mount.device) {
-            continue;
-        }
+    // Looked at anew for each: covering one may have covered its peers.
+    while let Some(mount) = mountinfo::visible(process)?
+        .into_iter()
+        .find(|mount| dead.contains(&mount.device) && !tried.contains(&mount.point))
+    {
         let from = part(source, &mount);
         if let Err(error) = replace(&from, &mount.point, pid).await {
             tracing::warn!(point = %mount.point.display(), ?pid, %error, "a dead mount cannot be covered");
             left += 1;
         }
+        tried.insert(mount.point);
     }
     Ok(left)
 }

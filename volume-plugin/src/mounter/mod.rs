@@ -16,9 +16,9 @@ use moongate_proto::mounter::look_response::State;
 use crate::busy::Busy;
 use crate::command::must;
 use crate::error::{Error, Result};
-use crate::mountinfo;
+use crate::mountinfo::{self, Mount};
 use crate::node::guard;
-use crate::node::mounts::{answers, is_volume, unmount};
+use crate::node::mounts::{answers, is_bound, is_volume, staged, unbind, unmount};
 use health::Health;
 use mend::Source;
 use record::{Keys, Record, Records};
@@ -203,19 +203,81 @@ impl Mounts {
         unmount(&point).await
     }
 
+    /// The daemon's own mount, and the same read only: what is a copy of that was never to be written to, not for a moment.
     async fn source(&self, record: &Record) -> Result<Source> {
         let home = self.records.home(&record.target);
         let (writable, read_only) = (home.join("mnt"), home.join("ro"));
-        if mend::any_read_only(&record.dead)? && mountinfo::find(&read_only)?.is_none() {
+        let there = mountinfo::find(&read_only)?;
+        if there.as_ref().is_none_or(|there| !there.read_only) {
             record::make(&read_only)?;
-            replace::replace(&writable, &read_only, None).await?;
-            let path = read_only.display().to_string();
-            must("mount", &["-o", "remount,bind,ro", &path], REMOUNT_LIMIT).await?;
+            if there.is_none() {
+                replace::replace(&writable, &read_only, None).await?;
+            }
+            protect(&read_only).await?;
         }
         Ok(Source {
             writable,
             read_only,
         })
+    }
+
+    /// Shows what is mounted at one path, or a folder of it, at another; success where it is there already.
+    ///
+    /// # Errors
+    /// `NotNow` where it is not mounted by this mounter, `Differs` where something else is at the path.
+    pub async fn bind(&self, wanted: &Bind) -> Result<()> {
+        let mounted = wanted.mounted.as_path();
+        let _held = self.busy.hold(&mounted.display().to_string())?;
+        let staged = staged(mounted)?;
+        if is_bound(&staged, &wanted.target, wanted.read_only)? {
+            return Ok(());
+        }
+        let record = self.records.read(mounted)?.ok_or_else(|| {
+            Error::NotNow(format!(
+                "{} was not mounted by this mounter: unstage and stage it",
+                mounted.display()
+            ))
+        })?;
+        let source = self.source(&record).await?;
+        let from = if wanted.read_only {
+            source.read_only
+        } else {
+            source.writable
+        };
+        guard::make(&wanted.target)?;
+        let bound = match replace::replace(&from.join(&wanted.folder), &wanted.target, None).await {
+            Ok(()) => self.is_shown(&staged, wanted),
+            Err(error) => Err(error),
+        };
+        if bound.is_err() {
+            unbind(&wanted.target).await?;
+        }
+        bound
+    }
+
+    fn is_shown(&self, staged: &Mount, wanted: &Bind) -> Result<()> {
+        if is_bound(staged, &wanted.target, wanted.read_only)? {
+            return Ok(());
+        }
+        Err(Error::Internal(format!(
+            "{} was bound, and is not in mountinfo",
+            wanted.target.display()
+        )))
+    }
+
+    /// Before anything is mounted: nothing that is below the folder of records is to be seen elsewhere, and no two copies of it are peers.
+    ///
+    /// # Errors
+    /// Without the right to mount.
+    pub async fn prepare(&self) -> Result<()> {
+        let folder = self.records.folder();
+        record::make(folder)?;
+        let path = folder.display().to_string();
+        if mountinfo::find(folder)?.is_none() {
+            must("mount", &["--bind", &path, &path], REMOUNT_LIMIT).await?;
+        }
+        let words = ["--make-private", &path];
+        must("mount", &words, REMOUNT_LIMIT).await.map(|_| ())
     }
 
     /// How a volume is that is mounted here.
@@ -275,6 +337,25 @@ impl Mounts {
         let name = record.volume.replace('/', "-");
         self.log_folder.join(format!("{name}.log"))
     }
+}
+
+/// What is to be seen where.
+#[derive(Debug, Clone)]
+pub struct Bind {
+    /// The target of a mount.
+    pub mounted: PathBuf,
+    /// A folder in it; empty for all of it.
+    pub folder: PathBuf,
+    /// A pod's path.
+    pub target: PathBuf,
+    /// Nothing can be written there.
+    pub read_only: bool,
+}
+
+async fn protect(point: &Path) -> Result<()> {
+    let path = point.display().to_string();
+    let words = ["-o", "remount,bind,ro", &path];
+    must("mount", &words, REMOUNT_LIMIT).await.map(|_| ())
 }
 
 /// Bytes at the end of a log in which the daemon's last words are.

@@ -59,6 +59,12 @@ impl Records {
         Self { folder }
     }
 
+    /// The folder of all.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The folder of one target.
     #[must_use]
     pub fn home(&self, target: &Path) -> PathBuf {

@@ -10,9 +10,9 @@ use moongate_proto::mounter::mounter_server::Mounter;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 
-use super::Mounts;
 use super::health::Health;
 use super::record::{Keys, Record};
+use super::{Bind, Mounts};
 use crate::error::{Error, Result};
 
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -98,6 +98,25 @@ impl Holder {
         Ok(())
     }
 
+    /// As [`Mounts::bind`].
+    ///
+    /// # Errors
+    /// As [`Mounts::bind`]; `Unavailable` where the mounter does not answer.
+    pub async fn bind(&self, wanted: &Bind) -> Result<()> {
+        let mut client = match self {
+            Self::Own(mounts) => return mounts.bind(wanted).await,
+            Self::Other(client) => client.clone(),
+        };
+        let request = api::BindRequest {
+            mounted: text(&wanted.mounted)?,
+            folder: text(&wanted.folder)?,
+            target: text(&wanted.target)?,
+            read_only: wanted.read_only,
+        };
+        client.bind(request).await.map_err(told)?;
+        Ok(())
+    }
+
     /// As [`Mounts::unmount`].
     ///
     /// # Errors
@@ -165,6 +184,18 @@ impl Mounter for MounterService {
         };
         self.0.mount(&record, keys.as_ref()).await?;
         Ok(Response::new(api::MountResponse {}))
+    }
+
+    async fn bind(&self, request: Request<api::BindRequest>) -> Answer<api::BindResponse> {
+        let request = request.into_inner();
+        let wanted = Bind {
+            mounted: request.mounted.into(),
+            folder: request.folder.into(),
+            target: request.target.into(),
+            read_only: request.read_only,
+        };
+        self.0.bind(&wanted).await?;
+        Ok(Response::new(api::BindResponse {}))
     }
 
     async fn unmount(&self, request: Request<api::UnmountRequest>) -> Answer<api::UnmountResponse> {

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::mounts;
 use crate::config::EphemeralConfig;
 use crate::error::{Error, Result};
+use crate::mounter::Bind;
 use crate::mounter::record::Record;
 use crate::mounter::service::Holder;
 use crate::patience::patiently;
@@ -74,15 +74,19 @@ impl Ephemeral {
             )));
         }
         self.mount(holder).await?;
-        let staged = mounts::staged(&self.0.folder)?;
-        let folder = self.folder(id);
-        let made = folder.clone();
+        let made = self.folder(id);
         patiently(&self.0.folder, move || {
             std::fs::create_dir_all(&made)?;
             std::fs::set_permissions(&made, std::fs::Permissions::from_mode(MODE))
         })
         .await?;
-        mounts::bind(&staged, &folder, target, read_only).await
+        let wanted = Bind {
+            mounted: self.0.folder.clone(),
+            folder: Path::new(FOLDER).join(id),
+            target: target.to_owned(),
+            read_only,
+        };
+        holder.bind(&wanted).await
     }
 
     /// Removes the folder with its content; one that is gone is success.

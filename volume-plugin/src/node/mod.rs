@@ -16,6 +16,7 @@ use moongate_proto::mounter::look_response::State;
 use crate::busy::Busy;
 use crate::controller::SERVERS;
 use crate::error::{Error, Result};
+use crate::mounter::Bind;
 use crate::mounter::health::Health;
 use crate::mounter::record::{Keys, Record};
 use crate::mounter::service::Holder;
@@ -107,8 +108,13 @@ impl NodeService {
         }
         let readers = [Mode::SingleNodeReaderOnly, Mode::MultiNodeReaderOnly];
         let read_only = asked.readonly || readers.contains(&mode(capability));
-        let staged = mounts::staged(staging)?;
-        mounts::bind(&staged, staging, target, read_only).await
+        let wanted = Bind {
+            mounted: staging.to_owned(),
+            folder: PathBuf::new(),
+            target: target.to_owned(),
+            read_only,
+        };
+        self.holder.bind(&wanted).await
     }
 
     /// ReadWriteOncePod: one pod has it.

@@ -14,31 +14,21 @@ use crate::error::{Error, Result};
 use crate::mountinfo::{self, Mount};
 use crate::patience::patiently;
 
-const MOUNT_LIMIT: Duration = Duration::from_secs(60);
 const UNMOUNT_LIMIT: Duration = Duration::from_secs(20);
 const GLUSTER: &str = "fuse.glusterfs";
 const FUSE_MAGIC: i64 = 0x6573_5546;
 /// Mounts over one another at one path.
 const LAYERS_MAX: usize = 64;
 
-/// Binds a staged volume, or a folder of it, to a pod's path; one that is bound there already is success.
+/// Whether a pod's path has what is staged already.
 ///
 /// # Errors
-/// `Differs` where something else is at the path.
-pub async fn bind(staged: &Mount, from: &Path, target: &Path, read_only: bool) -> Result<()> {
-    if let Some(there) = mountinfo::find(target)? {
-        if there.device == staged.device && read_only && !there.read_only {
-            // An earlier try ended in the middle.
-            return protect(target).await;
-        }
-        return same(&there, staged, read_only, target);
+/// `Differs` where something else is there, or the same with more or fewer rights.
+pub fn is_bound(staged: &Mount, target: &Path, read_only: bool) -> Result<bool> {
+    match mountinfo::find(target)? {
+        None => Ok(false),
+        Some(there) => same(&there, staged, read_only, target).map(|()| true),
     }
-    guard::make(target)?;
-    let bound = bind_anew(from, target, read_only).await;
-    if bound.is_err() {
-        unbind(target).await?;
-    }
-    bound
 }
 
 /// What is staged there.
@@ -82,30 +72,6 @@ pub fn others(staged: &Mount, except: &[&Path]) -> Result<Vec<PathBuf>> {
         .map(|mount| mount.point);
     let all = points.filter(|point| !except.iter().any(|path| point.starts_with(path)));
     Ok(all.collect())
-}
-
-async fn bind_anew(from: &Path, target: &Path, read_only: bool) -> Result<()> {
-    must(
-        "mount",
-        &["--bind", text(from)?, text(target)?],
-        MOUNT_LIMIT,
-    )
-    .await?;
-    if read_only {
-        protect(target).await?;
-    }
-    match mountinfo::find(target)? {
-        Some(there) if there.read_only == read_only => Ok(()),
-        _ => Err(Error::Internal(format!(
-            "{} was bound, and is not in mountinfo as it should be",
-            target.display()
-        ))),
-    }
-}
-
-async fn protect(target: &Path) -> Result<()> {
-    let words = ["-o", "remount,bind,ro", text(target)?];
-    must("mount", &words, MOUNT_LIMIT).await.map(|_| ())
 }
 
 fn same(there: &Mount, staged: &Mount, read_only: bool, target: &Path) -> Result<()> {
