@@ -43,7 +43,7 @@ pub struct AgentConfig {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NodeConfig {
-    /// Kubernetes' name of the node. Default: the host's name.
+    /// Kubernetes' name of the node. Default: the environment's `NODE_NAME`, or the host's name.
     pub id: Option<String>,
     /// Logs of gluster's FUSE client.
     pub log_folder: PathBuf,

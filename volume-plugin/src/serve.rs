@@ -227,7 +227,14 @@ fn bind(path: &Path) -> anyhow::Result<UnixListener> {
     Ok(socket)
 }
 
+/// As the DaemonSet says it, or the host's.
 fn host_name() -> anyhow::Result<String> {
+    if let Some(name) = std::env::var("NODE_NAME")
+        .ok()
+        .filter(|name| !name.is_empty())
+    {
+        return Ok(name);
+    }
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
         .context("the host's name: set node.id")?;
     Ok(name.trim().to_owned())
