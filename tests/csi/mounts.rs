@@ -179,11 +179,7 @@ async fn a_writer_goes_on_while_the_plugin_is_killed_and_a_brick_comes_back() {
     );
     kubelet.is_healthy(&claim).await;
     grows("three copies are written");
-    wait::until_true("all is healed", LIMIT * 2, || {
-        let info = ["volume", "heal", &claim.id(), "info", "summary"];
-        let info = driver.gluster.node(1, "gluster", &info);
-        info.matches("Number of entries in heal pending: 0").count() == 3
-    });
+    is_healed(&driver, &claim);
     assert!(!driver.path("writer.failed").exists());
 
     driver
@@ -193,6 +189,14 @@ async fn a_writer_goes_on_while_the_plugin_is_killed_and_a_brick_comes_back() {
     kubelet.unpublish(&claim, "a").await.unwrap();
     kubelet.unstage(&claim).await.unwrap();
     kubelet.nothing_is_left();
+}
+
+fn is_healed(driver: &Driver, claim: &Claim) {
+    wait::until_true("all is healed", LIMIT * 2, || {
+        let info = ["volume", "heal", &claim.id(), "info", "summary"];
+        let info = driver.gluster.node(1, "gluster", &info);
+        info.matches("Number of entries in heal pending: 0").count() == 3
+    });
 }
 
 #[tokio::test]

@@ -81,7 +81,7 @@ async fn is_refused(kubelet: &Kubelet<'_>, claim: &Claim) {
 }
 
 #[tokio::test]
-async fn one_tenants_secret_cannot_touch_anothers_volume() {
+async fn the_secret_of_one_tenant_cannot_touch_the_volume_of_another() {
     let driver = Driver::start();
     let (authority, foreign) = (Authority::new(), Authority::new());
     arm_servers(&driver.gluster, &authority);

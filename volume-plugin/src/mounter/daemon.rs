@@ -1,7 +1,9 @@
 //! gluster's FUSE daemon, one a mount: its arguments, and whether it lives. It is known by the mount point that ends its command line, so
 //! that a number that the kernel gave to another process is not taken for it.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -171,10 +173,30 @@ pub fn complaint(record: &Record, log: &Path, since: u64) -> Error {
 /// In an error: the servers have turned this client away.
 pub const REFUSED: &str = "the servers refuse this client (auth.allow, or TLS and auth.ssl-allow): see the secret and the volume's options";
 
-/// Whether the daemon of a mount point lives.
-#[must_use]
-pub fn lives(point: &Path) -> bool {
-    !all(point).is_empty()
+/// The daemons' numbers, so that not all processes of the node are gone through whenever one is looked for.
+#[derive(Debug, Clone, Default)]
+pub struct Known(Arc<Mutex<HashMap<PathBuf, u32>>>);
+
+impl Known {
+    /// Whether the daemon of a mount point lives.
+    #[must_use]
+    pub fn lives(&self, point: &Path) -> bool {
+        let known = self.pids().get(point).copied();
+        if known.is_some_and(|pid| is(pid, point)) {
+            return true;
+        }
+        let found = all(point).first().copied();
+        let mut pids = self.pids();
+        match found {
+            Some(pid) => pids.insert(point.to_owned(), pid),
+            None => pids.remove(point),
+        };
+        found.is_some()
+    }
+
+    fn pids(&self) -> MutexGuard<'_, HashMap<PathBuf, u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// All processes that are the daemon of a mount point: while it starts there are two.
@@ -284,6 +306,6 @@ mod tests {
     #[test]
     fn another_process_is_not_the_daemon() {
         assert!(!is(std::process::id(), Path::new("/home/mnt")));
-        assert!(!lives(Path::new("/no/such/point")));
+        assert!(!Known::default().lives(Path::new("/no/such/point")));
     }
 }

@@ -1,6 +1,7 @@
 //! The process that holds a node's mounts: FUSE daemons are its children and not the plugin's, so that the plugin can be upgraded or killed
 //! while pods write. It keeps a record of each mount, watches the daemons, and covers the mounts of one that died by a new one's.
 
+pub mod bind;
 pub mod daemon;
 pub mod health;
 pub mod mend;
@@ -16,9 +17,9 @@ use moongate_proto::mounter::look_response::State;
 use crate::busy::Busy;
 use crate::command::must;
 use crate::error::{Error, Result};
-use crate::mountinfo::{self, Mount};
+use crate::mountinfo;
 use crate::node::guard;
-use crate::node::mounts::{answers, is_bound, is_volume, staged, unbind, unmount};
+use crate::node::mounts::{answers, is_volume, unmount};
 use health::Health;
 use mend::Source;
 use record::{Keys, Record, Records};
@@ -34,6 +35,7 @@ pub struct Mounts {
     records: Records,
     log_folder: PathBuf,
     busy: Busy,
+    daemons: daemon::Known,
 }
 
 impl Mounts {
@@ -44,6 +46,7 @@ impl Mounts {
             records: Records::new(state_folder),
             log_folder,
             busy: Busy::default(),
+            daemons: daemon::Known::default(),
         }
     }
 
@@ -168,7 +171,7 @@ impl Mounts {
     /// Makes a dead daemon's mounts work again; does nothing where none is dead.
     async fn revive(&self, record: &mut Record) -> Result<()> {
         let point = self.point(record);
-        if !daemon::lives(&point) {
+        if !self.daemons.lives(&point) {
             self.bury(record).await?;
             tracing::warn!(volume = record.volume, target = %record.target.display(), "its FUSE daemon has died: mounting again");
             self.start(record).await?;
@@ -221,50 +224,6 @@ impl Mounts {
         })
     }
 
-    /// Shows what is mounted at one path, or a folder of it, at another; success where it is there already.
-    ///
-    /// # Errors
-    /// `NotNow` where it is not mounted by this mounter, `Differs` where something else is at the path.
-    pub async fn bind(&self, wanted: &Bind) -> Result<()> {
-        let mounted = wanted.mounted.as_path();
-        let _held = self.busy.hold(&mounted.display().to_string())?;
-        let staged = staged(mounted)?;
-        if is_bound(&staged, &wanted.target, wanted.read_only)? {
-            return Ok(());
-        }
-        let record = self.records.read(mounted)?.ok_or_else(|| {
-            Error::NotNow(format!(
-                "{} was not mounted by this mounter: unstage and stage it",
-                mounted.display()
-            ))
-        })?;
-        let source = self.source(&record).await?;
-        let from = if wanted.read_only {
-            source.read_only
-        } else {
-            source.writable
-        };
-        guard::make(&wanted.target)?;
-        let bound = match replace::replace(&from.join(&wanted.folder), &wanted.target, None).await {
-            Ok(()) => self.is_shown(&staged, wanted),
-            Err(error) => Err(error),
-        };
-        if bound.is_err() {
-            unbind(&wanted.target).await?;
-        }
-        bound
-    }
-
-    fn is_shown(&self, staged: &Mount, wanted: &Bind) -> Result<()> {
-        if is_bound(staged, &wanted.target, wanted.read_only)? {
-            return Ok(());
-        }
-        Err(Error::Internal(format!(
-            "{} was bound, and is not in mountinfo",
-            wanted.target.display()
-        )))
-    }
-
     /// Before anything is mounted: nothing that is below the folder of records is to be seen elsewhere, and no two copies of it are peers.
     ///
     /// # Errors
@@ -291,7 +250,7 @@ impl Mounts {
             Error::NotFound(format!("volume {id} is not mounted by this mounter"))
         })?;
         let point = self.point(record);
-        if daemon::lives(&point) {
+        if self.daemons.lives(&point) {
             return Ok(health::of_living(record, &point).await);
         }
         // A client that is let in no more ends by itself, and each new one too.
@@ -337,19 +296,6 @@ impl Mounts {
         let name = record.volume.replace('/', "-");
         self.log_folder.join(format!("{name}.log"))
     }
-}
-
-/// What is to be seen where.
-#[derive(Debug, Clone)]
-pub struct Bind {
-    /// The target of a mount.
-    pub mounted: PathBuf,
-    /// A folder in it; empty for all of it.
-    pub folder: PathBuf,
-    /// A pod's path.
-    pub target: PathBuf,
-    /// Nothing can be written there.
-    pub read_only: bool,
 }
 
 async fn protect(point: &Path) -> Result<()> {

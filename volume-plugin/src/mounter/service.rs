@@ -10,9 +10,10 @@ use moongate_proto::mounter::mounter_server::Mounter;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 
+use super::Mounts;
+use super::bind::Bind;
 use super::health::Health;
 use super::record::{Keys, Record};
-use super::{Bind, Mounts};
 use crate::error::{Error, Result};
 
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);

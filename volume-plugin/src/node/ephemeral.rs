@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::EphemeralConfig;
 use crate::error::{Error, Result};
-use crate::mounter::Bind;
+use crate::mounter::bind::Bind;
 use crate::mounter::record::Record;
 use crate::mounter::service::Holder;
 use crate::patience::patiently;

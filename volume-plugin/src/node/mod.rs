@@ -16,7 +16,7 @@ use moongate_proto::mounter::look_response::State;
 use crate::busy::Busy;
 use crate::controller::SERVERS;
 use crate::error::{Error, Result};
-use crate::mounter::Bind;
+use crate::mounter::bind::Bind;
 use crate::mounter::health::Health;
 use crate::mounter::record::{Keys, Record};
 use crate::mounter::service::Holder;
