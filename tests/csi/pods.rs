@@ -46,6 +46,13 @@ async fn a_claim_lives_as_kubelet_has_it() {
         "{options}"
     );
 
+    // The volume is full: what follows works all the same.
+    let of = format!("of={}", path(&kubelet, &claim, "a", "full"));
+    let filled = ["if=/dev/zero", &of, "bs=64K", "conv=fsync"];
+    let filled = driver.gluster.client_output("dd", &filled);
+    let said = String::from_utf8_lossy(&filled.stderr).into_owned();
+    assert!(said.contains("No space left on device"), "{said}");
+
     // A second pod reads only.
     kubelet.publish(&claim, "b", true).await.unwrap();
     kubelet.publish(&claim, "b", true).await.unwrap();
