@@ -3,6 +3,8 @@
 //!
 //! - [`csi`]: the Container Storage Interface 1.13 (<https://github.com/container-storage-interface/spec>)
 //! - [`agent`]: our own, between the controller and the agents on the gluster nodes
+//! - [`mounter`]: our own, between the node service and the process that holds its mounts
+//! - [`registration`]: kubelet's, by which a plugin is found
 
 /// CSI 1.13, package `csi.v1`.
 pub mod csi {
@@ -14,4 +16,16 @@ pub mod csi {
 pub mod agent {
     #![allow(clippy::all)]
     tonic::include_proto!("moongate.agent.v1");
+}
+
+/// The mounter, package `moongate.mounter.v1`.
+pub mod mounter {
+    #![allow(clippy::all)]
+    tonic::include_proto!("moongate.mounter.v1");
+}
+
+/// kubelet's registration of plugins, package `pluginregistration`.
+pub mod registration {
+    #![allow(clippy::all)]
+    tonic::include_proto!("pluginregistration");
 }

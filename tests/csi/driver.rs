@@ -27,7 +27,7 @@ impl Driver {
             gluster: Gluster::start(),
         };
         let mut config = format!(
-            "[node]\nid = \"kube-1\"\nlog_folder = \"{}\"\n",
+            "[node]\nid = \"kube-1\"\nlog_folder = \"{0}\"\nstate_folder = \"{0}/state\"\n",
             driver.path("").display()
         );
         for node in 1..=NODES {
@@ -132,7 +132,7 @@ impl Drop for Driver {
 }
 
 /// Beside the test program, where `cargo build -p moongate-csi` puts it.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let folder = test.parent().and_then(Path::parent).unwrap();
     let binary = folder.join("moongate-csi");

@@ -2,5 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod driver;
+mod kubelet;
 mod life;
+mod mounts;
+mod pods;
+mod process;
 mod sanity;
+mod tenants;
+mod tls;

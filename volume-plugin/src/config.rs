@@ -43,10 +43,32 @@ pub struct AgentConfig {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NodeConfig {
-    /// Kubernetes' name of the node. Default: the host's name.
+    /// Kubernetes' name of the node. Default: the environment's `NODE_NAME`, or the host's name.
     pub id: Option<String>,
     /// Logs of gluster's FUSE client.
     pub log_folder: PathBuf,
+    /// Socket of the process `moongate-csi mounter` that holds the mounts. Without it they are this process's own.
+    pub mounter: Option<PathBuf>,
+    /// Records of the mounts, and the daemons' own mount points. The mounter, or this process without one, and nobody else writes there.
+    pub state_folder: PathBuf,
+    /// Where this process makes itself known to kubelet: a socket in its folder `plugins_registry`.
+    pub registration: Option<PathBuf>,
+    /// This process's socket, as kubelet sees it. Default: the path that it listens on.
+    pub kubelet_endpoint: Option<String>,
+    /// For inline volumes of pods. Without it they are refused.
+    pub ephemeral: Option<EphemeralConfig>,
+}
+
+/// The volume in which inline volumes are folders. Every pod may have one there: it is no secret place.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EphemeralConfig {
+    /// gluster's name of it.
+    pub volume: String,
+    /// Hosts that tell where its bricks are.
+    pub servers: Vec<String>,
+    /// Where it is mounted on each node, below kubelet's folder.
+    pub folder: PathBuf,
 }
 
 impl Default for NodeConfig {
@@ -54,12 +76,18 @@ impl Default for NodeConfig {
         Self {
             id: None,
             log_folder: PathBuf::from("/var/log/glusterfs"),
+            mounter: None,
+            state_folder: PathBuf::from("/run/moongate-csi/mounts"),
+            registration: None,
+            kubelet_endpoint: None,
+            ephemeral: None,
         }
     }
 }
 
-/// PEM files. Both sides prove who they are to each other by the same authority.
-#[derive(Debug, Deserialize)]
+/// PEM files; one that changes is read again for the next connection. Both sides prove who they are to each other by the same authority, and
+/// what they are by a DNS name in the certificate: `controller.csi.moongate.io`, or `agent.csi.moongate.io` beside the agent's host.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// The authority.

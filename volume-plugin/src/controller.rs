@@ -178,6 +178,7 @@ impl Controller for ControllerService {
             rpc::Type::ListVolumes,
             rpc::Type::GetCapacity,
             rpc::Type::ExpandVolume,
+            rpc::Type::SingleNodeMultiWriter,
         ];
         let capability = |kind: rpc::Type| api::ControllerServiceCapability {
             r#type: Some(Type::Rpc(Rpc {

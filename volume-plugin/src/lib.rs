@@ -5,8 +5,8 @@
 //! them as `user.moongate.*` options, and names are made of the request's name, so that each call can be repeated after half of it was done.
 //!
 //! The life of a volume: `CreateVolume` asks as many agents as there are copies for a brick of the exact size, has one of them make a gluster
-//! volume over them, and answers with its servers. `NodeStageVolume` mounts it by FUSE, `NodePublishVolume` binds it into a pod. `DeleteVolume`
-//! refuses while a client is connected, then takes volume and bricks away.
+//! volume over them, and answers with its servers. `NodeStageVolume` has the [`mounter`] mount it by FUSE, `NodePublishVolume` shows it to a pod.
+//! `DeleteVolume` refuses while a client is connected, then takes volume and bricks away.
 
 pub mod agent;
 pub mod bricks;
@@ -17,8 +17,13 @@ pub mod controller;
 pub mod error;
 pub mod gluster;
 pub mod identity;
+pub mod mounter;
 pub mod mountinfo;
 pub mod node;
+pub mod patience;
 pub mod provisioner;
+pub mod registration;
 pub mod request;
 pub mod serve;
+pub mod tls;
+pub mod tls_streams;

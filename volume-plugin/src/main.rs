@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use moongate_csi::config::Config;
+use moongate_csi::mounter::replace;
 use moongate_csi::serve::{Listen, Role, endpoint, serve};
 use tracing_subscriber::EnvFilter;
 
@@ -21,8 +22,16 @@ struct Arguments {
     config: PathBuf,
 }
 
+fn main() -> anyhow::Result<()> {
+    // Before there is a second thread.
+    if let Some(order) = replace::order(std::env::args()) {
+        return replace::carry_out(&order);
+    }
+    run()
+}
+
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn run() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).init();

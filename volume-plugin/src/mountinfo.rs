@@ -7,6 +7,10 @@ use crate::error::{Error, Result};
 /// One mount of this mount namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
+    /// Where it is mounted, as the reader of the list sees it.
+    pub point: PathBuf,
+    /// The folder of the file system that is to be seen there: `/`, or what a bind took of it.
+    pub root: String,
     /// `major:minor` of what is mounted: the same for every bind of it.
     pub device: String,
     /// The type, `fuse.glusterfs` or `xfs` for example.
@@ -22,15 +26,34 @@ pub struct Mount {
 /// # Errors
 /// `Internal` where `/proc` cannot be read.
 pub fn find(point: &Path) -> Result<Option<Mount>> {
-    let path = "/proc/self/mountinfo";
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::Internal(format!("{path}: {error}")))?;
-    Ok(find_in(&text, &absolute(point)))
+    Ok(topmost(&read("self")?, &absolute(point)))
 }
 
-fn find_in(text: &str, point: &Path) -> Option<Mount> {
+/// What can be seen of all mounts of a process, `self` for this one: the topmost at each path, in the order in which they were made.
+///
+/// # Errors
+/// `Internal` where `/proc` cannot be read, for example because the process has ended.
+pub fn visible(process: &str) -> Result<Vec<Mount>> {
+    let mut seen = std::collections::HashSet::new();
+    let text = read(process)?;
+    let mut mounts: Vec<Mount> = text
+        .lines()
+        .filter_map(parse)
+        .rev()
+        .filter(|mount| seen.insert(mount.point.clone()))
+        .collect();
+    mounts.reverse();
+    Ok(mounts)
+}
+
+fn read(process: &str) -> Result<String> {
+    let path = format!("/proc/{process}/mountinfo");
+    std::fs::read_to_string(&path).map_err(|error| Error::Internal(format!("{path}: {error}")))
+}
+
+fn topmost(text: &str, point: &Path) -> Option<Mount> {
     let mut mounts = text.lines().filter_map(parse).rev();
-    mounts.find(|(at, _)| at == point).map(|(_, mount)| mount)
+    mounts.find(|mount| mount.point == point)
 }
 
 /// The folder that holds it is resolved; the mount point itself is not touched.
@@ -43,17 +66,18 @@ fn absolute(point: &Path) -> PathBuf {
 }
 
 /// `36 35 98:0 /root /point ro,noatime master:1 - ext3 /dev/root rw`, of proc_pid_mountinfo(5).
-fn parse(line: &str) -> Option<(PathBuf, Mount)> {
+fn parse(line: &str) -> Option<Mount> {
     let (mount, file_system) = line.split_once(" - ")?;
     let mount: Vec<&str> = mount.split(' ').collect();
     let mut file_system = file_system.split(' ');
-    let found = Mount {
+    Some(Mount {
+        point: PathBuf::from(unescape(mount.get(4)?)),
+        root: unescape(mount.get(3)?),
         device: (*mount.get(2)?).to_owned(),
         kind: file_system.next()?.to_owned(),
         source: unescape(file_system.next()?),
         read_only: mount.get(5)?.split(',').any(|option| option == "ro"),
-    };
-    Some((PathBuf::from(unescape(mount.get(4)?)), found))
+    })
 }
 
 /// Space, tab, newline and backslash stand as three octal digits.
@@ -81,15 +105,15 @@ mod tests {
 
     #[test]
     fn the_topmost_mount_at_a_path_is_found() {
-        let found = find_in(TEXT, Path::new("/mnt")).unwrap();
+        let found = topmost(TEXT, Path::new("/mnt")).unwrap();
         assert_eq!((found.device.as_str(), found.read_only), ("0:46", false));
-        let spaced = find_in(TEXT, Path::new("/var/lib/a b")).unwrap();
+        let spaced = topmost(TEXT, Path::new("/var/lib/a b")).unwrap();
         assert_eq!(
             (spaced.kind.as_str(), spaced.source.as_str()),
             ("fuse.glusterfs", "192.0.2.11:/v")
         );
-        assert!(find_in(TEXT, Path::new("/var/lib")).is_none());
-        assert!(find_in("not a line\n", Path::new("/")).is_none());
+        assert!(topmost(TEXT, Path::new("/var/lib")).is_none());
+        assert!(topmost("not a line\n", Path::new("/")).is_none());
     }
 
     #[test]

@@ -121,9 +121,6 @@ pub fn check_capability(capability: &api::VolumeCapability) -> Result<()> {
         Some(Mode::Unknown) | None => Err(Error::Invalid(
             "volume_capability: it lacks its access mode".to_owned(),
         )),
-        Some(Mode::SingleNodeSingleWriter | Mode::SingleNodeMultiWriter) => Err(Error::Invalid(
-            "ReadWriteOncePod is not served: use ReadWriteOnce or ReadWriteMany".to_owned(),
-        )),
         Some(_) => Ok(()),
     }
 }

@@ -26,6 +26,10 @@ const DISK: &str = "2G";
 const START_LIMIT: Duration = Duration::from_secs(60);
 const NETWORK: &str = "set -e; mount --make-rprivate /; ip link set lo up; ip link add br0 type bridge; ip addr add 192.0.2.100/24 dev br0; ip link set br0 up";
 
+/// The first process of a namespace: it ends with the pipe that it reads, and until then it takes in what has ended, so that gluster does not
+/// find the number of a dead brick in use.
+const FIRST: &str = "echo ready; exec 3<&0; cat <&3 >/dev/null & wait $!";
+
 /// A namespace, held by its first process.
 #[derive(Debug)]
 struct Space {
@@ -164,7 +168,7 @@ impl Space {
             "--",
         ]);
         let mut holder = command
-            .args(["sh", "-c", "echo ready; read nothing"])
+            .args(["sh", "-c", FIRST])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

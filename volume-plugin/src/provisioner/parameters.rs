@@ -4,7 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::error::{Error, Result};
 
-const KNOWN: [&str; 4] = ["gid", "provisioner", "volumeoptions", "volumetype"];
+const KNOWN: [&str; 5] = [
+    "gid",
+    "provisioner",
+    "sslallow",
+    "volumeoptions",
+    "volumetype",
+];
 /// What the sidecars add of their own.
 const SIDECARS: &str = "csi.storage.k8s.io/";
 const REPLICA_MAX: u32 = 16;
@@ -31,12 +37,14 @@ impl Parameters {
             gid: 0,
             options: BTreeMap::new(),
         };
+        let mut ssl = BTreeMap::new();
         for (key, value) in pairs {
             match key.to_ascii_lowercase().as_str() {
                 "gid" => read.gid = value.parse().map_err(|_| wrong(key, value, "a number"))?,
                 "provisioner" if value == "image" => {}
                 "provisioner" => return Err(wrong(key, value, "image")),
                 "volumeoptions" => read.options = options(value)?,
+                "sslallow" => ssl = ssl_options(value)?,
                 "volumetype" => read.replica = replica(key, value)?,
                 other if other.starts_with(SIDECARS) => {}
                 _ => {
@@ -47,8 +55,30 @@ impl Parameters {
                 }
             }
         }
+        read.options.extend(ssl);
         Ok(read)
     }
+}
+
+/// TLS on the wire, for these names of certificates alone: the gluster servers' own, and the tenant's.
+fn ssl_options(names: &str) -> Result<BTreeMap<String, String>> {
+    let names: Vec<&str> = names
+        .split([',', ' '])
+        .filter(|name| !name.is_empty())
+        .collect();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_@:".contains(&byte);
+    if names.is_empty() || !names.iter().all(|name| name.bytes().all(plain)) {
+        return Err(wrong(
+            "sslallow",
+            &names.join(","),
+            "the common names of certificates, comma between them; * would let everybody in",
+        ));
+    }
+    Ok(BTreeMap::from([
+        ("auth.ssl-allow".to_owned(), names.join(",")),
+        ("client.ssl".to_owned(), "on".to_owned()),
+        ("server.ssl".to_owned(), "on".to_owned()),
+    ]))
 }
 
 fn replica(key: &str, value: &str) -> Result<u32> {
@@ -123,6 +153,14 @@ mod tests {
         .unwrap();
         assert_eq!((read.replica, read.gid), (2, 2001));
         assert_eq!(read.options["server.ssl"], "on");
+    }
+
+    #[test]
+    fn a_tenants_volume_lets_in_its_names_alone() {
+        let told = read(&[("sslallow", "gluster, tenant-a")]).unwrap();
+        assert_eq!(told.options["auth.ssl-allow"], "gluster,tenant-a");
+        assert_eq!(told.options["server.ssl"], "on");
+        assert!(read(&[("sslallow", "*")]).is_err() && read(&[("sslallow", "")]).is_err());
     }
 
     #[test]
