@@ -17,6 +17,7 @@ pub mod controller;
 pub mod error;
 pub mod gluster;
 pub mod identity;
+pub mod import;
 pub mod mounter;
 pub mod mountinfo;
 pub mod node;

@@ -4,13 +4,18 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use moongate_csi::config::Config;
+use moongate_csi::import;
 use moongate_csi::mounter::replace;
 use moongate_csi::serve::{Listen, Role, endpoint, serve};
 use tracing_subscriber::EnvFilter;
 
 /// GlusterFS volumes for Kubernetes pods (CSI driver csi.moongate.io)
 #[derive(Debug, Parser)]
-#[command(name = "moongate-csi", version)]
+#[command(
+    name = "moongate-csi",
+    version,
+    after_help = "moongate-csi import --help: volumes of the in-tree driver"
+)]
 struct Arguments {
     /// What this process is
     role: Role,
@@ -26,6 +31,9 @@ fn main() -> anyhow::Result<()> {
     // Before there is a second thread.
     if let Some(order) = replace::order(std::env::args()) {
         return replace::carry_out(&order);
+    }
+    if std::env::args().nth(1).as_deref() == Some(import::NAME) {
+        return import::run(&import::Arguments::parse_from(std::env::args().skip(1)));
     }
     run()
 }
