@@ -1,5 +1,7 @@
 //! Spark, run as a program of its own: one version in a virtual environment.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
