@@ -78,11 +78,20 @@ struct QuickLane {
 }
 
 impl Lane for QuickLane {
+    type Visit = ();
+
+    fn visit(&self, _: PeerInfo, _: Option<Arc<ClientCertificate>>) {}
+
     fn is_open(&self) -> bool {
         true
     }
 
-    async fn answer(&self, request: &Plain<'_>, head: &mut Vec<u8>) -> Option<Bytes> {
+    async fn answer(
+        &self,
+        (): &mut (),
+        request: &Plain<'_>,
+        head: &mut Vec<u8>,
+    ) -> Option<Bytes> {
         let body = match request.path.strip_prefix("/quick")? {
             "-panic" => panic!("a panic that this test wants"),
             "-large" => Bytes::from(vec![b'7'; LARGE_BYTES]),

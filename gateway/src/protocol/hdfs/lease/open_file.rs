@@ -379,7 +379,7 @@ mod tests {
         }
 
         fn told(&self) -> Vec<String> {
-            std::mem::take(&mut self.0.lock())
+            self.0.lock().drain(..).collect()
         }
     }
 
