@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod driver;
-mod import;
 mod kubelet;
 mod life;
 mod mounts;
