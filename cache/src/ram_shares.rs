@@ -92,7 +92,7 @@ mod tests {
 
     /// Random pages of three owners and of nobody: whoever puts how much, what the others have stays.
     #[test]
-    fn nobody_takes_anothers_place() {
+    fn nobody_takes_the_place_of_another() {
         for seed in 0..20 {
             let mut rng = Rng::new(seed);
             let ram = shared(&[20, 30]);

@@ -478,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_takes_anothers_place() {
+    fn nobody_takes_the_place_of_another() {
         use moongate_disk::sim::Rng;
         let owners = [Owner::NOBODY, Owner::of_share(0), Owner::of_share(1)];
         let shares = [u64::MAX, 10 * 4096, 20 * 4096];

@@ -86,12 +86,7 @@ impl Lane for QuickLane {
         true
     }
 
-    async fn answer(
-        &self,
-        (): &mut (),
-        request: &Plain<'_>,
-        head: &mut Vec<u8>,
-    ) -> Option<Bytes> {
+    async fn answer(&self, (): &mut (), request: &Plain<'_>, head: &mut Vec<u8>) -> Option<Bytes> {
         let body = match request.path.strip_prefix("/quick")? {
             "-panic" => panic!("a panic that this test wants"),
             "-large" => Bytes::from(vec![b'7'; LARGE_BYTES]),
