@@ -4,7 +4,6 @@
 //! leaves the value as it was, with one line in the log for each change.
 
 use std::fmt;
-use std::fs::Metadata;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -57,7 +56,7 @@ struct Seen {
 
 /// What changes when a file is written or another takes its place (a Kubernetes secret is a symbolic link that moves).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
+pub struct Stamp {
     device: u64,
     inode: u64,
     len_bytes: u64,
@@ -135,19 +134,20 @@ impl<T> fmt::Debug for Watched<T> {
 }
 
 fn stamps(paths: &[PathBuf]) -> Vec<Option<Stamp>> {
-    let stamp = |path: &PathBuf| std::fs::metadata(path).ok().map(|of| Stamp::of(&of));
-    paths.iter().map(stamp).collect()
+    paths.iter().map(|path| Stamp::of(path)).collect()
 }
 
 impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
+    /// Of the file that is at a path now; `None` if there is none.
+    pub fn of(path: &Path) -> Option<Self> {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(Self {
             device: metadata.dev(),
             inode: metadata.ino(),
             len_bytes: metadata.len(),
             changed_ns: i128::from(metadata.ctime()) * 1_000_000_000
                 + i128::from(metadata.ctime_nsec()),
-        }
+        })
     }
 }
 

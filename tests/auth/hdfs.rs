@@ -43,11 +43,10 @@ fn desk_as(who: &str) -> Desk<'static> {
     let keytab = kdc.keytab(&format!("mount-{who}"), &[&format!("{who}/localhost")]);
     Desk::with(&format!(
         "[[mount]]\npath = '/h'\nstore = '{}'\nttl = '0s'\ntimeout = '10s'\nprincipal = '{who}/localhost@MOON.TEST'\nkeytab = '{}'\n\
-         hadoop_conf = '{}'\nwebhdfs = 'http://{}'\n",
+         hadoop_conf = '{}'\n",
         hdfs.url(),
         keytab.display(),
-        hdfs.config_dir().display(),
-        hdfs.http(0)
+        hdfs.config_dir().display()
     ))
 }
 
@@ -74,28 +73,6 @@ fn files_belong_to_who_wrote_them_and_others_are_refused() {
     );
     let hue = desk.negotiate("hue", &[&desk.url("/h/of-alice?op=OPEN&doas=alice")]);
     assert_eq!(hue.body, "mine", "{hue:?}");
-}
-
-#[test]
-fn what_only_the_namenode_has_is_asked_in_the_callers_name() {
-    let desk = desk_as("moongate");
-    assert_eq!(create(&desk, "alice", "/h/tagged", "mine"), 201);
-    let chmod = desk.url("/h/tagged?op=SETPERMISSION&permission=600");
-    assert_eq!(desk.negotiate("alice", &["-X", "PUT", &chmod]).status, 200);
-    let set = desk.url("/h/tagged?op=SETXATTR&xattr.name=user.a&xattr.value=%22v%22&flag=CREATE");
-    let said = desk.negotiate("alice", &["-X", "PUT", &set]);
-    assert_eq!(said.status, 200, "{said:?}");
-    let get = desk.url("/h/tagged?op=GETXATTRS&encoding=text");
-    let said = desk.negotiate("alice", &[&get]);
-    assert!(
-        said.status == 200 && said.body.contains("user.a"),
-        "{said:?}"
-    );
-    let said = desk.negotiate("bob", &[&get]);
-    assert!(
-        said.status == 403 && said.body.contains("AccessControlException"),
-        "{said:?}"
-    );
 }
 
 #[test]

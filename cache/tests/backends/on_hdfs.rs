@@ -8,11 +8,12 @@ use moongate_cache::backend::contract::{Bench, Features};
 use moongate_cache::under::{HdfsOptions, HdfsStore};
 use moongate_tests::beds::hdfs::Hdfs;
 
-/// What hdfs-native has of HDFS, and HDFS of a file system.
+/// What hdfs-native has of HDFS, and HDFS of a file system. Of a block that is being written it reads nothing.
 pub const FEATURES: Features = Features {
     truncate: false,
     concat: false,
     appears_at_once: false,
+    reads_what_is_synced: false,
     ..Features::ALL
 };
 

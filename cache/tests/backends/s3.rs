@@ -20,6 +20,7 @@ pub const FEATURES: Features = Features {
     concat: false,
     attributes: false,
     appears_at_once: true,
+    reads_what_is_synced: false,
     real_folders: false,
 };
 

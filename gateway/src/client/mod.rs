@@ -78,11 +78,7 @@ type Ended = Result<bool, ClientError>;
 pub fn run(command: &Command) -> std::io::Result<Option<ExitCode>> {
     if matches!(
         command,
-        Command::Serve(_)
-            | Command::CheckConfig(_)
-            | Command::Fsck(_)
-            | Command::Token(_)
-            | Command::Version(_)
+        Command::Serve(_) | Command::CheckConfig(_) | Command::Fsck(_) | Command::Version(_)
     ) {
         return Ok(None);
     }

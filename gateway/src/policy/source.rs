@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use moongate_auth::groups::Found as GroupsFound;
 use moongate_auth::policy::model::{Roles, ServicePolicies, ServiceTags, UserStore};
 use moongate_auth::policy::{Material, PluginConfig, Snapshot};
-use moongate_auth::watched::FileError;
+use moongate_auth::watched::{FileError, Stamp};
 use moongate_disk::{RealDisk, replace_file};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
@@ -51,8 +51,8 @@ struct Shown {
 struct Held {
     material: Material,
     since_ms: [u64; What::ALL.len()],
-    /// Times of the files.
-    seen: Vec<Option<SystemTime>>,
+    /// Of the files: a time alone would miss one that is replaced within the clock's step.
+    seen: Vec<Option<Stamp>>,
 }
 
 impl Policies {
@@ -296,12 +296,7 @@ impl Policies {
             .into_iter()
             .filter(|(_, file)| !file.as_os_str().is_empty());
         let used: Vec<_> = used.collect();
-        let modified = |file: &Path| {
-            std::fs::metadata(file)
-                .and_then(|known| known.modified())
-                .ok()
-        };
-        let seen: Vec<_> = used.iter().map(|(_, file)| modified(file)).collect();
+        let seen: Vec<_> = used.iter().map(|(_, file)| Stamp::of(file)).collect();
         if seen == held.seen && seen.iter().all(Option::is_some) && self.current.load().is_some() {
             used.iter().for_each(|(what, _)| self.confirm(*what, None));
             return false;

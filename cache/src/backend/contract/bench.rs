@@ -26,6 +26,8 @@ pub struct Features {
     pub attributes: bool,
     /// A file is not seen before it is finished, and a file that is being replaced is seen as it was.
     pub appears_at_once: bool,
+    /// What was synced of a file can be read here while more of it is written.
+    pub reads_what_is_synced: bool,
     /// A folder must be there before what is in it, and a file's name is no folder's.
     pub real_folders: bool,
 }
@@ -38,6 +40,7 @@ impl Features {
         concat: true,
         attributes: true,
         appears_at_once: true,
+        reads_what_is_synced: true,
         real_folders: true,
     };
 }

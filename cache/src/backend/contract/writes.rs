@@ -93,7 +93,8 @@ async fn begin_and_abort(bench: &Bench, name: &str) {
     writer.abort().await;
 }
 
-/// What was synced can be seen while more is written, and is left by an abort, where the store can do that at all: as it can append.
+/// What was synced can be seen while more is written, where the store shows that, and is left by an abort, where it can do that at all: as it
+/// can append.
 pub async fn what_is_synced_stays(bench: &Bench) {
     for (name, is_finished) in [("finished", true), ("aborted", false)] {
         let (path, options) = (bench.path(name), CreateOptions::default());
@@ -101,7 +102,7 @@ pub async fn what_is_synced_stays(bench: &Bench) {
         let mut writer = created.unwrap();
         writer.write(payload(1, 70_001).into()).await.unwrap();
         writer.sync().await.unwrap();
-        if bench.features.append {
+        if bench.features.reads_what_is_synced {
             assert!(bench.get(name).await.unwrap() == payload(1, 70_001));
         }
         writer.write(payload(2, 3000).into()).await.unwrap();
