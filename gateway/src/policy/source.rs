@@ -1,6 +1,6 @@
 //! The policies in force: read from files or polled from Ranger Admin, kept on disk, compiled, and swapped in whole.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
