@@ -7,13 +7,16 @@ use super::walk::{self, Record};
 use super::world::{Slot, World};
 use crate::index::hot::HotIndex;
 use crate::index::mem::MemIndex;
+use crate::index::{IndexStore, TableId};
 
 /// What decayed in a volume.
 #[derive(Clone, Copy, Debug)]
 pub struct Flip {
     /// Whose record it is in; 0 for a commit record.
     pub key: u64,
-    /// The index was (perhaps) lost since: all that is known of the record is its damaged self.
+    /// Where the record was when it was hit.
+    pub offset: u64,
+    /// The index was (perhaps) lost since, or never had the record: all that is known of it is its damaged self.
     pub unindexed: bool,
     /// More than the checksums can tell: whose record it was may be lost with it.
     pub wide: bool,
@@ -153,6 +156,7 @@ impl World {
         }
         self.slots[at].flip = Some(Flip {
             key: record.key,
+            offset: record.offset as u64,
             unindexed: self.power_was_lost,
             // Without its length, and with a commit record that decayed as well, the commit is known only by what stands behind it.
             wide: kind <= 2 || (kind == 3 && hits_length),
@@ -164,6 +168,26 @@ impl World {
                 "flip bit {bit} at {offset} in {record:?}: {flipped}"
             ));
         }
+        if self.slots[at].open.is_none() {
+            self.index_forgets_what_waited(at);
+        }
+    }
+
+    /// The process ended: what its index had not taken by then it never takes.
+    pub fn index_forgets_what_waited(&mut self, at: usize) {
+        let slot = &mut self.slots[at];
+        let files = self.disk.visible_files();
+        let dat = files.get(&slot.files.dat()).map(Vec::as_slice);
+        let (Some(flip), Some(&[high, low])) = (&mut slot.flip, dat.and_then(|d| d.get(4..6)))
+        else {
+            return;
+        };
+        let table = TableId {
+            volume: slot.files.id,
+            revision: u16::from_be_bytes([high, low]),
+        };
+        let progress = self.mem.progress(table).ok().flatten();
+        flip.unindexed |= progress.is_none_or(|progress| progress.dat_bytes <= flip.offset);
     }
 }
 

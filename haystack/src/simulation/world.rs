@@ -224,6 +224,7 @@ impl World {
             self.index = Arc::new(HotIndex::new(Arc::clone(&self.mem) as _, 0));
             self.index_is_behind();
         }
+        (0..self.slots.len()).for_each(|at| self.index_forgets_what_waited(at));
         self.trace.note(format_args!("{crash:?}"));
     }
 
