@@ -156,8 +156,12 @@ impl Salvaged {
     fn take(&mut self, found: &Found, record: Vec<u8>) {
         self.appended_at_ns = self.appended_at_ns.max(found.appended_at_ns);
         if found.offset == self.end() {
+            // Only where all before it is in its place as well: what is not must be written, and so what is behind it.
+            let all_in_place = self.in_place_bytes == self.bytes.len();
             self.bytes.extend_from_slice(&record);
-            self.in_place_bytes = self.bytes.len();
+            if all_in_place {
+                self.in_place_bytes = self.bytes.len();
+            }
             self.entries.push(Held::Record(*found));
             return;
         }
