@@ -60,15 +60,17 @@ impl FileId {
             Some(_) => return Err(bad()),
             None => (text, 0),
         };
-        let shape = hex.len() > COOKIE_HEX_DIGITS
-            && hex.len() <= KEY_AND_COOKIE_HEX_DIGITS_MAX
-            && hex.bytes().all(|b| b.is_ascii_hexdigit());
-        if !shape {
+        if !(COOKIE_HEX_DIGITS + 1..=KEY_AND_COOKIE_HEX_DIGITS_MAX).contains(&hex.len()) {
             return Err(bad());
         }
-        let (key, cookie) = hex.split_at(hex.len() - COOKIE_HEX_DIGITS);
-        let key = u64::from_str_radix(key, 16).map_err(|_| bad())?;
-        let cookie = u32::from_str_radix(cookie, 16).map_err(|_| bad())?;
+        let both = hex.chars().try_fold(0_u128, |word, digit| {
+            digit
+                .to_digit(16)
+                .map(|digit| word << 4 | u128::from(digit))
+        });
+        // Twenty-four digits are 96 bits: 64 of the key, 32 of the cookie.
+        let both = both.ok_or_else(bad)?;
+        let (key, cookie) = ((both >> u32::BITS) as u64, both as u32);
         Ok((
             NeedleKey(key.checked_add(delta).ok_or_else(bad)?),
             Cookie(cookie),

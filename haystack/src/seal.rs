@@ -83,6 +83,12 @@ pub fn is_telling(stored: &[u8]) -> bool {
     }
 }
 
+/// Whether stored padding is longer than a seal, and filled as [`write`] fills it. SeaweedFS leaves zeros there.
+pub fn is_filled(stored: &[u8]) -> bool {
+    let rest = stored.get(CRC32C_BYTES..).unwrap_or_default();
+    !rest.is_empty() && rest.iter().all(|byte| *byte == FILL)
+}
+
 /// What one flipped bit makes of a broken seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OneBit {

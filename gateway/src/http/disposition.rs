@@ -68,41 +68,42 @@ pub fn format(disposition: Disposition, file_name: &str) -> HeaderValue {
     if file_name.is_empty() {
         return plain;
     }
-    HeaderValue::try_from(named(kind, file_name)).unwrap_or(plain)
+    let mut value = Vec::with_capacity(kind.len() + file_name.len() + "; filename=\"\"".len());
+    value.extend_from_slice(kind.as_bytes());
+    push_file_name(&mut value, file_name);
+    HeaderValue::try_from(value).unwrap_or(plain)
 }
 
-/// The same for a file that is to be shown, as text.
-pub fn inline(file_name: &str) -> String {
-    named("inline", file_name)
-}
-
-fn named(kind: &str, file_name: &str) -> String {
-    let mut value = String::with_capacity(kind.len() + file_name.len() + "; filename=\"\"".len());
-    value.push_str(kind);
-    value.push_str("; filename");
-    push_spelled(&mut value, file_name);
-    value
-}
-
-fn push_spelled(value: &mut String, file_name: &str) {
+/// Writes the parameter that names a file behind the kind of disposition: `; filename=a.jpg`.
+pub fn push_file_name(value: &mut Vec<u8>, file_name: &str) {
+    value.extend_from_slice(b"; filename");
     if file_name.bytes().all(is_token) {
-        value.push('=');
-        value.push_str(file_name);
+        value.push(b'=');
+        value.extend_from_slice(file_name.as_bytes());
     } else if file_name
         .bytes()
         .all(|byte| matches!(byte, b' '..=b'~' | b'\t'))
     {
-        value.push_str("=\"");
-        for character in file_name.chars() {
-            if matches!(character, '"' | '\\') {
-                value.push('\\');
-            }
-            value.push(character);
-        }
-        value.push('"');
+        value.extend_from_slice(b"=\"");
+        push_quoted(value, file_name.as_bytes());
+        value.push(b'"');
     } else {
-        value.push_str("*=utf-8''");
-        value.extend(percent_encode(file_name.as_bytes(), EXTENDED));
+        value.extend_from_slice(b"*=utf-8''");
+        percent_encode(file_name.as_bytes(), EXTENDED)
+            .for_each(|part| value.extend_from_slice(part.as_bytes()));
+    }
+}
+
+/// Text with a backslash before each quote and backslash.
+fn push_quoted(value: &mut Vec<u8>, text: &[u8]) {
+    for part in text.split_inclusive(|byte| matches!(byte, b'"' | b'\\')) {
+        match part {
+            [rest @ .., special @ (b'"' | b'\\')] => {
+                value.extend_from_slice(rest);
+                value.extend_from_slice(&[b'\\', *special]);
+            }
+            rest => value.extend_from_slice(rest),
+        }
     }
 }
 

@@ -16,6 +16,7 @@
 pub mod arriving;
 pub mod body;
 pub mod conditional;
+pub mod date;
 pub mod disposition;
 pub mod intake;
 pub mod json;

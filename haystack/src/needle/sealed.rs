@@ -18,6 +18,12 @@ impl Needle {
         })
     }
 
+    /// Whether a record's padding has room behind the place of its seal, and what we fill it with is there.
+    pub fn is_filled(record: &Bytes, version: Version) -> bool {
+        Self::parse(record.clone(), version)
+            .is_ok_and(|needle| seal::is_filled(needle.sealed_parts(version).1))
+    }
+
     /// The header of a record of ours as it was written, where its seal does not hold but one flipped bit explains why. `None` where
     /// that cannot be told: more is broken, the seal has one byte only, or we never wrote it.
     pub fn mended_header(record: Bytes, version: Version, offset: u64) -> Option<Header> {

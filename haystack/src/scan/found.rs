@@ -25,6 +25,8 @@ pub struct Found {
     pub sealed: bool,
     /// The seal is long enough that it does not hold by chance.
     pub surely_sealed: bool,
+    /// Whether what follows the place of its seal is what we fill padding with: nobody else does.
+    pub filled: bool,
     /// Its header as we wrote it, where the seal does not hold but it is known which bit flipped. In a volume that we never wrote to it
     /// means nothing: once in millions of records chance makes it so.
     pub mended: Option<Header>,
@@ -82,6 +84,7 @@ pub(super) fn inspect(record: &Bytes, header: Header, version: Version, offset: 
         fault,
         sealed,
         surely_sealed: sealed && Needle::is_surely_sealed(record.clone(), version, offset),
+        filled: Needle::is_filled(record, version),
         mended,
     }
 }

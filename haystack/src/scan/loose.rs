@@ -63,7 +63,8 @@ impl LooseRecords {
         let since = self.sealed_from.is_some_and(|from| found.offset >= from);
         // SeaweedFS hands out no key 0.
         let was_commit = named.unwrap_or(found.header.key) == COMMIT_KEY && found.header.size == 0;
-        let decayed = self.commits_seen && named.is_none() && found.mended.is_some();
+        let explained = found.mended.is_some() || found.filled;
+        let decayed = self.commits_seen && named.is_none() && explained;
         let surely = found.surely_sealed || among_ours || since || was_commit || decayed;
         self.previous = Some((surely, named.is_some()));
         match (surely, found.sealed) {
@@ -95,6 +96,7 @@ mod tests {
             fault: None,
             sealed: false,
             surely_sealed: false,
+            filled: false,
             mended: None,
         }
     }
@@ -127,6 +129,20 @@ mod tests {
         loose.damage();
         let named = Some(NeedleKey(7));
         assert_eq!(loose.author(&decayed(7), named), Author::Others, "named");
+    }
+
+    #[test]
+    fn a_broken_seal_with_our_filler_is_ours_where_we_wrote() {
+        let filled = Found {
+            filled: true,
+            ..found(5)
+        };
+        let mut loose = LooseRecords::default();
+        assert_eq!(loose.author(&filled, None), Author::Others);
+        loose.commit();
+        assert_eq!(loose.author(&filled, None), Author::Us);
+        let named = Some(NeedleKey(5));
+        assert_eq!(loose.author(&filled, named), Author::Others, "named");
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod tests_of_ttl;
 pub mod upkeep;
 mod write;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -192,7 +192,7 @@ impl Mounted {
 }
 
 /// All volumes, by number.
-pub type Volumes = HashMap<VolumeId, Mounted>;
+pub type Volumes = BTreeMap<VolumeId, Mounted>;
 
 /// See the module.
 #[derive(Debug)]

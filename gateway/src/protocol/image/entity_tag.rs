@@ -34,13 +34,18 @@ impl EntityTag {
         text[1 + DIGITS..end].copy_from_slice(suffix);
         Self { text, len: end + 1 }
     }
+
+    /// The tag as the bytes of its header.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text[..self.len]
+    }
 }
 
 impl Deref for EntityTag {
     type Target = str;
 
     fn deref(&self) -> &str {
-        std::str::from_utf8(&self.text[..self.len]).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }
 

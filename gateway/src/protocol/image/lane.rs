@@ -1,10 +1,9 @@
 //! Plain GETs and PUTs of small images, by the lane of the connection ([`crate::http::lane`]): the same answers that [`read`] and
 //! [`write`](super::write) give, header by header.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use moongate_auth::tls::ClientCertificate;
@@ -19,10 +18,10 @@ use super::prepare::{Terms, Upload, mime_by_name, prepare};
 use super::read;
 use super::visit::{Pass, Visit};
 use crate::config::AccessLog;
-use crate::http::disposition;
 use crate::http::lane::{Lane, Plain, What};
 use crate::http::request_id::RequestId;
 use crate::http::server::PeerInfo;
+use crate::http::{date, disposition};
 use crate::metrics::Operation;
 use crate::policy::own;
 use crate::protocol::exchange::SERVER_NAME;
@@ -185,7 +184,7 @@ fn write_head(
         }
         field(head, "Content-Type", media_type);
     }
-    field(head, "Accept-Ranges", b"bytes");
+    head.extend_from_slice(b"Accept-Ranges: bytes\r\n");
     let etag = if packed {
         field(head, "Vary", b"Accept-Encoding");
         field(head, "Content-Encoding", b"gzip");
@@ -194,17 +193,15 @@ fn write_head(
         EntityTag::of(needle.checksum)
     };
     field(head, "Etag", etag.as_bytes());
-    if let Some(date) = needle.last_modified_secs.and_then(read::http_date_text) {
-        field(head, "Last-Modified", &date);
+    if let Some(secs) = needle.last_modified_secs {
+        field(head, "Last-Modified", &date::text(secs));
     }
     let stored_name = String::from_utf8_lossy(needle.name());
     let name = file_name.unwrap_or(&stored_name);
     if !name.is_empty() {
-        field(
-            head,
-            "Content-Disposition",
-            disposition::inline(name).as_bytes(),
-        );
+        head.extend_from_slice(b"Content-Disposition: inline");
+        disposition::push_file_name(head, name);
+        head.extend_from_slice(b"\r\n");
     }
     finish(head, needle.data().len());
     Some(())
@@ -216,31 +213,18 @@ fn finish(head: &mut Vec<u8>, body_len: usize) {
     field(head, "Content-Length", digits.format(body_len).as_bytes());
     field(head, "Server", SERVER_NAME.as_bytes());
     field(head, "X-Amz-Request-Id", &RequestId::fresh_digits());
-    date(head);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    field(
+        head,
+        "Date",
+        &date::text(now.map_or(0, |since| since.as_secs())),
+    );
 }
 
+#[inline]
 fn field(head: &mut Vec<u8>, name: &str, value: &[u8]) {
     head.extend_from_slice(name.as_bytes());
     head.extend_from_slice(b": ");
     head.extend_from_slice(value);
     head.extend_from_slice(b"\r\n");
-}
-
-/// The `Date` field, which is made once a second on each thread.
-fn date(head: &mut Vec<u8>) {
-    thread_local! {
-        static DATE: RefCell<(u64, Vec<u8>)> = const { RefCell::new((0, Vec::new())) };
-    }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let secs = now.as_ref().map_or(0, Duration::as_secs);
-    DATE.with_borrow_mut(|(made, line)| {
-        if *made != secs || line.is_empty() {
-            line.clear();
-            if let Some(text) = read::http_date_text(secs) {
-                field(line, "Date", &text);
-            }
-            *made = secs;
-        }
-        head.extend_from_slice(line);
-    });
 }

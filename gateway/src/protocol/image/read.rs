@@ -1,9 +1,7 @@
 //! GET and HEAD of an object.
 
 use std::borrow::Cow;
-use std::io::Write as _;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -15,6 +13,7 @@ use super::load::{load, unpack, unpacked};
 use super::manifest;
 use super::path::ObjectPath;
 use crate::http::conditional::{self, Outcome as Condition, Validators};
+use crate::http::date;
 use crate::http::disposition::{self, Disposition};
 use crate::http::query::Query;
 use crate::http::range::{self, RangeOutcome};
@@ -25,8 +24,6 @@ use crate::transform::{ImageKind, Outcome as Transformed, Transform, TransformEr
 const OCTET_STREAM: &str = "application/octet-stream";
 /// Room for the headers of an answer, and three pairs of the client's, in one allocation.
 const HEADERS: usize = 12;
-/// `Sun, 06 Nov 1994 08:49:37 GMT`
-const HTTP_DATE_BYTES: usize = 29;
 
 /// A GET or HEAD request, as far as it matters here.
 #[derive(Clone, Copy)]
@@ -112,16 +109,7 @@ pub fn name_it(request: &ReadRequest<'_>, stored: &str, headers: &mut HeaderMap)
 }
 
 fn http_date(secs: u64) -> Option<HeaderValue> {
-    HeaderValue::from_bytes(&http_date_text(secs)?).ok()
-}
-
-/// A time as HTTP writes it.
-pub fn http_date_text(secs: u64) -> Option<[u8; HTTP_DATE_BYTES]> {
-    // Four digits of year; later times (five bytes can say them) have no HTTP date.
-    let time = UNIX_EPOCH + Duration::from_secs(secs.min(253_402_300_799));
-    let mut text = [0; HTTP_DATE_BYTES];
-    write!(&mut text[..], "{}", httpdate::HttpDate::from(time)).ok()?;
-    Some(text)
+    HeaderValue::from_bytes(&date::text(secs)).ok()
 }
 
 /// Headers that frame the message or belong to the connection: no stored pair may set them.

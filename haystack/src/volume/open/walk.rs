@@ -201,6 +201,7 @@ impl Walk {
                 fault: Some(NeedleError::Malformed),
                 sealed: false,
                 surely_sealed: false,
+                filled: false,
                 mended: None,
             })?;
         }

@@ -44,6 +44,7 @@ impl Vacuum {
             fault: None,
             sealed: true,
             surely_sealed: true,
+            filled: true,
             mended: None,
         }
     }
