@@ -123,6 +123,7 @@ fn check_keys(
 ) -> Result<(), String> {
     // Wide damage in the bytes by which the index knows the file makes it as good as lost.
     let idx_harmed = slot.idx_harmed;
+    let left_as_it_is = slot.is_read_only();
     let keys: Vec<u64> = slot.model.keys().copied().collect();
     for key in keys {
         let answer = ask(slot, key)?;
@@ -146,7 +147,11 @@ fn check_keys(
             .filter(|flip| flip.wide && (flip.unindexed || idx_harmed))
             .and_then(|_| history.ever().find(|state| answer.is(state)).cloned());
         if let Some(state) = found.clone().filter(|_| just_opened) {
-            history.is(state);
+            if left_as_it_is {
+                history.is_for_now(state);
+            } else {
+                history.is(state);
+            }
         } else if found.is_some() || (flip.is_some() && matches!(answer, Answer::Damaged)) {
         } else if expired {
             history.is(None);

@@ -96,6 +96,12 @@ impl History {
         self.acked = 0;
     }
 
+    /// This is what it is, as long as what was attempted lies behind the end of a volume that could not be cut.
+    pub fn is_for_now(&mut self, state: State) {
+        self.states.insert(0, state);
+        self.acked = 0;
+    }
+
     /// What may be found after a crash.
     pub fn possible(&self, power_was_lost: bool) -> &[State] {
         if power_was_lost {
