@@ -21,6 +21,7 @@ pub fn realm() -> &'static Kdc {
             "HTTP/gateway.test",
             "HTTP/foreign.test",
             "nn/localhost",
+            "gate/localhost",
         ] {
             kdc.add(principal);
         }

@@ -152,6 +152,38 @@ fn a_token_is_got_used_renewed_and_cancelled() {
     bad(&output, "the delegation token was cancelled");
 }
 
+/// hdfs-native, which takes the strongest protection that it is offered, and calls for alice and bob in their names.
+#[test]
+fn another_gateway_mounts_this_one_and_calls_for_its_users() {
+    for protection in ["authentication", "integrity", "privacy"] {
+        let calls = Calls::with(&format!(
+            "hdfs.rpc_protection = ['{protection}']\nauth.proxy_user.gate = {{ users = ['alice'], hosts = ['127.0.0.1'] }}\n"
+        ));
+        let kdc = calls.desk.kdc;
+        let keytab = kdc.keytab(&format!("gate-{protection}"), &["gate/localhost"]);
+        let other = Desk::with(&format!(
+            "[[mount]]\npath = '/h'\nstore = '{}'\nttl = '0s'\nprincipal = 'gate/localhost@MOON.TEST'\nkeytab = '{}'\n\
+             hadoop_conf = '{}'\ntimeout = '10s'\n",
+            calls.url("/m"),
+            keytab.display(),
+            calls.client.path().join("conf").display()
+        ));
+        let open = other.url("/h/f?op=OPEN");
+        let said = other.negotiate("alice", &[&open]);
+        assert_eq!(said.body, "by a ticket", "{protection}: {said:?}");
+        let create = other.url("/h/new?op=CREATE&data=true");
+        let said = other.negotiate("alice", &["-X", "PUT", "--data-binary", "new", &create]);
+        assert_eq!(said.status, 201, "{protection}: {said:?}");
+        let stored = calls.desk.folder.path().join("new");
+        assert_eq!(std::fs::read(stored).unwrap(), b"new");
+        let said = other.negotiate("bob", &[&open]);
+        assert!(
+            said.status == 403 && said.body.contains("gate is not allowed to impersonate bob"),
+            "{protection}: {said:?}"
+        );
+    }
+}
+
 #[test]
 fn proxy_users_act_for_whom_they_may_and_policies_and_records_name_both() {
     let folder = TempDir::new().unwrap();

@@ -177,6 +177,7 @@ pub struct HdfsConfig {
     pub principal: String,
     /// How calls may be protected where clients log in by a ticket or a token, Hadoop's `hadoop.rpc.protection`: `"authentication"`,
     /// `"integrity"`, `"privacy"`. Clients choose of what is named. Empty: authentication only.
+    #[cfg_attr(test, schemars(schema_with = "super::mount::names"))]
     pub rpc_protection: Vec<Protection>,
 }
 
