@@ -13,13 +13,11 @@ use crate::desk::{Desk, realm};
 use crate::state::{allow, download};
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// What a client of Hadoop's is told of the gateway.
-const PRINCIPAL: &str = "-Ddfs.namenode.kerberos.principal=nn/localhost@MOON.TEST";
 
 /// A gateway with a key of `nn/localhost`, a file, and a client's folder.
 pub struct Calls {
     pub desk: Desk<'static>,
-    client: TempDir,
+    pub client: TempDir,
 }
 
 impl Calls {
@@ -42,13 +40,13 @@ impl Calls {
         port.parse().unwrap()
     }
 
-    fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("hdfs://localhost:{}{path}", self.port())
     }
 
     fn shell(&self, envs: &[(String, String)], protection: &str, arguments: &[&str]) -> Output {
         let protection = format!("-Dhadoop.rpc.protection={protection}");
-        let options = [PRINCIPAL, &protection, "-Dipc.client.connect.max.retries=1"];
+        let options = [protection.as_str(), "-Dipc.client.connect.max.retries=1"];
         fs_shell(self.client.path(), envs, &[&options, arguments].concat())
     }
 
@@ -56,9 +54,9 @@ impl Calls {
         self.shell(envs, "authentication", &["-cat", &self.url("/m/f")])
     }
 
-    fn fetchdt(&self, user: &str, arguments: &[&str]) -> Output {
+    pub fn fetchdt(&self, user: &str, arguments: &[&str]) -> Output {
         let url = self.url("/");
-        let options = [PRINCIPAL, "-fs", &url];
+        let options = ["-fs", url.as_str()];
         let arguments = [&options, arguments].concat();
         fetchdt(self.client.path(), &self.envs(user), &arguments)
     }
@@ -84,7 +82,7 @@ impl Calls {
 }
 
 #[track_caller]
-fn good(output: &Output) -> String {
+pub fn good(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     String::from_utf8_lossy(&output.stdout).into_owned()
