@@ -9,7 +9,7 @@ import sys
 
 import kerberos
 
-SASL, CONTEXT = -33, -3
+SASL, CONTEXT, PING = -33, -3, -4
 SUCCESS, NEGOTIATE, INITIATE, CHALLENGE, RESPONSE, WRAP = range(6)
 CLIENT = b"c" * 16
 PROTOCOL = b"org.apache.hadoop.hdfs.protocol.ClientProtocol"
@@ -240,6 +240,9 @@ def case_order():
     line.offered()
     line.send(sasl(NEGOTIATE))
     unserved(line)
+    line = Line()
+    line.send(frame(PING))
+    unserved(line, "no message of Hadoop's")
     for name in ["alice", ""]:
         line = Line()
         line.offered()

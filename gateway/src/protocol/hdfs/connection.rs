@@ -229,7 +229,8 @@ impl Connection {
         let taken = match header.call_id {
             SASL => self.sasl(&header, frame).await,
             CONTEXT => self.context(frame).await,
-            PING => Ok(()),
+            // Before that it would keep a stranger's connection open for ever.
+            PING if self.identity.is_some() => Ok(()),
             0.. => self.call(&header, frame),
             _ => Err(FrameError::Malformed.into()),
         };
