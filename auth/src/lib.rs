@@ -19,6 +19,7 @@ mod login_error;
 pub mod native;
 pub mod policy;
 pub mod proxy;
+pub mod sasl;
 pub mod tenants;
 pub mod tls;
 pub mod watched;

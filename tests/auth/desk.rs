@@ -20,10 +20,13 @@ pub fn realm() -> &'static Kdc {
             "HTTP/localhost",
             "HTTP/gateway.test",
             "HTTP/foreign.test",
+            "nn/localhost",
+            "gate/localhost",
         ] {
             kdc.add(principal);
         }
         kdc.keytab("gateway", &["HTTP/localhost", "HTTP/gateway.test"]);
+        kdc.keytab("calls", &["HTTP/localhost", "nn/localhost"]);
         kdc
     })
 }

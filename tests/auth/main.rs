@@ -8,6 +8,8 @@ mod directory;
 mod doas;
 mod fid_tokens;
 mod hdfs;
+mod hdfs_frames;
+mod hdfs_rpc;
 mod issuer;
 mod jwt;
 mod keys;

@@ -66,9 +66,21 @@ impl Acceptor {
     /// # Errors
     /// The file cannot be read, or is no keytab.
     pub fn keys(&self) -> Result<Vec<String>, LoginError> {
+        self.keys_of(&[SERVICE])
+    }
+
+    /// The principals of these services (`nn/`) in the keytab.
+    ///
+    /// # Errors
+    /// As of [`Self::keys`].
+    pub fn keys_of(&self, services: &[&str]) -> Result<Vec<String>, LoginError> {
         let entries = self.entries()?;
         let mut ours: Vec<String> = entries.into_iter().map(|entry| entry.principal).collect();
-        ours.retain(|principal| principal.starts_with(SERVICE));
+        ours.retain(|principal| {
+            services
+                .iter()
+                .any(|service| principal.starts_with(service))
+        });
         ours.dedup();
         Ok(ours)
     }
@@ -95,15 +107,31 @@ impl Acceptor {
     /// # Errors
     /// Why it is not good.
     pub fn accept(&self, token: &[u8]) -> Result<Accepted, LoginError> {
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err(malformed("it is too long"));
-        }
         if token.starts_with(b"NTLMSSP") {
             return Err(malformed(
                 "it is of NTLM: the client has no Kerberos ticket (kinit), or does not know the realm of this host",
             ));
         }
-        let mut context = ServerCtx::new(Some(self.credential()?));
+        let mut context = self.context()?;
+        let (principal, reply) = self.proved(&mut context, token, SERVICE)?;
+        Ok(Accepted { principal, reply })
+    }
+
+    /// What takes one client's token.
+    pub(crate) fn context(&self) -> Result<ServerCtx, LoginError> {
+        Ok(ServerCtx::new(Some(self.credential()?)))
+    }
+
+    /// The principal that sent a token for a service (`HTTP/`), and what it is answered.
+    pub(crate) fn proved(
+        &self,
+        context: &mut ServerCtx,
+        token: &[u8],
+        service: &str,
+    ) -> Result<(String, Vec<u8>), LoginError> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(malformed("it is too long"));
+        }
         let reply = context
             .step(token, None)
             .map_err(|error| self.explain(error, token))?;
@@ -112,14 +140,15 @@ impl Acceptor {
         }
         let named = |error| malformed(&format!("{error}"));
         let target = text(context.target_name().map_err(named)?)?;
-        if !target.starts_with(SERVICE) {
-            let text = format!("the ticket is for {target}, and not for {SERVICE}<host>");
+        if !target.starts_with(service) {
+            let text = format!("the ticket is for {target}, and not for {service}<host>");
             return Err(LoginError::new(Failure::NotForUs, text));
         }
-        Ok(Accepted {
-            principal: text(context.source_name().map_err(named)?)?,
-            reply: reply.map(|reply| reply.to_vec()).unwrap_or_default(),
-        })
+        let principal = text(context.source_name().map_err(named)?)?;
+        Ok((
+            principal,
+            reply.map(|reply| reply.to_vec()).unwrap_or_default(),
+        ))
     }
 
     /// The keytab's keys as they are now.

@@ -12,6 +12,7 @@ use crate::{Failure, LoginError};
 
 /// A secret of this many bytes is made.
 pub const SECRET_BYTES: usize = 32;
+const NOT_OURS: &str = "the delegation token was not given by this gateway, or its key has been rolled away: get a new one";
 
 /// See the module. Times are milliseconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +100,23 @@ impl Secrets {
         })
     }
 
+    /// The token of this identifier, which whoever proves to hold it need not show.
+    ///
+    /// # Errors
+    /// As of [`Self::genuine`].
+    pub fn token_of(&self, identifier: Vec<u8>, kind: &str) -> Result<Token, LoginError> {
+        let read = Identifier::decode(&identifier);
+        let key = read.and_then(|read| self.keys.iter().find(|key| key.id == read.key_id));
+        let password = key.and_then(|key| token::password(&key.token, &identifier));
+        let unknown = || LoginError::new(Failure::Forged, NOT_OURS);
+        Ok(Token {
+            password: password.ok_or_else(unknown)?.to_vec(),
+            identifier,
+            kind: kind.to_owned(),
+            service: String::new(),
+        })
+    }
+
     /// What a token says, if one of our keys made it. Whether its time is over is not asked.
     ///
     /// # Errors
@@ -117,8 +135,7 @@ impl Secrets {
         if is_ours {
             return Ok(identifier);
         }
-        let text = "the delegation token was not given by this gateway, or its key has been rolled away: get a new one";
-        Err(LoginError::new(Failure::Forged, text))
+        Err(LoginError::new(Failure::Forged, NOT_OURS))
     }
 
     /// Whom a token stands for now.

@@ -11,8 +11,10 @@ use crate::{Failure, LoginError};
 
 /// The kind of the tokens that WebHDFS gives.
 pub const WEBHDFS: &str = "WEBHDFS delegation";
+/// The kind of the tokens that a NameNode gives.
+pub const HDFS: &str = "HDFS_DELEGATION_TOKEN";
 /// Kinds that are taken back: the client over TLS and the NameNode name theirs otherwise.
-pub const KINDS: [&str; 3] = [WEBHDFS, "SWEBHDFS delegation", "HDFS_DELEGATION_TOKEN"];
+pub const KINDS: [&str; 3] = [WEBHDFS, "SWEBHDFS delegation", HDFS];
 /// A longer form is not looked at.
 pub const URL_BYTES_MAX: usize = 8192;
 const VERSION: u8 = 0;

@@ -45,7 +45,7 @@ pub use mount::{CacheSection, JsonContentType, MountConfig, WebHdfsConfig};
 pub use policy::{AuditConfig, Authz, PolicyConfig, PolicyFail};
 pub use sections::{
     AccessLog, AdminConfig, FileConfig, HdfsConfig, ImageConfig, LimitsConfig, LogConfig,
-    LogFormat, LogLevel,
+    LogFormat, LogLevel, Protection,
 };
 pub use tenant::TenantConfig;
 pub use tls::{ClientName, TlsConfig};

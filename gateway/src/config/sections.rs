@@ -172,6 +172,26 @@ pub struct HdfsConfig {
     pub lease_soft_limit: Span,
     /// How long a client that writes a file may be silent before the gateway closes the file in its stead, with what has come.
     pub lease_hard_limit: Span,
+    /// Principal that clients have tickets for, a key of `auth.kerberos.keytab`: `nn/HOST` or `hdfs/HOST`, what they have as
+    /// `dfs.namenode.kerberos.principal`. Empty: the first such key.
+    pub principal: String,
+    /// How calls may be protected where clients log in by a ticket or a token, Hadoop's `hadoop.rpc.protection`: `"authentication"`,
+    /// `"integrity"`, `"privacy"`. Clients choose of what is named. Empty: authentication only.
+    #[cfg_attr(test, schemars(schema_with = "super::mount::names"))]
+    pub rpc_protection: Vec<Protection>,
+}
+
+/// How a connection is protected once it is known who is at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Protection {
+    /// Not at all.
+    Authentication,
+    /// Nobody can change what is sent.
+    Integrity,
+    /// Nobody can read it either.
+    Privacy,
 }
 
 impl Default for HdfsConfig {
@@ -182,6 +202,8 @@ impl Default for HdfsConfig {
             data_listen: None,
             lease_soft_limit: Span::from_secs(60),
             lease_hard_limit: Span::from_secs(20 * 60),
+            principal: String::new(),
+            rpc_protection: Vec::new(),
         }
     }
 }

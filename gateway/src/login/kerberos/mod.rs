@@ -24,7 +24,8 @@ const TEND_EVERY: Duration = Duration::from_secs(60);
 /// What is needed to take tickets, cookies and tokens.
 #[derive(Debug)]
 pub struct Kerberos {
-    acceptor: Arc<Acceptor>,
+    /// Looks at tickets.
+    pub acceptor: Arc<Acceptor>,
     rules: NameRules,
     kept: Kept,
     /// Cookies are for encrypted connections alone.
@@ -70,12 +71,22 @@ impl Kerberos {
     }
 
     /// Who has this principal.
-    fn identity(&self, principal: &str) -> Result<Identity, LoginError> {
+    pub(super) fn identity(&self, principal: &str) -> Result<Identity, LoginError> {
         let user = self.rules.short(principal)?;
         Ok(Identity {
             principal: principal.into(),
             ..simple::identity(&user, Method::Kerberos)
         })
+    }
+
+    /// Whether this is the principal, or the short name, of somebody: Hadoop's clients say either.
+    pub(super) fn is_called(&self, identity: &Identity, said: &str) -> bool {
+        *identity.user == *said
+            || *identity.principal == *said
+            || self
+                .rules
+                .short(said)
+                .is_ok_and(|short| short == *identity.user && said.contains('@'))
     }
 
     /// Makes new keys when it is time, for as long as the gateway runs.

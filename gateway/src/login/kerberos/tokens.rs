@@ -1,7 +1,7 @@
 //! Delegation tokens: `delegation=` in any request, and the operations that give, renew and cancel them.
 
 use moongate_auth::kerberos::Token;
-use moongate_auth::kerberos::token::Identifier;
+use moongate_auth::kerberos::token::{HDFS, Identifier};
 use moongate_auth::{Failure, Identity, LoginError, Method};
 
 use super::{Kerberos, now_ms};
@@ -12,9 +12,16 @@ use crate::login::{Known, simple};
 /// # Errors
 /// It is not ours, or no longer good.
 pub fn verify(kerberos: &Kerberos, url: &str) -> Result<Known, LoginError> {
-    let token = Token::from_url(url)?;
+    verified(kerberos, &Token::from_url(url)?)
+}
+
+/// Whom a token of ours stands for, of which the client has shown that it holds it.
+///
+/// # Errors
+/// It is not ours, or no longer good.
+pub fn verified(kerberos: &Kerberos, token: &Token) -> Result<Known, LoginError> {
     let kept = &kerberos.kept;
-    let good = kept.secrets().verify(&token, now_ms(), kept.lifetimes())?;
+    let good = kept.secrets().verify(token, now_ms(), kept.lifetimes())?;
     let Identifier {
         owner, real_user, ..
     } = good.identifier;
@@ -25,7 +32,15 @@ pub fn verify(kerberos: &Kerberos, url: &str) -> Result<Known, LoginError> {
 }
 
 impl Kerberos {
-    /// A new token in its form for URLs, for who has shown a ticket.
+    /// The token of this identifier, with its password.
+    ///
+    /// # Errors
+    /// It is not ours.
+    pub fn token_of(&self, identifier: Vec<u8>) -> Result<Token, LoginError> {
+        self.kept.secrets().token_of(identifier, HDFS)
+    }
+
+    /// A new token, for who has shown a ticket.
     ///
     /// # Errors
     /// The renewer has a name that no rule is for.
@@ -34,8 +49,10 @@ impl Kerberos {
         identity: &Identity,
         renewer: Option<&str>,
         service: &str,
-    ) -> Result<String, LoginError> {
+    ) -> Result<Token, LoginError> {
         let renewer = match renewer {
+            // Nobody may renew it.
+            Some("") => String::new(),
             Some(renewer) => self.rules.short(renewer)?,
             None => identity.user.to_string(),
         };
@@ -51,22 +68,19 @@ impl Kerberos {
             key_id: 0,
         };
         let token = self.kept.secrets().issue(identifier, service);
-        let token = token
-            .ok_or_else(|| LoginError::new(Failure::Unavailable, "there is no key for tokens"))?;
-        Ok(token.to_url())
+        token.ok_or_else(|| LoginError::new(Failure::Unavailable, "there is no key for tokens"))
     }
 
     /// Makes a token good for longer; until when, in milliseconds since 1970.
     ///
     /// # Errors
     /// It is not ours, over, or not this user's to renew.
-    pub async fn renew(&self, url: &str, by: &str) -> Result<i64, LoginError> {
-        let token = Token::from_url(url)?;
+    pub async fn renew(&self, token: &Token, by: &str) -> Result<i64, LoginError> {
         let lifetimes = *self.kept.lifetimes();
         tokio::task::block_in_place(|| {
             let changed = self
                 .kept
-                .change(|secrets| secrets.renew(&token, by, now_ms(), &lifetimes));
+                .change(|secrets| secrets.renew(token, by, now_ms(), &lifetimes));
             changed.map_err(|error| not_kept(&error))?
         })
     }
@@ -75,13 +89,12 @@ impl Kerberos {
     ///
     /// # Errors
     /// It is not ours, over, or not this user's to end.
-    pub async fn cancel(&self, url: &str, by: &str) -> Result<(), LoginError> {
-        let token = Token::from_url(url)?;
+    pub async fn cancel(&self, token: &Token, by: &str) -> Result<(), LoginError> {
         let lifetimes = *self.kept.lifetimes();
         tokio::task::block_in_place(|| {
             let changed = self
                 .kept
-                .change(|secrets| secrets.cancel(&token, by, now_ms(), &lifetimes));
+                .change(|secrets| secrets.cancel(token, by, now_ms(), &lifetimes));
             changed.map_err(|error| not_kept(&error))?
         })
     }

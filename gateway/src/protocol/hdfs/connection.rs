@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use moongate_auth::Identity;
-use prost::Message as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Mutex;
@@ -21,12 +20,12 @@ use super::frame::{self, FrameError};
 use super::proto::common::rpc_response_header_proto::{
     RpcErrorCodeProto as Code, RpcStatusProto as Outcome,
 };
-use super::proto::common::rpc_sasl_proto::{SaslAuth, SaslState};
 use super::proto::common::{
     IpcConnectionContextProto, RequestHeaderProto, RpcKindProto, RpcRequestHeaderProto,
-    RpcResponseHeaderProto, RpcSaslProto,
+    RpcResponseHeaderProto,
 };
 use super::refused::Refused;
+use super::sasl::{Login, Seal};
 use super::server::{TOO_MANY, Taken, told, write_all};
 use crate::http::server::PeerInfo;
 use crate::login::hdfs::{self as login, Said};
@@ -39,7 +38,7 @@ const AUTH_SASL: u8 = 0xdf;
 /// Numbers of what is no call.
 const CONTEXT: i32 = -3;
 const PING: i32 = -4;
-const SASL: i32 = -33;
+pub(super) const SASL: i32 = -33;
 /// Calls of one connection that are under way together; more wait in the socket.
 const CALLS_MAX: usize = 64;
 /// How long a connection may have nothing to ask. Java's clients close theirs after 10 s.
@@ -61,12 +60,15 @@ pub async fn talk(hdfs: Arc<Hdfs>, taken: Taken) {
         out: Out {
             writer: Arc::new(Mutex::new(writer)),
             stall: limits.write_stall_timeout.duration(),
+            seal: None,
         },
         hdfs,
         reader,
         arrived: BytesMut::new(),
         identity: None,
         speaks_sasl: false,
+        login: Login::default(),
+        opened: BytesMut::new(),
         calls: JoinSet::new(),
     };
     let mut stopped = taken.stopped;
@@ -99,30 +101,44 @@ enum Ended {
     Refused,
 }
 
-struct Connection {
-    hdfs: Arc<Hdfs>,
+pub(super) struct Connection {
+    pub(super) hdfs: Arc<Hdfs>,
     peer: PeerInfo,
     /// The address by which the client reached the gateway: it will reach the data port by it too.
     host: IpAddr,
     header_timeout: Duration,
     reader: OwnedReadHalf,
-    out: Out,
+    pub(super) out: Out,
     arrived: BytesMut,
-    identity: Option<Arc<Identity>>,
-    speaks_sasl: bool,
+    /// What came sealed, opened.
+    opened: BytesMut,
+    pub(super) identity: Option<Arc<Identity>>,
+    pub(super) speaks_sasl: bool,
+    pub(super) login: Login,
     calls: JoinSet<std::io::Result<()>>,
 }
 
 /// Where answers go.
 #[derive(Clone)]
-struct Out {
+pub(super) struct Out {
     writer: Arc<Mutex<OwnedWriteHalf>>,
     stall: Duration,
+    /// What protects the connection, where that was agreed.
+    pub(super) seal: Option<Seal>,
 }
 
 impl Out {
-    async fn send(&self, frame: &[u8]) -> std::io::Result<()> {
+    /// Sealed messages have an order: they are sealed by whoever has the writer.
+    pub(super) async fn send(&self, frame: &[u8]) -> std::io::Result<()> {
         let mut writer = self.writer.lock().await;
+        let sealed;
+        let frame = match &self.seal {
+            Some(seal) => {
+                sealed = seal.wrapped(frame)?;
+                &sealed
+            }
+            None => frame,
+        };
         write_all(&mut writer, &mut [IoSlice::new(frame)], self.stall).await
     }
 }
@@ -164,11 +180,12 @@ impl Connection {
         let begun = Instant::now();
         loop {
             if self.calls.len() < CALLS_MAX
-                && let Some(frame) = frame::take(&mut self.arrived)?
+                && let Some(frame) = self.ready()?
             {
                 return Ok(Some(frame));
             }
-            let half = !self.arrived.is_empty() || self.identity.is_none();
+            let half =
+                !self.arrived.is_empty() || !self.opened.is_empty() || self.identity.is_none();
             let busy = !self.calls.is_empty();
             let wait = if half && !busy {
                 self.header_timeout
@@ -188,6 +205,22 @@ impl Connection {
         }
     }
 
+    /// A frame that has arrived whole.
+    fn ready(&mut self) -> Result<Option<Bytes>, FrameError> {
+        let Some(seal) = &self.out.seal else {
+            return frame::take(&mut self.arrived);
+        };
+        loop {
+            if let Some(frame) = frame::take(&mut self.opened)? {
+                return Ok(Some(frame));
+            }
+            let Some(sealed) = frame::take(&mut self.arrived)? else {
+                return Ok(None);
+            };
+            self.opened.extend_from_slice(&seal.unwrapped(sealed)?);
+        }
+    }
+
     async fn take(&mut self, mut frame: Bytes) -> Result<(), Ended> {
         let header = match frame::message::<RpcRequestHeaderProto>(&mut frame) {
             Ok(header) => header,
@@ -196,7 +229,8 @@ impl Connection {
         let taken = match header.call_id {
             SASL => self.sasl(&header, frame).await,
             CONTEXT => self.context(frame).await,
-            PING => Ok(()),
+            // Before that it would keep a stranger's connection open for ever.
+            PING if self.identity.is_some() => Ok(()),
             0.. => self.call(&header, frame),
             _ => Err(FrameError::Malformed.into()),
         };
@@ -206,44 +240,6 @@ impl Connection {
                 .fatal(header.call_id, &header.client_id, &refused)
                 .await),
         }
-    }
-
-    /// Whoever negotiates is offered SIMPLE, where names are believed.
-    async fn sasl(
-        &mut self,
-        header: &RpcRequestHeaderProto,
-        mut frame: Bytes,
-    ) -> Result<(), Refused> {
-        let asked: RpcSaslProto = frame::message(&mut frame)?;
-        login::takes_names(&self.hdfs.gateway).map_err(|error| Refused::login(&error))?;
-        if !self.speaks_sasl {
-            return Err(FrameError::Malformed.into());
-        }
-        match asked.state() {
-            SaslState::Negotiate => {}
-            // Some say that they take SIMPLE, and go on without an answer.
-            SaslState::Initiate if asked.auths.iter().all(|auth| auth.method == "SIMPLE") => {
-                return Ok(());
-            }
-            _ => {
-                let class = "javax.security.sasl.SaslException";
-                let text = "SIMPLE is what was offered".to_owned();
-                return Err(Refused::fatal(class, text, Code::FatalUnauthorized));
-            }
-        }
-        let offered = RpcSaslProto {
-            state: SaslState::Negotiate.into(),
-            auths: vec![SaslAuth {
-                method: "SIMPLE".to_owned(),
-                ..SaslAuth::default()
-            }],
-            ..RpcSaslProto::default()
-        };
-        let head = answer_header(SASL, &header.client_id);
-        let frame = frame::frame(&head, &offered.encode_length_delimited_to_vec());
-        // A client that is gone is noticed by the next read.
-        let _ = self.out.send(&frame).await;
-        Ok(())
     }
 
     /// Who it is.
@@ -257,7 +253,10 @@ impl Connection {
             user: user.effective_user.unwrap_or_default(),
             real_user: user.real_user,
         };
-        let known = login::believe(&self.hdfs.gateway, &said, self.peer).await;
+        let known = match self.login.proved()? {
+            Some(known) => login::acting(&self.hdfs.gateway, known, &said, self.peer).await,
+            None => login::believe(&self.hdfs.gateway, &said, self.peer).await,
+        };
         let known = known.map_err(|error| Refused::login(&error))?;
         self.identity = Some(Arc::new(known.identity));
         Ok(())
@@ -318,7 +317,7 @@ impl Connection {
     }
 }
 
-fn answer_header(call: i32, client: &Bytes) -> RpcResponseHeaderProto {
+pub(super) fn answer_header(call: i32, client: &Bytes) -> RpcResponseHeaderProto {
     RpcResponseHeaderProto {
         call_id: call.cast_unsigned(),
         status: Outcome::Success.into(),

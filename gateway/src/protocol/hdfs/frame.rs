@@ -18,6 +18,9 @@ pub enum FrameError {
     /// Not what it should be.
     #[error("a frame that is no message of Hadoop's")]
     Malformed,
+    /// It does not fit what was agreed to protect the connection.
+    #[error("a frame that is not sealed as was agreed, or was changed on its way")]
+    Unsealed,
 }
 
 /// Takes the first frame out of what has arrived, if it is whole.

@@ -17,6 +17,8 @@ pub mod lease;
 pub mod opened;
 pub mod proto;
 pub mod refused;
+mod sasl;
+pub mod security;
 pub mod server;
 pub mod token;
 
@@ -28,6 +30,7 @@ use tokio::task::JoinHandle;
 
 use self::lease::Leases;
 use self::opened::Opened;
+use self::security::Security;
 use self::token::Tokens;
 use crate::state::Gateway;
 
@@ -38,6 +41,7 @@ pub struct Hdfs {
     tokens: Tokens,
     opened: Opened,
     leases: Leases,
+    security: Security,
     /// Where the bytes are.
     data_port: u16,
 }
@@ -51,7 +55,7 @@ impl std::fmt::Debug for Gateway {
 /// Serves both ports until the gateway stops.
 ///
 /// # Errors
-/// The data port has no address.
+/// The data port has no address, or the keytab lacks the key that is configured.
 pub fn spawn(
     gateway: &Arc<Gateway>,
     calls: TcpListener,
@@ -66,6 +70,7 @@ pub fn spawn(
             gateway.config.hdfs.lease_soft_limit.duration(),
             gateway.config.hdfs.lease_hard_limit.duration(),
         ),
+        security: Security::of(gateway)?,
         data_port: data.local_addr()?.port(),
     });
     let (rpc, stop) = (Arc::clone(&hdfs), stopped.clone());

@@ -76,6 +76,15 @@ impl Refused {
             ..Self::rpc(class, error.text.clone(), Code::FatalUnauthorized)
         }
     }
+
+    /// A token does not let in: clients get another one when they are told so by this exception.
+    pub fn token(error: &login::Refusal) -> Self {
+        let class = "org.apache.hadoop.security.token.SecretManager$InvalidToken";
+        Self {
+            class: class.to_owned(),
+            ..Self::login(error)
+        }
+    }
 }
 
 impl From<Refusal> for Refused {

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use http::request::Parts;
+use moongate_auth::kerberos::Token;
 use moongate_auth::{Failure, LoginError, Method};
 use serde_json::json;
 
@@ -25,8 +26,8 @@ pub fn get(asked: &Asked<'_>) -> Result<Response, Refusal> {
     let renewer = asked.params.text("renewer");
     let host = asked.host();
     let service = asked.params.text("service").unwrap_or(&host);
-    let url = kerberos.issue(asked.identity, renewer, service);
-    let url = url.map_err(Refusal::Token)?;
+    let token = kerberos.issue(asked.identity, renewer, service);
+    let url = token.map_err(Refusal::Token)?.to_url();
     Ok(named("Token", &json!({ "urlString": url })))
 }
 
@@ -35,7 +36,8 @@ pub async fn renew(asked: &Asked<'_>) -> Result<Response, Refusal> {
     let token = asked.params.required("token", "RENEWDELEGATIONTOKEN")?;
     let kerberos = in_use(asked)?;
     only_in_person(asked, "renewed")?;
-    let until_ms = kerberos.renew(token, &asked.caller.user).await;
+    let token = Token::from_url(token).map_err(Refusal::Token)?;
+    let until_ms = kerberos.renew(&token, &asked.caller.user).await;
     Ok(named("long", &until_ms.map_err(Refusal::Token)?))
 }
 
@@ -45,7 +47,8 @@ pub async fn cancel(asked: &Asked<'_>) -> Result<Response, Refusal> {
         return Ok(done(StatusCode::OK));
     };
     let token = asked.params.required("token", "CANCELDELEGATIONTOKEN")?;
-    let cancelled = kerberos.cancel(token, &asked.caller.user).await;
+    let token = Token::from_url(token).map_err(Refusal::Token)?;
+    let cancelled = kerberos.cancel(&token, &asked.caller.user).await;
     cancelled.map_err(Refusal::Token)?;
     Ok(done(StatusCode::OK))
 }

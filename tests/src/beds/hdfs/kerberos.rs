@@ -43,7 +43,12 @@ pub fn client(kdc: &Kdc, folder: &Path) {
     let mut all = security();
     // Spark outside of YARN too names somebody who could renew its tokens.
     let yarn = format!("yarn/localhost@{REALM}");
-    all.extend(own(&[("yarn.resourcemanager.principal", &yarn)]));
+    // What a gateway's own port of calls has a key for.
+    let namenode = format!("nn/localhost@{REALM}");
+    all.extend(own(&[
+        ("yarn.resourcemanager.principal", &yarn),
+        ("dfs.namenode.kerberos.principal", &namenode),
+    ]));
     write_client(folder, &all);
 }
 

@@ -45,6 +45,7 @@ const LOCALHOST: &str = "localhost";
 const NAMENODE: &str = "org.apache.hadoop.hdfs.server.namenode.NameNode";
 const DATANODE: &str = "org.apache.hadoop.hdfs.server.datanode.DataNode";
 const FS_SHELL: &str = "org.apache.hadoop.fs.FsShell";
+const FETCHDT: &str = "org.apache.hadoop.hdfs.tools.DelegationTokenFetcher";
 const DFS_ADMIN: &str = "org.apache.hadoop.hdfs.tools.DFSAdmin";
 const HA_ADMIN: &str = "org.apache.hadoop.hdfs.tools.DFSHAAdmin";
 
@@ -397,11 +398,20 @@ impl Hdfs {
 
 /// Runs `hdfs dfs` where `folder` holds `conf/core-site.xml`, and perhaps `krb5.conf`.
 pub fn fs_shell(folder: &Path, envs: &[(String, String)], arguments: &[&str]) -> Output {
+    program(folder, FS_SHELL, envs, arguments)
+}
+
+/// Runs `hdfs fetchdt` there, which gets, renews and cancels delegation tokens.
+pub fn fetchdt(folder: &Path, envs: &[(String, String)], arguments: &[&str]) -> Output {
+    program(folder, FETCHDT, envs, arguments)
+}
+
+fn program(folder: &Path, class: &str, envs: &[(String, String)], arguments: &[&str]) -> Output {
     let envs: Vec<_> = envs
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
-    java::run(folder, FS_SHELL, arguments, &envs)
+    java::run(folder, class, arguments, &envs)
 }
 
 /// Makes such a folder of a client in this realm.

@@ -58,6 +58,8 @@ methods! {
     RenewLease = "renewLease",
     GetDataEncryptionKey = "getDataEncryptionKey",
     GetDelegationToken = "getDelegationToken",
+    RenewDelegationToken = "renewDelegationToken",
+    CancelDelegationToken = "cancelDelegationToken",
     GetHAServiceState = "getHAServiceState",
     GetServiceStatus = "getServiceStatus",
     Mkdirs = "mkdirs",
@@ -84,7 +86,7 @@ const PIPELINE: [&str; 3] = [
     "updatePipeline",
 ];
 /// What only a cluster has.
-const LACKING: [&str; 56] = [
+const LACKING: [&str; 54] = [
     "createSymlink",
     "getFsReplicatedBlockStats",
     "getFsECBlockGroupStats",
@@ -109,8 +111,6 @@ const LACKING: [&str; 56] = [
     "unsetStoragePolicy",
     "satisfyStoragePolicy",
     "setBalancerBandwidth",
-    "renewDelegationToken",
-    "cancelDelegationToken",
     "createSnapshot",
     "renameSnapshot",
     "deleteSnapshot",

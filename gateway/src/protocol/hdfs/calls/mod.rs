@@ -9,6 +9,7 @@ mod listing;
 mod located;
 mod method;
 mod status;
+mod tokens;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -176,7 +177,10 @@ impl Call<'_> {
             Method::GetStoragePolicies => Ok(fixed::storage_policies()),
             Method::GetServerDefaults => Ok(fixed::server_defaults()),
             Method::GetFsStats => Ok(self.fs_stats()),
-            Method::Msync | Method::GetDataEncryptionKey | Method::GetDelegationToken => Ok(done()),
+            Method::Msync | Method::GetDataEncryptionKey => Ok(done()),
+            Method::GetDelegationToken => self.delegation_token(body),
+            Method::RenewDelegationToken => self.renew_token(body).await,
+            Method::CancelDelegationToken => self.cancel_token(body).await,
             Method::GetHAServiceState => Ok(fixed::active()),
             Method::GetServiceStatus => Ok(encode(&GetServiceStatusResponseProto {
                 state: HaServiceStateProto::Active.into(),
