@@ -20,6 +20,10 @@ pub fn create(
     ttl: Ttl,
 ) -> Result<(), HaystackError> {
     let failed = |e: io::Error| HaystackError::from_io(files.id, &e);
+    // Of a volume that was half made and removed, the `.dat` must not come back beside new files.
+    if disk.exists(&files.vif()).map_err(failed)? {
+        disk.sync_dir(&files.dir).map_err(failed)?;
+    }
     let block = SuperBlock::new(placement, ttl).encode();
     // The `.dat` comes last: a volume without one does not exist.
     for (path, bytes) in [
