@@ -44,6 +44,10 @@ impl Calls {
         Some((own?, user))
     }
 
+    pub(super) fn has_read_itself(&self) -> bool {
+        self.own.as_ref().is_some_and(|own| own.has_read())
+    }
+
     pub(super) fn url(&self) -> &str {
         &self.clients.options().url
     }

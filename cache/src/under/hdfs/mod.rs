@@ -118,6 +118,11 @@ impl HdfsStore {
         })
     }
 
+    /// Whether anything was read by the reader of our own: which one it was, for tests and comparisons.
+    pub fn has_read_itself(&self) -> bool {
+        self.calls.has_read_itself()
+    }
+
     async fn status_of(&self, caller: &Caller, path: &str) -> Result<Status, BackendError> {
         let status = self
             .calls
