@@ -4,6 +4,8 @@
 //! block ([`packet`]) and the checksums in them ([`sums`]). **Refuses to own:** sockets, time, and what any of it means.
 //! Nothing here panics on what comes, or sets memory aside for what a length only promises.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod frame;
 pub mod packet;
 pub mod proto;

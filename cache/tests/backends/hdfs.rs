@@ -198,3 +198,18 @@ async fn ranges_are_the_same_by_either_reader() {
         assert_eq!(store.has_read_itself(), own_reader);
     }
 }
+
+/// The NameNode gives a token with each block, without which DataNodes give nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_of_blocks_are_shown() {
+    let tokens = [("dfs.block.access.token.enable", "true")];
+    let hdfs = wait_for(move || Hdfs::start_with(1, &tokens)).await;
+    let bench = bench_of(&hdfs).await;
+    let data = payload(8, 3 << 20);
+    bench.put("file", &data).await;
+    let store = HdfsStore::open(options(&hdfs)).unwrap();
+    let path = bench.path("file");
+    let file = store.open(&superuser(), &path, Freshness::Now).await;
+    let got = read(&*file.unwrap(), 0..data.len() as u64).await.unwrap();
+    assert!(got == data && store.has_read_itself());
+}

@@ -35,8 +35,9 @@ const STEP_BYTES: usize = 64 << 10;
 /// NameNodes close a connection that was idle for 10 s.
 const KEPT: Duration = Duration::from_secs(8);
 const KEPT_MAX: usize = 32;
-/// How often NameNodes are tried by one question, with what pauses.
-const ATTEMPTS_MAX: u32 = 12;
+/// How often NameNodes are tried by one question, as by hdfs-native here, with what pauses.
+const ATTEMPTS_ALONE: u32 = 4;
+const ATTEMPTS_OF_A_PAIR: u32 = 12;
 const PAUSE: Duration = Duration::from_millis(150);
 const PAUSE_MAX: Duration = Duration::from_millis(1500);
 /// What a NameNode says that is not the active one.
@@ -115,7 +116,11 @@ impl Rpc {
                 Ok(Err(Failed::Elsewhere(error))) => error,
                 Err(_) => self.silent(method),
             };
-            if attempt >= ATTEMPTS_MAX {
+            let attempts_max = match self.namenodes.len() {
+                1 => ATTEMPTS_ALONE,
+                _ => ATTEMPTS_OF_A_PAIR,
+            };
+            if attempt >= attempts_max {
                 return Err(failed);
             }
             let next = (index + 1) % self.namenodes.len().max(1);
