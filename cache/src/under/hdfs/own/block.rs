@@ -306,4 +306,4 @@ fn begins(answer: &BlockOpResponseProto, from: u64) -> Result<(Sums, u64), Fault
 
 #[cfg(test)]
 #[path = "block_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -68,7 +68,13 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 /// All that a good DataNode says of `from..to` of a block.
-fn good(kind: i32, chunk: usize, packet_bytes: usize, block: &[u8], part: (u64, u64)) -> Vec<u8> {
+pub fn good(
+    kind: i32,
+    chunk: usize,
+    packet_bytes: usize,
+    block: &[u8],
+    part: (u64, u64),
+) -> Vec<u8> {
     let begin = part.0 as usize / chunk * chunk;
     let end = (part.1 as usize).div_ceil(chunk) * chunk;
     let end = end.min(block.len());

@@ -233,3 +233,7 @@ impl Reading {
         BackendError::new(ErrorKind::Unavailable, text)
     }
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;
