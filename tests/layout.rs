@@ -1,4 +1,4 @@
-//! The arrows between the crates, held by a test: `haystack -> disk`, `cache -> disk`, `auth` alone, `volume-plugin -> proto`, `gateway -> {haystack, filer, cache, auth, disk}`, and nothing
+//! The arrows between the crates, held by a test: `haystack -> disk`, `cache -> {disk, hdfs-wire}`, `auth` alone, `volume-plugin -> proto`, `gateway -> {haystack, filer, cache, auth, disk, hdfs-wire}`, and nothing
 //! depends on the gateway. The cores know no network.
 #![allow(clippy::unwrap_used)]
 
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 /// Crates that own no socket, and what would give them one.
-const CORES: [&str; 3] = ["disk", "filer", "haystack"];
+const CORES: [&str; 4] = ["disk", "filer", "haystack", "hdfs-wire"];
 const NETWORK: [&str; 14] = [
     "axum",
     "h2",
@@ -27,12 +27,13 @@ const NETWORK: [&str; 14] = [
     "tower",
 ];
 /// What each member may use of the others, in its product code.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("auth", &[]),
-    ("cache", &["moongate-disk"]),
+    ("cache", &["moongate-disk", "moongate-hdfs-wire"]),
     ("disk", &[]),
     ("filer", &[]),
     ("haystack", &["moongate-disk"]),
+    ("hdfs-wire", &[]),
     ("proto", &[]),
     ("volume-plugin", &["moongate-proto"]),
     (
@@ -43,6 +44,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
             "moongate-disk",
             "moongate-filer",
             "moongate-haystack",
+            "moongate-hdfs-wire",
         ],
     ),
 ];
@@ -129,7 +131,8 @@ fn the_gateway_joins_the_crates() {
             "moongate-cache",
             "moongate-disk",
             "moongate-filer",
-            "moongate-haystack"
+            "moongate-haystack",
+            "moongate-hdfs-wire"
         ])
     );
 }

@@ -35,6 +35,14 @@ pub enum Freshness {
 /// Bytes in the order of the file.
 pub type ByteStream = BoxStream<'static, Result<Bytes, BackendError>>;
 
+/// Bytes for one who keeps pages.
+pub struct Pieces {
+    /// They do not end with pages unless `own_memory`.
+    pub stream: ByteStream,
+    /// A piece that is a whole page is in memory of just its size, which can be kept as it is.
+    pub own_memory: bool,
+}
+
 /// A tree of files.
 ///
 /// # Errors
@@ -190,6 +198,21 @@ pub trait BackendFile: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// As of [`Backend`]; the stream's items fail likewise.
     async fn read(&self, range: Range<u64>) -> Result<ByteStream, BackendError>;
+
+    /// As [`BackendFile::read`], for one who keeps pages of so many bytes, counted from the file's begin.
+    ///
+    /// # Errors
+    /// As of [`BackendFile::read`].
+    async fn read_pages(
+        &self,
+        range: Range<u64>,
+        _page_bytes: u64,
+    ) -> Result<Pieces, BackendError> {
+        Ok(Pieces {
+            stream: self.read(range).await?,
+            own_memory: false,
+        })
+    }
 
     /// Asks the store, in the name of whoever opened it, whether they may read the file; what it says beside that serves the reads that follow.
     ///

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::fill::Fill;
 use super::flights::{RunId, Step};
 use super::open_file::{OpenFile, changed};
-use crate::backend::{BackendError, ByteStream, ErrorKind};
+use crate::backend::{BackendError, ErrorKind, Pieces};
 use crate::budget::Charge;
 use crate::page_buffer::PageBuffer;
 
@@ -42,10 +42,13 @@ pub enum Purpose {
 
 /// What comes of the under store's stream.
 struct Source {
-    stream: ByteStream,
+    pieces: Pieces,
     /// Of the last piece, what belongs to the next page.
     rest: Bytes,
 }
+
+/// Room in the mount's budget, and in that of all.
+type Charges = (Option<Charge>, Option<Charge>);
 
 /// Why a run ends without an error.
 struct Left;
@@ -80,19 +83,20 @@ impl Run {
             return Ok(());
         };
         let mut source = Source {
-            stream: stream?,
+            pieces: stream?,
             rest: Bytes::new(),
         };
         while self.advance(&mut source).await? {}
         Ok(())
     }
 
-    async fn begin(&self) -> Result<ByteStream, BackendError> {
+    async fn begin(&self) -> Result<Pieces, BackendError> {
         let under = self.open.under().await?;
         let page_bytes = self.open.mount.cache.config.page_bytes;
         let end = self.limit.saturating_mul(page_bytes);
         let range = self.first * page_bytes..end.min(self.open.file.version.len);
-        self.open.mount.gate.within(under.read(range)).await
+        let reading = under.read_pages(range, page_bytes);
+        self.open.mount.gate.within(reading).await
     }
 
     /// One step; `false` at the end.
@@ -114,32 +118,9 @@ impl Run {
         source: &mut Source,
     ) -> Result<bool, BackendError> {
         let (cache, file) = (&self.open.mount.cache, &self.open.file);
-        let len = cache.page_len(&file.version, page) as usize;
-        let is_wanted = self.purpose != Purpose::Read && page == self.first;
-        let mut buffer = None;
-        while buffer
-            .as_ref()
-            .is_none_or(|(b, _): &(PageBuffer, _)| b.missing() > 0)
-        {
-            let have = buffer.as_ref().map_or(0, |(b, _)| len - b.missing());
-            let Some(mut piece) = self.piece(source, 2 * have < len && !is_wanted).await? else {
-                return Ok(false);
-            };
-            // Only now: a store that does not answer holds no memory.
-            if buffer.is_none() {
-                buffer = Some((PageBuffer::new(len), self.charge(len as u64).await));
-            }
-            let part = piece.split_to(piece.len().min(len - have));
-            source.rest = piece;
-            if let Some((bytes, _)) = &mut buffer {
-                bytes.push(&part);
-            }
-            fill.push(part);
-        }
-        let Some((bytes, _charge)) = buffer else {
+        let Some((bytes, _charge)) = self.gather(page, fill, source).await? else {
             return Ok(false);
         };
-        let bytes = bytes.into_bytes();
         // Kept, then told, then taken off the list: who does not find it on the list finds it in memory.
         if self.purpose == Purpose::Load {
             cache.write(&self.open.mount, file, page, &bytes).await;
@@ -152,6 +133,44 @@ impl Run {
         Ok(true)
     }
 
+    /// A page, of which each piece is shown as it comes; `None` if nobody wants it any more.
+    async fn gather(
+        &self,
+        page: u64,
+        fill: &Fill,
+        source: &mut Source,
+    ) -> Result<Option<(Bytes, Charges)>, BackendError> {
+        let version = &self.open.file.version;
+        let len = self.open.mount.cache.page_len(version, page) as usize;
+        let is_wanted = self.purpose != Purpose::Read && page == self.first;
+        let mut buffer: Option<(PageBuffer, Charges)> = None;
+        loop {
+            let have = buffer.as_ref().map_or(0, |(b, _)| len - b.missing());
+            let Some(mut piece) = self.piece(source, 2 * have < len && !is_wanted).await? else {
+                return Ok(None);
+            };
+            // Only now: a store that does not answer holds no memory.
+            let (mut bytes, charge) = match buffer.take() {
+                Some(begun) => begun,
+                None => {
+                    let charge = self.charge(len as u64).await;
+                    if piece.len() == len && source.pieces.own_memory {
+                        return Ok(Some((piece, charge)));
+                    }
+                    (PageBuffer::new(len), charge)
+                }
+            };
+            let part = piece.split_to(piece.len().min(len - have));
+            source.rest = piece;
+            bytes.push(&part);
+            fill.push(part);
+            if bytes.missing() == 0 {
+                return Ok(Some((bytes.into_bytes(), charge)));
+            }
+            buffer = Some((bytes, charge));
+        }
+    }
+
     /// The next bytes; `None` if nobody wants them and they `may_stop` here.
     async fn piece(
         &self,
@@ -162,7 +181,7 @@ impl Run {
             return Ok(Some(std::mem::take(&mut source.rest)));
         }
         loop {
-            let next = async { source.stream.next().await.transpose() };
+            let next = async { source.pieces.stream.next().await.transpose() };
             let next = self.open.mount.gate.within(next);
             let next = if may_stop {
                 match self.unless_left(next).await {
@@ -190,7 +209,7 @@ impl Run {
     }
 
     /// Room for a page, and for the pieces that it comes in.
-    async fn charge(&self, len: u64) -> (Option<Charge>, Option<Charge>) {
+    async fn charge(&self, len: u64) -> Charges {
         let mount = &self.open.mount;
         (
             mount.buffers.take(2 * len).await,

@@ -96,6 +96,47 @@ async fn two_datanodes_frozen_in_mid_read_cost_their_timeout_each() {
     assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
 }
 
+/// Flips a byte in the middle of every block of this length that a DataNode has; how many.
+fn damage(folder: &std::path::Path, len: u64) -> usize {
+    let mut damaged = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            damaged += damage(&path, len);
+        } else if std::fs::metadata(&path).unwrap().len() == len {
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[len as usize / 2] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            damaged += 1;
+        }
+    }
+    damaged
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_replicas_are_passed_over() {
+    const BLOCK: u64 = 3 << 20;
+    let broken = cluster().await;
+    let (bench, hdfs, data) = (&broken.bench, broken.hdfs, payload(50, 2 * BLOCK as usize));
+    let options = CreateOptions {
+        block_bytes: Some(BLOCK),
+        ..CreateOptions::default()
+    };
+    bench.try_put("damaged", &data, &options).await.unwrap();
+    let path = bench.path("damaged");
+    wait_for(move || hdfs.wait_until_replicated(&path, 3)).await;
+    for n in 0..2 {
+        let folder = hdfs.folder().join(format!("datanode{n}"));
+        assert_eq!(damage(&folder, BLOCK), 2);
+    }
+    for _ in 0..3 {
+        assert!(bench.get("damaged").await.unwrap() == data);
+    }
+    let folder = hdfs.folder().join("datanode2");
+    assert_eq!(damage(&folder, BLOCK), 2);
+    assert!(bench.get("damaged").await.is_err(), "damaged bytes");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_any_datanode_a_read_fails_and_goes_on_when_they_are_back() {
     let broken = cluster().await;

@@ -3,11 +3,12 @@
 use futures::StreamExt;
 use moongate_cache::backend::contract::Bench;
 use moongate_cache::backend::contract::bench::{assert_kind, payload, read};
-use moongate_cache::{AclEntry, Change, CreateOptions, ErrorKind};
+use moongate_cache::under::{HdfsOptions, HdfsStore};
+use moongate_cache::{AclEntry, Backend, Change, CreateOptions, ErrorKind, Freshness};
 use moongate_tests::beds::hdfs::Hdfs;
 use moongate_tests::http::{Request, send};
 
-use crate::on_hdfs::{bench_of, wait_for};
+use crate::on_hdfs::{bench_of, options, superuser, wait_for};
 
 async fn bench() -> Bench {
     bench_of(wait_for(Hdfs::shared).await).await
@@ -157,4 +158,58 @@ async fn owners_and_replication_change() {
         .change(&bench.caller, &folder, &Change::Replication(2))
         .await;
     assert_kind(refused, ErrorKind::Invalid);
+}
+
+/// Both readers give the same bytes, and it is told which one it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn ranges_are_the_same_by_either_reader() {
+    let bench = bench().await;
+    let data = payload(7, 3_000_001);
+    let block = CreateOptions {
+        block_bytes: Some(1 << 20),
+        ..CreateOptions::default()
+    };
+    bench.try_put("file", &data, &block).await.unwrap();
+    let path = bench.path("file");
+    for own_reader in [true, false] {
+        let store = HdfsStore::open(HdfsOptions {
+            own_reader,
+            ..options(Hdfs::shared())
+        })
+        .unwrap();
+        let file = store.open(&superuser(), &path, Freshness::Now).await;
+        let file = file.unwrap();
+        let len = data.len() as u64;
+        let mib = 1 << 20;
+        let ranges = [
+            0..len,
+            1..2,
+            len - 1..len,
+            511..513,
+            mib - 1..mib + 1,
+            700_001..2_900_007,
+            mib..2 * mib,
+        ];
+        for range in ranges {
+            let got = read(&*file, range.clone()).await.unwrap();
+            let want = &data[range.start as usize..range.end as usize];
+            assert!(got == want, "{own_reader} {range:?}");
+        }
+        assert_eq!(store.has_read_itself(), own_reader);
+    }
+}
+
+/// The NameNode gives a token with each block, without which DataNodes give nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_of_blocks_are_shown() {
+    let tokens = [("dfs.block.access.token.enable", "true")];
+    let hdfs = wait_for(move || Hdfs::start_with(1, &tokens)).await;
+    let bench = bench_of(&hdfs).await;
+    let data = payload(8, 3 << 20);
+    bench.put("file", &data).await;
+    let store = HdfsStore::open(options(&hdfs)).unwrap();
+    let path = bench.path("file");
+    let file = store.open(&superuser(), &path, Freshness::Now).await;
+    let got = read(&*file.unwrap(), 0..data.len() as u64).await.unwrap();
+    assert!(got == data && store.has_read_itself());
 }

@@ -19,16 +19,20 @@ pub const FEATURES: Features = Features {
 
 /// A store over a bed, which gives up sooner than one in service.
 pub fn store(hdfs: &Hdfs) -> HdfsStore {
+    HdfsStore::open(options(hdfs)).unwrap()
+}
+
+/// What it is opened with.
+pub fn options(hdfs: &Hdfs) -> HdfsOptions {
     // As everybody with three DataNodes has it: a file is begun on two if one fails.
     let best_effort = "dfs.client.block.write.replace-datanode-on-failure.best-effort";
-    HdfsStore::open(HdfsOptions {
+    HdfsOptions {
         config: [(best_effort.to_owned(), "true".to_owned())].into(),
         config_dir: Some(hdfs.config_dir()),
         request_timeout: Duration::from_secs(20),
         datanode_timeout: Duration::from_secs(2),
         ..HdfsOptions::new(hdfs.url())
-    })
-    .unwrap()
+    }
 }
 
 /// Who may do everything.

@@ -1,6 +1,7 @@
 //! Calls of the NameNode, none of which waits for ever.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hdfs_native::{Client, HdfsError};
@@ -10,6 +11,7 @@ use tokio::time::timeout;
 use super::HdfsOptions;
 use super::clients::{Clients, For};
 use super::error::of_hdfs;
+use super::own::Own;
 use crate::backend::{BackendError, Caller, ErrorKind};
 
 /// What refused impersonation looks like: hdfs-native does not pass on that the NameNode has hung up, and why.
@@ -24,12 +26,26 @@ const PROBE_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Calls {
     clients: Clients,
+    own: Option<Arc<Own>>,
 }
 
 impl Calls {
     pub(super) fn new(options: HdfsOptions, runtime: Handle) -> Result<Self, BackendError> {
+        let own = Own::of(&options).map(Arc::new);
         let clients = Clients::new(options, runtime)?;
-        Ok(Self { clients })
+        Ok(Self { clients, own })
+    }
+
+    /// The reader that is not hdfs-native, where the cluster is one that it reads, and in whose name.
+    pub(super) fn own(&self, caller: &Caller) -> Option<(&Arc<Own>, Arc<str>)> {
+        let user = self.clients.effective(caller);
+        // The process's own name is hdfs-native's to find.
+        let own = self.own.as_ref().filter(|_| !user.is_empty());
+        Some((own?, user))
+    }
+
+    pub(super) fn has_read_itself(&self) -> bool {
+        self.own.as_ref().is_some_and(|own| own.has_read())
     }
 
     pub(super) fn url(&self) -> &str {

@@ -108,7 +108,8 @@ impl Clients {
         }
     }
 
-    fn effective(&self, caller: &Caller) -> Arc<str> {
+    /// In whose name is asked for a caller; empty: in the process's.
+    pub(super) fn effective(&self, caller: &Caller) -> Arc<str> {
         if self.options.impersonate {
             return caller.user.clone();
         }

@@ -194,7 +194,8 @@ pub(super) fn of_hdfs(error: HdfsError, path: &str) -> BackendError {
     }
 }
 
-fn of_class(class: String, message: &str) -> BackendError {
+/// An exception of the NameNode's.
+pub(super) fn of_class(class: String, message: &str) -> BackendError {
     let message = without_stack(message, &class);
     let known = CLASSES.iter().find(|(name, _)| *name == class);
     let kind = match known {

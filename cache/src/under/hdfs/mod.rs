@@ -1,4 +1,4 @@
-//! HDFS as an under store, by hdfs-native: RPC to the NameNode, blocks from the DataNodes, no Java.
+//! HDFS as an under store, no Java: by hdfs-native, and bytes of clusters without logins by a reader of our own ([`own`]).
 //!
 //! A file's version is its length and its time of change in milliseconds: HDFS tells no more. Bytes are of the version that they were opened
 //! with: none is handed out before the NameNode has been asked again, after blocks have been located and after the last bytes have come.
@@ -10,6 +10,7 @@ mod calls;
 mod clients;
 mod error;
 mod list;
+mod own;
 mod read;
 mod reading;
 mod rename;
@@ -63,6 +64,8 @@ pub struct HdfsOptions {
     /// Whether anybody cuts files (`hdfs dfs -truncate`) and lets them grow again: HDFS then changes bytes under a reader, and after the last
     /// bytes of a read have come it is asked whether that has happened. That is one round trip for each read.
     pub truncates: bool,
+    /// Reads by the reader of our own where the cluster needs no more (`false`: by hdfs-native always, for comparison).
+    pub own_reader: bool,
     /// Reads at once; each may hold up to 12 MB of what a fast DataNode has sent to a slow reader.
     pub streams_max: usize,
 }
@@ -81,6 +84,7 @@ impl HdfsOptions {
             request_timeout: Duration::from_secs(30),
             datanode_timeout: Duration::from_secs(5),
             truncates: true,
+            own_reader: true,
             streams_max: 32,
         }
     }
@@ -112,6 +116,11 @@ impl HdfsStore {
             streams,
             snapshots: Snapshots::default(),
         })
+    }
+
+    /// Whether anything was read by the reader of our own: which one it was, for tests and comparisons.
+    pub fn has_read_itself(&self) -> bool {
+        self.calls.has_read_itself()
     }
 
     async fn status_of(&self, caller: &Caller, path: &str) -> Result<Status, BackendError> {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,10 +15,13 @@ use tokio::time::{Instant, timeout};
 
 use super::calls::Calls;
 use super::error::of_hdfs;
+use super::own::{LocatedFile, Own};
 use super::reading::{Blocks, Reading, Remote};
 use super::status;
-use crate::backend::{BackendError, BackendFile, ByteStream, Caller, ErrorKind, Status};
+use crate::backend::{BackendError, BackendFile, ByteStream, Caller, ErrorKind, Pieces, Status};
 
+/// A buffer of a reader who says nothing of pages.
+const PIECE_BYTES: u64 = 256 << 10;
 /// Block tokens are good for 10 hours (`dfs.block.access.token.lifetime`).
 const LOCATED_FOR: Duration = Duration::from_secs(4 * 3600);
 
@@ -34,14 +37,46 @@ struct Shared {
     path: String,
     status: Status,
     located: Mutex<Option<Located>>,
+    /// The reader of our own could not even begin: the DataNodes may ask for what only hdfs-native knows.
+    by_native: AtomicBool,
 }
 
 #[derive(Clone)]
 struct Located {
-    reader: Arc<FileReader>,
+    reader: Reader,
     at: Instant,
     /// Whether these are known to be the blocks of the version that was opened.
     is_checked: Arc<AtomicBool>,
+}
+
+/// Who reads.
+#[derive(Clone)]
+enum Reader {
+    Own(Arc<Own>, Arc<LocatedFile>),
+    Native(Arc<FileReader>),
+}
+
+impl Reader {
+    fn file_len(&self) -> u64 {
+        match self {
+            Self::Own(_, file) => file.len,
+            Self::Native(reader) => reader.file_length() as u64,
+        }
+    }
+
+    /// hdfs-native panics past the end; that the length is that of the status has been seen by `locate`.
+    fn blocks(&self, path: &str, range: Range<u64>, page_bytes: u64) -> Blocks {
+        let reader = match self {
+            Self::Own(own, file) => return own.blocks(file, range, page_bytes),
+            Self::Native(reader) => reader,
+        };
+        let offset = usize::try_from(range.start).unwrap_or(usize::MAX);
+        let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        let (blocks, path) = (reader.read_range_stream(offset, len), path.to_owned());
+        blocks
+            .map(move |piece| piece.map_err(|error| of_hdfs(error, &path)))
+            .boxed()
+    }
 }
 
 impl HdfsFile {
@@ -58,6 +93,7 @@ impl HdfsFile {
             path: path.to_owned(),
             status,
             located: Mutex::new(None),
+            by_native: AtomicBool::new(false),
         };
         Self {
             shared: Arc::new(shared),
@@ -100,19 +136,29 @@ impl BackendFile for HdfsFile {
         self.shared.locate().await.map(drop)
     }
 
-    /// What is kept of a read is kept when its stream has ended well.
     async fn read(&self, range: Range<u64>) -> Result<ByteStream, BackendError> {
+        Ok(self.read_pages(range, PIECE_BYTES).await?.stream)
+    }
+
+    /// What is kept of a read is kept when its stream has ended well.
+    async fn read_pages(&self, range: Range<u64>, page_bytes: u64) -> Result<Pieces, BackendError> {
         let end = range.end.min(self.shared.status.len);
         if range.start >= end {
-            return Ok(stream::empty().boxed());
+            return Ok(Pieces {
+                stream: stream::empty().boxed(),
+                own_memory: false,
+            });
         }
         let permit = self.permit().await?;
         let file = Arc::clone(&self.shared);
-        let reading = Reading::begin(file, range.start..end, permit).await?;
+        let reading = Reading::begin(file, range.start..end, page_bytes, permit).await?;
         let pieces = stream::try_unfold(reading, |mut reading| async move {
             Ok(reading.next().await?.map(|piece| (piece, reading)))
         });
-        Ok(pieces.boxed())
+        Ok(Pieces {
+            stream: pieces.boxed(),
+            own_memory: self.shared.is_read_by_own(),
+        })
     }
 }
 
@@ -142,44 +188,66 @@ impl Remote for Shared {
         Ok(())
     }
 
-    async fn blocks(&self, range: Range<u64>) -> Result<(Blocks, Arc<AtomicBool>), BackendError> {
+    async fn blocks(
+        &self,
+        range: Range<u64>,
+        page_bytes: u64,
+    ) -> Result<(Blocks, Arc<AtomicBool>), BackendError> {
         let known = self.located.lock().clone();
         let located = match known {
             Some(located) if located.at.elapsed() < LOCATED_FOR => located,
             _ => self.locate().await?,
         };
-        let offset = usize::try_from(range.start).unwrap_or(usize::MAX);
-        let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-        let path = self.path.clone();
-        // hdfs-native panics past the end; that the length is that of the status has been seen by `locate`.
-        let blocks = located.reader.read_range_stream(offset, len);
-        let blocks = blocks.map(move |piece| piece.map_err(|error| of_hdfs(error, &path)));
-        Ok((blocks.boxed(), located.is_checked))
+        let blocks = located.reader.blocks(&self.path, range, page_bytes);
+        Ok((blocks, located.is_checked))
     }
 
     fn forget(&self) {
-        *self.located.lock() = None;
+        if let Some(Located {
+            reader: Reader::Own(own, _),
+            ..
+        }) = self.located.lock().take()
+            && !own.has_read()
+        {
+            self.by_native.store(true, Ordering::Relaxed);
+        }
     }
 }
 
 impl Shared {
+    fn is_read_by_own(&self) -> bool {
+        let located = self.located.lock();
+        let reader = located.as_ref().map(|located| &located.reader);
+        matches!(reader, Some(Reader::Own(..)))
+    }
+
     /// Where the blocks are of the file that is there now, which is as long as the one that was opened.
     async fn locate(&self) -> Result<Located, BackendError> {
-        let path = self.path.as_str();
-        let located = self.calls.ask(&self.caller, path, |client| async move {
-            client.read(path).await
-        });
-        let reader = located.await.map_err(|error| self.if_gone(error))?;
-        if reader.file_length() as u64 != self.status.len {
+        let reader = self.reader().await.map_err(|error| self.if_gone(error))?;
+        if reader.file_len() != self.status.len {
             return Err(self.changed());
         }
         let located = Located {
-            reader: Arc::new(reader),
+            reader,
             at: Instant::now(),
             is_checked: Arc::default(),
         };
         *self.located.lock() = Some(located.clone());
         Ok(located)
+    }
+
+    async fn reader(&self) -> Result<Reader, BackendError> {
+        let path = self.path.as_str();
+        let own = self.calls.own(&self.caller);
+        if let Some((own, user)) = own.filter(|_| !self.by_native.load(Ordering::Relaxed))
+            && let Some(file) = own.locate(&user, path).await?
+        {
+            return Ok(Reader::Own(Arc::clone(own), Arc::new(file)));
+        }
+        let reader = self.calls.ask(&self.caller, path, |client| async move {
+            client.read(path).await
+        });
+        Ok(Reader::Native(Arc::new(reader.await?)))
     }
 
     fn changed(&self) -> BackendError {

@@ -39,6 +39,7 @@ pub(super) trait Remote: Send + Sync + 'static {
     fn blocks(
         &self,
         range: Range<u64>,
+        page_bytes: u64,
     ) -> impl Future<Output = Result<(Blocks, Arc<AtomicBool>), BackendError>> + Send;
     /// Whether blocks may be cut and grow again.
     fn may_be_cut(&self) -> bool;
@@ -51,6 +52,8 @@ pub(super) struct Reading<R, P> {
     file: Arc<R>,
     at: u64,
     end: u64,
+    /// Where pieces had better end; see [`BackendFile::read_pages`](crate::backend::BackendFile::read_pages).
+    page_bytes: u64,
     blocks: Blocks,
     is_checked: Arc<AtomicBool>,
     is_short: bool,
@@ -64,13 +67,15 @@ impl<R: Remote, P: Send> Reading<R, P> {
     pub(super) async fn begin(
         file: Arc<R>,
         range: Range<u64>,
+        page_bytes: u64,
         permit: P,
     ) -> Result<Self, BackendError> {
-        let (blocks, is_checked) = file.blocks(range.clone()).await?;
+        let (blocks, is_checked) = file.blocks(range.clone(), page_bytes).await?;
         Ok(Self {
             file,
             at: range.start,
             end: range.end,
+            page_bytes,
             blocks,
             is_checked,
             is_short: range.end - range.start <= SHORT_BYTES,
@@ -169,7 +174,8 @@ impl<R: Remote, P: Send> Reading<R, P> {
         self.may_relocate = false;
         tracing::debug!(%error, path = self.file.path(), at = self.at, "blocks are located again");
         self.file.forget();
-        (self.blocks, self.is_checked) = self.file.blocks(self.at..self.end).await?;
+        (self.blocks, self.is_checked) =
+            self.file.blocks(self.at..self.end, self.page_bytes).await?;
         let piece = self.come().await;
         if piece.is_err() {
             // Its reader takes these holders for dead, and they may come back.

@@ -1,6 +1,6 @@
 //! `hdfs://` itself: the gateway as NameNode and DataNode over the namespace, for clients of Hadoop as they are.
 //!
-//! **Owns:** frames ([`frame`]) and connections of Hadoop's RPC ([`connection`]), the calls to a NameNode ([`calls`]), the port of bytes ([`data`])
+//! **Owns:** connections of Hadoop's RPC ([`connection`]), the calls to a NameNode ([`calls`]), the port of bytes ([`data`])
 //! and the tokens between the two ([`token`]). **Refuses to own:** files: each call is one to the namespace, as WebHDFS's are, whose table of
 //! errors, order of names and blocks are shared.
 //!
@@ -12,15 +12,15 @@
 pub mod calls;
 pub mod connection;
 pub mod data;
-pub mod frame;
 pub mod lease;
 pub mod opened;
-pub mod proto;
 pub mod refused;
 mod sasl;
 pub mod security;
 pub mod server;
 pub mod token;
+
+pub use moongate_hdfs_wire::{frame, proto};
 
 use std::sync::Arc;
 

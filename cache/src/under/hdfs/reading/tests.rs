@@ -105,7 +105,11 @@ impl Remote for Arc<Fake> {
         is_same.then_some(()).ok_or_else(changed)
     }
 
-    async fn blocks(&self, range: Range<u64>) -> Result<(Blocks, Arc<AtomicBool>), BackendError> {
+    async fn blocks(
+        &self,
+        range: Range<u64>,
+        _page_bytes: u64,
+    ) -> Result<(Blocks, Arc<AtomicBool>), BackendError> {
         self.step().await;
         let known = self.checked.lock().clone();
         let (which, checked) = known.unwrap_or_else(|| (self.now.lock().0, Arc::default()));
@@ -141,7 +145,7 @@ fn read(fake: &Arc<Fake>, len: u64) -> ((u64, bool), Result<(), BackendError>) {
     let mut shown = (0, true);
     let file = Arc::new(Arc::clone(fake));
     let reading = async {
-        let mut reading = Reading::begin(file, 0..len, ()).await?;
+        let mut reading = Reading::begin(file, 0..len, len, ()).await?;
         while let Some(piece) = reading.next().await? {
             shown.0 += piece.len() as u64;
             shown.1 &= piece.iter().all(|byte| *byte == 0);

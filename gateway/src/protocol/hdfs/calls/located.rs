@@ -75,6 +75,7 @@ impl Call<'_> {
             under_construction: false,
             last_block: last.map(|block| self.block(found, path, block)),
             is_last_block_complete: true,
+            ..LocatedBlocksProto::default()
         }
     }
 

@@ -1,22 +1,11 @@
 //! Packets as a writer sends them, and whether they are what was sent.
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use prost::Message as _;
+use moongate_hdfs_wire::packet;
+use moongate_hdfs_wire::sums::Sums;
 
-use super::checksum::CHUNK_BYTES;
 use crate::protocol::hdfs::frame::FrameError;
-use crate::protocol::hdfs::proto::hdfs::{ChecksumProto, ChecksumTypeProto, PacketHeaderProto};
-
-/// Longest packet that is taken, in bytes: HDFS's own bound.
-const PACKET_BYTES_MAX: usize = 16 << 20;
-/// Longest header, in bytes: it has a few numbers.
-const HEADER_BYTES_MAX: usize = 1024;
-/// The two lengths before it.
-const LENGTHS_BYTES: usize = 6;
-/// Bytes of one checksum.
-const SUM_BYTES: usize = 4;
-/// Most bytes under one checksum.
-const CHUNK_BYTES_MAX: usize = 1 << 20;
+use crate::protocol::hdfs::proto::hdfs::PacketHeaderProto;
 
 /// A packet.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,49 +17,10 @@ pub struct Arrived {
     pub data: Bytes,
 }
 
-/// How a writer sums its chunks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sums {
-    kind: ChecksumTypeProto,
-    chunk_bytes: usize,
-}
-
-impl Sums {
-    /// As the client says; `None` if that makes no sense.
-    pub fn of(asked: &ChecksumProto) -> Option<Self> {
-        let kind = asked.r#type();
-        let chunk_bytes = usize::try_from(asked.bytes_per_checksum).unwrap_or(usize::MAX);
-        match kind {
-            ChecksumTypeProto::ChecksumNull => Some(Self {
-                kind,
-                chunk_bytes: CHUNK_BYTES,
-            }),
-            _ => (1..=CHUNK_BYTES_MAX)
-                .contains(&chunk_bytes)
-                .then_some(Self { kind, chunk_bytes }),
-        }
-    }
-
-    fn sum(self, chunk: &[u8]) -> u32 {
-        match self.kind {
-            ChecksumTypeProto::ChecksumCrc32 => crc32fast::hash(chunk),
-            _ => crc32c::crc32c(chunk),
-        }
-    }
-
-    /// Whether the bytes are those that were summed. Chunks begin where the packet does.
-    pub fn hold(self, packet: &Arrived) -> bool {
-        if self.kind == ChecksumTypeProto::ChecksumNull {
-            return true;
-        }
-        let chunks = packet.data.chunks(self.chunk_bytes);
-        let mut sums = packet.sums.chunks_exact(SUM_BYTES);
-        sums.len() == chunks.len()
-            && sums.remainder().is_empty()
-            && chunks.into_iter().all(|chunk| {
-                let sum = self.sum(chunk).to_be_bytes();
-                sums.next() == Some(&sum[..])
-            })
+impl Arrived {
+    /// Whether the bytes are those that were summed.
+    pub fn is_sound(&self, sums: Sums) -> bool {
+        sums.hold(&self.sums, &self.data)
     }
 }
 
@@ -79,37 +29,28 @@ impl Sums {
 /// # Errors
 /// It is none, or too long.
 pub fn take(arrived: &mut BytesMut) -> Result<Option<Arrived>, FrameError> {
-    let Some(&[p0, p1, p2, p3, h0, h1]) = arrived.first_chunk::<LENGTHS_BYTES>() else {
-        return Ok(None);
+    let head = match packet::head(arrived)? {
+        packet::Arrived::Whole(head) => head,
+        packet::Arrived::Half(_) => return Ok(None),
     };
-    let payload = usize::try_from(u32::from_be_bytes([p0, p1, p2, p3])).unwrap_or(usize::MAX);
-    let header_len = usize::from(u16::from_be_bytes([h0, h1]));
-    if payload > PACKET_BYTES_MAX {
-        return Err(FrameError::TooLong(payload));
-    }
-    if header_len > HEADER_BYTES_MAX || payload < SUM_BYTES {
-        return Err(FrameError::Malformed);
-    }
-    // The first length counts itself.
-    let rest = payload - 4;
-    if arrived.len() < LENGTHS_BYTES + header_len + rest {
+    let rest = head.sums_bytes + head.data_bytes;
+    if arrived.len() < head.head_bytes + rest {
         return Ok(None);
     }
-    arrived.advance(LENGTHS_BYTES);
-    let header = PacketHeaderProto::decode(arrived.split_to(header_len));
-    let header = header.map_err(|_| FrameError::Malformed)?;
+    arrived.advance(head.head_bytes);
     let mut sums = arrived.split_to(rest).freeze();
-    let data_len = usize::try_from(header.data_len).map_err(|_| FrameError::Malformed)?;
-    let sums_len = rest.checked_sub(data_len).ok_or(FrameError::Malformed)?;
-    let data = sums.split_off(sums_len);
+    let data = sums.split_off(head.sums_bytes);
+    let header = head.header;
     Ok(Some(Arrived { header, sums, data }))
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use prost::Message as _;
 
     use super::*;
+    use crate::protocol::hdfs::proto::hdfs::{ChecksumProto, ChecksumTypeProto};
 
     fn packet(data: &[u8], chunk_bytes: usize, sum: fn(&[u8]) -> u32) -> Vec<u8> {
         let header = PacketHeaderProto {
@@ -163,13 +104,13 @@ mod tests {
                 let got = take(&mut two).unwrap().unwrap();
                 prop_assert_eq!(&got.data[..], &data[..]);
                 prop_assert_eq!((got.header.seqno, got.header.sync_block()), (7, true));
-                prop_assert!(sums(kind, chunk).hold(&got));
-                prop_assert!(sums(ChecksumTypeProto::ChecksumNull, 0).hold(&got));
+                prop_assert!(got.is_sound(sums(kind, chunk)));
+                prop_assert!(got.is_sound(sums(ChecksumTypeProto::ChecksumNull, 0)));
                 if !data.is_empty() {
                     let mut changed = data.clone();
                     changed[at % data.len()] ^= 1;
                     let changed = Arrived { data: changed.into(), ..got };
-                    prop_assert!(!sums(kind, chunk).hold(&changed));
+                    prop_assert!(!changed.is_sound(sums(kind, chunk)));
                 }
             }
         }
@@ -179,7 +120,7 @@ mod tests {
             let mut arrived = BytesMut::from(if begins { &[0, 0, 0, 9, 0][..] } else { &[][..] });
             arrived.extend_from_slice(&bytes);
             while let Ok(Some(packet)) = take(&mut arrived) {
-                let _ = sums(ChecksumTypeProto::ChecksumCrc32c, 512).hold(&packet);
+                let _ = packet.is_sound(sums(ChecksumTypeProto::ChecksumCrc32c, 512));
             }
         }
     }
@@ -190,10 +131,5 @@ mod tests {
         assert_eq!(take(&mut huge), Err(FrameError::TooLong((16 << 20) + 1)));
         let mut short = BytesMut::from(&[0, 0, 0, 3, 0, 0][..]);
         assert_eq!(take(&mut short), Err(FrameError::Malformed));
-        let none = ChecksumProto {
-            r#type: ChecksumTypeProto::ChecksumCrc32.into(),
-            bytes_per_checksum: 0,
-        };
-        assert_eq!(Sums::of(&none), None);
     }
 }

@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
 
-/// Bytes under one checksum: HDFS's default (`dfs.bytes-per-checksum`).
-pub const CHUNK_BYTES: usize = 512;
+pub use moongate_hdfs_wire::sums::CHUNK_BYTES;
 
 /// The checksums of the chunks of some bytes, in the order of the network; the last chunk may be shorter.
 pub fn of_chunks<'a>(parts: impl Iterator<Item = &'a Bytes>, sums: &mut Vec<u8>) {

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use moongate_cache::{BackendError, ErrorKind};
+use moongate_hdfs_wire::sums::Sums;
 use prost::Message as _;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
 
-use super::arriving::{self, Arrived, Sums};
+use super::arriving::{self, Arrived};
 use super::whose::{No, refused};
 use super::{Next, Talk};
 use crate::metrics::Operation;
@@ -121,7 +122,7 @@ impl Talk {
                 self.acknowledge(seqno, Outcome::Success).await?;
                 continue;
             }
-            if !to.sums.hold(&packet) {
+            if !packet.is_sound(to.sums) {
                 let text = format!(
                     "{}: the checksum of packet {seqno} does not hold",
                     to.file.path()

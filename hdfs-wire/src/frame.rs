@@ -102,8 +102,8 @@ pub fn frame(header: &impl Message, body: &[u8]) -> Vec<u8> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::proto::common::{RequestHeaderProto, RpcRequestHeaderProto};
     use super::*;
+    use crate::proto::common::{RequestHeaderProto, RpcRequestHeaderProto};
 
     fn header() -> RpcRequestHeaderProto {
         RpcRequestHeaderProto {
