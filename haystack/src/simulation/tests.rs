@@ -41,7 +41,7 @@ fn volumes_with_short_seals_survive() {
 #[test]
 fn what_failed_once_does_not_fail_again() {
     for seed in [
-        67_292, 70_198, 182_636, 188_641, 204_114, 325_136, 509_571, 551_376, 1_163_114,
+        67_292, 70_198, 182_636, 188_641, 204_114, 325_136, 509_571, 551_376, 1_163_114, 1_235_730,
     ] {
         run(seed, None, true).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
     }
