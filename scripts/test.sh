@@ -36,7 +36,8 @@ needed() {
 stage "what is needed" needed
 stage "format" cargo fmt --all --check
 stage "spelling, licenses, bans, sources" scripts/lint.sh
-stage "build" cargo build --release "${locked[@]}" -p moongate
+# All of the workspace, so that features are those of the tests: of fewer packages they would be others, and most would be built twice.
+stage "build" cargo build --release "${locked[@]}" --workspace --bins
 stage "lints" cargo clippy --release "${locked[@]}" --workspace --all-targets -- -D warnings
 stage "examples of the README and of deploy/" examples
 stage "tests: unit, property, model, simulation, end to end" tests

@@ -4,7 +4,6 @@
 
 mod caller;
 mod change;
-#[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod error;
 mod status;
