@@ -8,7 +8,7 @@
 
 archive="$ROCKSDB_LIB_DIR/librocksdb.a"
 [ -e "$archive" ] && exit 0
-echo "Compiling RocksDB, once on this machine: about six minutes"
+echo "Compiling RocksDB, once on this machine: about eight minutes"
 together=16
 built="$cache/rocksdb-build"
 
