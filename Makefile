@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 in_env = . scripts/environment.sh && cd "$$repo" &&
-cargo = $(in_env) cargo
+cargo = $(in_env) scripts/sources.sh && cargo
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-images test-batch test-files test-cache test-hdfs test-csi test-auth test-policy test-spark test-simulation bench fmt lint docs

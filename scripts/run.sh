@@ -4,6 +4,7 @@
 cd "$repo"
 
 "$repo/scripts/install.sh"
+"$repo/scripts/sources.sh"
 cargo build --release "${locked[@]}" -p moongate
 
 data=(--data ./moongate-data)

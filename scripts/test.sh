@@ -34,6 +34,7 @@ needed() {
         scripts/hadoop.sh >/dev/null && scripts/versitygw.sh >/dev/null
 }
 stage "what is needed" needed
+scripts/sources.sh
 stage "format" cargo fmt --all --check
 stage "spelling, licenses, bans, sources" scripts/lint.sh
 # All of the workspace, so that features are those of the tests: of fewer packages they would be others, and most would be built twice.

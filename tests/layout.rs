@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use moongate_tests::tools::repository;
 use toml::Table;
 
 /// Crates that own no socket, and what would give them one.
@@ -49,13 +50,6 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ),
 ];
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .to_owned()
-}
-
 fn manifest(folder: &Path) -> Table {
     let path = folder.join("Cargo.toml");
     fs::read_to_string(&path)
@@ -65,7 +59,7 @@ fn manifest(folder: &Path) -> Table {
 }
 
 fn members() -> Vec<String> {
-    let members = manifest(&root())["workspace"]["members"]
+    let members = manifest(&repository())["workspace"]["members"]
         .as_array()
         .unwrap()
         .clone();
@@ -77,7 +71,7 @@ fn members() -> Vec<String> {
 
 /// Names of the packages in one kind of dependency table of a member, for every target.
 fn dependencies(member: &str, kind: &str) -> BTreeSet<String> {
-    let manifest = manifest(&root().join(member));
+    let manifest = manifest(&repository().join(member));
     let mut tables = vec![manifest.get(kind).cloned()];
     if let Some(targets) = manifest
         .get("target")
@@ -171,7 +165,7 @@ fn the_cores_depend_on_no_network_crate() {
                 .collect();
             assert!(network.is_empty(), "{member} depends on {network:?}");
         }
-        let tokio = manifest(&root().join(member));
+        let tokio = manifest(&repository().join(member));
         let features = tokio["dependencies"]
             .get("tokio")
             .and_then(|tokio| tokio.get("features"));
@@ -186,7 +180,7 @@ fn the_cores_depend_on_no_network_crate() {
 #[test]
 fn the_cores_open_no_socket() {
     for member in CORES {
-        for path in sources(&root().join(member).join("src")) {
+        for path in sources(&repository().join(member).join("src")) {
             let text = fs::read_to_string(&path).unwrap();
             for forbidden in [
                 "std::net",
@@ -222,7 +216,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn every_version_stands_in_the_one_table() {
     for member in members() {
-        let manifest = manifest(&root().join(&member));
+        let manifest = manifest(&repository().join(&member));
         for kind in ["dependencies", "dev-dependencies", "build-dependencies"] {
             let Some(table) = manifest.get(kind).and_then(|table| table.as_table()) else {
                 continue;

@@ -202,7 +202,7 @@ mod tests {
 
     fn sample() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/samples");
+        let from = Path::new("../tests/samples");
         for name in ["plain_1.dat", "plain_1.idx", "plain_1.vif"] {
             std::fs::copy(from.join(name), dir.path().join(name)).unwrap();
         }

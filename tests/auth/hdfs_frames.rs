@@ -7,6 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use moongate_tests::beds::kdc::Kdc;
+use moongate_tests::tools::repository;
 use moongate_tests::wait;
 use serde_json::Value;
 
@@ -15,9 +16,9 @@ use crate::hdfs_rpc::Calls;
 /// Runs one of the script's cases, which says itself what it expects.
 #[track_caller]
 fn case(calls: &Calls, name: &str, envs: &[(String, String)]) {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/auth/hdfs_rpc_hostile.py");
+    let script = repository().join("tests/auth/hdfs_rpc_hostile.py");
     let mut command = Command::new("/usr/bin/python3");
-    command.args([script, &calls.port().to_string(), name]);
+    command.arg(script).args([&calls.port().to_string(), name]);
     let output = command.envs(envs.iter().cloned()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name}: {said}");

@@ -31,27 +31,27 @@ def octets(field, value):
     return varint(field << 3 | 2) + varint(len(value)) + value
 
 
+def number_at(message, at):
+    """The varint that begins there, and where it ends."""
+    value = shift = 0
+    while True:
+        byte = message[at]
+        at += 1
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            return value, at
+
+
 def fields(message):
     """The last value of each field; its octets or its number."""
     found, at = {}, 0
-
-    def read():
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = message[at]
-            at += 1
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-
     while at < len(message):
-        key = read()
+        key, at = number_at(message, at)
         if key & 7 == 0:
-            found[key >> 3] = read()
+            found[key >> 3], at = number_at(message, at)
             continue
-        length = read()
+        length, at = number_at(message, at)
         found.setdefault(("all", key >> 3), []).append(message[at : at + length])
         found[key >> 3] = message[at : at + length]
         at += length
@@ -114,14 +114,7 @@ class Line:
         data = self.octets(struct.unpack(">I", self.octets(4))[0])
         parts, at = [], 0
         while at < len(data):
-            length = shift = 0
-            while True:
-                byte = data[at]
-                at += 1
-                length |= (byte & 127) << shift
-                shift += 7
-                if byte < 128:
-                    break
+            length, at = number_at(data, at)
             parts.append(data[at : at + length])
             at += length
         header = fields(parts[0])

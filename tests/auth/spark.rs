@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use moongate_tests::beds::hdfs::client_folder;
+use moongate_tests::spark::python;
+use moongate_tests::tools::repository;
 use tempfile::TempDir;
 
 use crate::desk::Desk;
@@ -12,19 +14,9 @@ use crate::hdfs_rpc::{Calls, good};
 
 /// How a job of Spark 4.1 ends, with alice's ticket and a client's folder.
 fn job(desk: &Desk<'_>, client: &Path, script: &str, arguments: &[&str]) -> Output {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let python = Command::new(root.join("scripts/spark.sh"))
-        .arg("4.1.4")
-        .output()
-        .unwrap();
-    assert!(
-        python.status.success(),
-        "{}",
-        String::from_utf8_lossy(&python.stderr)
-    );
     let realm = format!("-Djava.security.krb5.conf={}", desk.kdc.config().display());
-    let mut job = Command::new(String::from_utf8(python.stdout).unwrap().trim());
-    job.arg(root.join(script)).args(arguments);
+    let mut job = Command::new(python("4.1.4"));
+    job.arg(repository().join(script)).args(arguments);
     job.envs(desk.kdc.envs(&desk.kdc.tickets("alice")));
     job.env("JAVA_TOOL_OPTIONS", realm);
     job.env("HADOOP_CONF_DIR", client.join("conf"));

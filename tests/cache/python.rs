@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use moongate_tests::tools::repository;
+
 use crate::door::Door;
 
 /// Python with the packages of `scripts/python.sh`.
 fn python() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let output = Command::new(root.join("scripts/python.sh"))
+    let output = Command::new(repository().join("scripts/python.sh"))
         .output()
         .unwrap();
     assert!(
@@ -22,7 +23,7 @@ fn python() -> PathBuf {
 #[test]
 fn the_hdfs_package_fsspec_and_pyarrow_read_and_write() {
     let door = Door::open();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cache/python_clients.py");
+    let script = repository().join("tests/cache/python_clients.py");
     let output = Command::new(python())
         .arg(script)
         .arg(door.gateway.file().to_string())

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use moongate_tests::tools::repository;
 use moongate_tests::volume::{self};
 use moongate_tests::{Fid, Gateway, payload};
 use serde_json::Value;
@@ -12,7 +13,7 @@ use tempfile::TempDir;
 const SAMPLES: [&str; 3] = ["plain_1", "rust5_1", "oldv2_2"];
 
 fn samples() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("samples")
+    repository().join("tests/samples")
 }
 
 fn manifest(name: &str) -> Vec<Value> {

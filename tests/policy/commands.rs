@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use moongate_tests::tools::repository;
 use moongate_tests::{Gateway, gateway};
 use tempfile::TempDir;
 
 use crate::state::{allow, deny, download};
 
 fn samples() -> String {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("samples/ranger/random-paths.json");
+    let path = repository().join("tests/samples/ranger/random-paths.json");
     path.display().to_string()
 }
 

@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-fn python(version: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let output = Command::new(root.join("scripts/spark.sh"))
+use crate::tools::repository;
+
+/// The Python of a virtual environment with this version of Spark.
+pub fn python(version: &str) -> PathBuf {
+    let output = Command::new(repository().join("scripts/spark.sh"))
         .arg(version)
         .output()
         .unwrap();
@@ -21,7 +23,7 @@ fn python(version: &str) -> PathBuf {
 
 /// What the job of the tests (`tests/cache/spark_job.py`) says of a folder.
 pub fn job(version: &str, url: &str) -> String {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cache/spark_job.py");
+    let script = repository().join("tests/cache/spark_job.py");
     let mut command = Command::new(python(version));
     command.arg(script).arg(url).env("HADOOP_USER_NAME", "root");
     let output = command.output().unwrap();

@@ -2,10 +2,15 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::archives::Files;
+
+/// The repository, by where cargo runs the tests: clones that share a folder of what is built share its programs, so where they were compiled says nothing.
+pub fn repository() -> PathBuf {
+    std::path::absolute("..").unwrap()
+}
 
 /// Runs a program in a folder; it must succeed and have nothing to complain of.
 #[track_caller]

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use moongate_csi::config::Config;
@@ -43,7 +43,7 @@ const ASKED: [(&str, &str, &str); 14] = [
 ];
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/csi")
+    PathBuf::from("../deploy/csi")
 }
 
 fn texts(part: &str) -> Vec<String> {

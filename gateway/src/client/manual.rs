@@ -9,7 +9,7 @@ const COMMANDS: [&str; 17] = [
     "cache", "policy", "token", "whoami",
 ];
 const MARK: &str = "<!-- From here on made by `make docs`. -->\n";
-const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/command-line.md");
+const PATH: &str = "../docs/command-line.md";
 
 fn helps() -> String {
     let mut root = Cli::command().term_width(100);

@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::io::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
+use http::HeaderValue;
+
 /// `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub const BYTES: usize = 29;
 /// Where the time of day stands in it.
@@ -37,6 +39,12 @@ pub fn text(secs: u64) -> [u8; BYTES] {
     text
 }
 
+/// The same, as a header's value.
+pub fn value(secs: u64) -> HeaderValue {
+    // Letters, digits and spaces are taken as they are.
+    HeaderValue::from_bytes(&text(secs)).unwrap_or(HeaderValue::from_static(""))
+}
+
 fn midnight(day: u64) -> [u8; BYTES] {
     let time = UNIX_EPOCH + Duration::from_secs(day * SECS_OF_A_DAY);
     let mut text = [b' '; BYTES];
@@ -64,6 +72,7 @@ mod tests {
     #[test]
     fn what_is_too_late_for_it() {
         assert_eq!(&text(u64::MAX), b"Fri, 31 Dec 9999 23:59:59 GMT");
+        assert_eq!(value(u64::MAX), "Fri, 31 Dec 9999 23:59:59 GMT");
         assert_eq!(&text(0), b"Thu, 01 Jan 1970 00:00:00 GMT");
     }
 }

@@ -338,7 +338,7 @@ fn a_folder_in_use_is_refused() {
 
 /// The volumes that SeaweedFS made.
 fn samples() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/samples")
+    PathBuf::from("../tests/samples")
 }
 
 pub fn sample_folder(base: &str) -> tempfile::TempDir {

@@ -1,7 +1,6 @@
 //! HDFS behind a slow link: what a second epoch through the gateway gains over reading directly.
 
 use std::fs;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -116,12 +115,10 @@ fn fill(bench: &Bench, hdfs: &Hdfs, extent: Extent) -> Result<()> {
 }
 
 fn measure(bench: &Bench, link: &Link, hdfs: &Hdfs, extent: Extent) -> Result<Measured> {
-    let java = Path::new(env!("CARGO_MANIFEST_DIR")).join("java/Read.java");
     let mut command = link.near(&std::env::current_exe()?);
     command.arg("link-near").arg("--bin").arg(&bench.bin);
     command.arg("--dir").arg(bench.folder("link-near")?);
     command.args(["--url", &hdfs.url(), "--class-path", &hdfs.class_path()]);
-    command.arg("--java").arg(java);
     command.args(["--file-bytes", &extent.file_bytes.to_string()]);
     command.args([
         "--files",

@@ -35,9 +35,6 @@ pub struct NearOptions {
     /// Hadoop's clients.
     #[arg(long)]
     class_path: String,
-    /// A program that reads by them.
-    #[arg(long)]
-    java: PathBuf,
     /// Bytes of the large file.
     #[arg(long)]
     file_bytes: u64,
@@ -48,6 +45,9 @@ pub struct NearOptions {
     #[arg(long)]
     reads: usize,
 }
+
+/// A program that reads by Hadoop's clients.
+const READ_JAVA: &str = include_str!("../../../java/Read.java");
 
 /// Bytes of a small file.
 pub const SMALL_BYTES: usize = 20 << 10;
@@ -164,10 +164,11 @@ async fn direct(client: &Client, options: &NearOptions) -> Result<Taken> {
 }
 
 fn java(options: &NearOptions) -> Result<Taken> {
+    let program = options.dir.join("Read.java");
+    fs::write(&program, READ_JAVA)?;
     let mut command = Command::new("java");
-    command
-        .args(["-Xmx512m", "-cp", &options.class_path])
-        .arg(&options.java);
+    command.args(["-Xmx512m", "-cp", &options.class_path]);
+    command.arg(program);
     command.args([
         &options.url,
         "/bench",

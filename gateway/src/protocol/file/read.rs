@@ -1,7 +1,6 @@
 //! GET and HEAD: a file, what is said of it, or a folder.
 
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use moongate_filer::{Entry, FilerError};
@@ -11,6 +10,7 @@ use super::entry_json::Described;
 use super::{Ask, archive, list, mounts_in, shards};
 use crate::files::{FileError, content, etag};
 use crate::http::conditional::{self, Outcome, Validators};
+use crate::http::date;
 use crate::http::disposition::{self, Disposition};
 use crate::http::range::{self, ByteRange, RangeOutcome};
 use crate::http::{Body, Response, json};
@@ -183,11 +183,8 @@ fn headers_of(ask: &Ask<'_>, entry: &Entry, tag: &str) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(16);
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::ETAG, text(tag));
-    let modified = UNIX_EPOCH + Duration::from_secs(last_modified_secs(entry));
-    headers.insert(
-        header::LAST_MODIFIED,
-        text(&httpdate::fmt_http_date(modified)),
-    );
+    let modified = date::value(last_modified_secs(entry));
+    headers.insert(header::LAST_MODIFIED, modified);
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
         HeaderValue::from_static("Content-Disposition"),

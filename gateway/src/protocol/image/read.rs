@@ -87,8 +87,8 @@ pub fn object_headers(request: &ReadRequest<'_>, needle: &Needle, etag: &str) ->
     if let Ok(etag) = HeaderValue::from_str(etag) {
         headers.insert(header::ETAG, etag);
     }
-    if let Some(value) = needle.last_modified_secs.and_then(http_date) {
-        headers.insert(header::LAST_MODIFIED, value);
+    if let Some(secs) = needle.last_modified_secs {
+        headers.insert(header::LAST_MODIFIED, date::value(secs));
     }
     let name = String::from_utf8_lossy(needle.name());
     name_it(request, &name, &mut headers);
@@ -106,10 +106,6 @@ pub fn name_it(request: &ReadRequest<'_>, stored: &str, headers: &mut HeaderMap)
         };
         headers.insert(header::CONTENT_DISPOSITION, disposition::format(kind, name));
     }
-}
-
-fn http_date(secs: u64) -> Option<HeaderValue> {
-    HeaderValue::from_bytes(&date::text(secs)).ok()
 }
 
 /// Headers that frame the message or belong to the connection: no stored pair may set them.

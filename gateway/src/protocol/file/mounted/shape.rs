@@ -1,12 +1,11 @@
 //! What a store says of a file, in the words of the file port.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use http::{HeaderMap, HeaderValue, header};
 use moongate_cache::Status;
 use moongate_filer::{Attributes, Body, Content, Entry};
 
 use crate::http::conditional::Validators;
+use crate::http::date;
 
 /// The same as an entry of the filer: it has no chunks.
 pub fn entry_of(status: &Status) -> Entry {
@@ -50,12 +49,8 @@ pub fn headers(status: &Status, tag: &str, path: &str) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     insert(&mut headers, header::ETAG, tag);
-    let modified = UNIX_EPOCH + Duration::from_secs(status.modified_ms / 1000);
-    insert(
-        &mut headers,
-        header::LAST_MODIFIED,
-        &httpdate::fmt_http_date(modified),
-    );
+    let modified = date::value(status.modified_ms / 1000);
+    headers.insert(header::LAST_MODIFIED, modified);
     let mime = mime_guess::from_path(path).first_raw();
     let mime = HeaderValue::from_static(mime.unwrap_or("application/octet-stream"));
     headers.insert(header::CONTENT_TYPE, mime);
@@ -66,5 +61,34 @@ pub fn headers(status: &Status, tag: &str, path: &str) -> HeaderMap {
 pub fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use moongate_cache::FileKind;
+
+    use super::*;
+
+    #[test]
+    fn a_store_may_say_any_time() {
+        let status = Status {
+            name: String::new(),
+            kind: FileKind::File,
+            len: 0,
+            modified_ms: u64::MAX,
+            accessed_ms: 0,
+            owner: "alice".into(),
+            group: "staff".into(),
+            permission: 0o644,
+            replication: 1,
+            block_bytes: 128 << 20,
+            etag: None,
+        };
+        let headers = headers(&status, "tag", "/a");
+        assert_eq!(
+            headers[header::LAST_MODIFIED],
+            "Fri, 31 Dec 9999 23:59:59 GMT"
+        );
     }
 }
