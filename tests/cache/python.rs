@@ -29,9 +29,10 @@ fn the_hdfs_package_fsspec_and_pyarrow_read_and_write() {
         .arg(door.gateway.file().to_string())
         .output()
         .unwrap();
+    let done = output.stdout.ends_with(b"all is as it should be\n");
     let told = [output.stdout, output.stderr].concat();
     assert!(
-        output.status.success(),
+        output.status.success() && done,
         "{}",
         String::from_utf8_lossy(&told)
     );
