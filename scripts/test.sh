@@ -22,7 +22,7 @@ trap 'rm -f "$log"' EXIT
 tests() {
     # The large folders as large as they are meant to be: about a minute and a half.
     MOONGATE_TEST_SCALE=${MOONGATE_TEST_SCALE:-full} \
-    "${as_root[@]}" cargo test --release "${locked[@]}" --workspace --no-fail-fast 2>&1 | tee "$log"
+    "${as_root[@]}" scripts/tests.py --release "${locked[@]}" --workspace 2>&1 | tee "$log"
 }
 examples() {
     "$moongate" check-config deploy/moongate.toml && scripts/check-readme.sh
@@ -30,7 +30,7 @@ examples() {
 
 # Batches are read and written by other programs too, and under stores are servers of other makes.
 needed() {
-    scripts/install.sh python3-venv tar unzip libarchive-tools krb5-kdc krb5-admin-server krb5-user faketime python3-requests-kerberos slapd &&
+    scripts/install.sh python3 python3-venv tar unzip libarchive-tools krb5-kdc krb5-admin-server krb5-user faketime python3-requests-kerberos slapd &&
         scripts/hadoop.sh >/dev/null && scripts/versitygw.sh >/dev/null
 }
 stage "what is needed" needed
@@ -43,7 +43,9 @@ stage "lints" cargo clippy --release "${locked[@]}" --workspace --all-targets --
 stage "examples of the README and of deploy/" examples
 stage "tests: unit, property, model, simulation, end to end" tests
 
+stage "tests: examples in the documentation" cargo test --release "${locked[@]}" --workspace --doc
+
 printf '\n== Time\n'
 printf '%s\n' "${times[@]}"
 printf '\n== Tests\n'
-grep -E '^ +(Running|Doc-tests) |^test result:' "$log"
+grep -E '^ +Running |^test result:' "$log"

@@ -1,7 +1,5 @@
 //! `moongate policy`.
 
-use std::path::PathBuf;
-
 use moongate_tests::tools::repository;
 use moongate_tests::{Gateway, gateway};
 use tempfile::TempDir;

@@ -1,14 +1,18 @@
 //! Names of entries: safe to unpack, and each only once.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+
+use foldhash::quality::RandomState;
 
 use super::NAME_BYTES_MAX;
 
 /// A name that stays in the folder where it is unpacked: no root, no `..`, no empty parts, no control characters, `/` between its
 /// parts, and at most [`NAME_BYTES_MAX`] bytes. Empty if nothing is left.
 pub fn safe(name: &str) -> String {
+    if is_safe(name) {
+        return name.to_owned();
+    }
     let mut safe = String::with_capacity(name.len());
     for part in name.split(['/', '\\']) {
         if matches!(part, "" | "." | "..") {
@@ -24,10 +28,16 @@ pub fn safe(name: &str) -> String {
 
 /// Whether [`safe`] would leave a name as it is.
 pub fn is_safe(name: &str) -> bool {
-    let part_is_safe = |part: &str| !matches!(part, "" | "." | "..");
+    let part_is_safe = |part: &[u8]| !matches!(part, b"" | b"." | b"..");
     name.len() <= NAME_BYTES_MAX
-        && name.split('/').all(part_is_safe)
-        && !name.chars().any(|c| c.is_control() || c == '\\')
+        && name
+            .as_bytes()
+            .split(|byte| *byte == b'/')
+            .all(part_is_safe)
+        && !name
+            .bytes()
+            .any(|byte| byte.is_ascii_control() || byte == b'\\')
+        && (name.is_ascii() || !name.chars().any(char::is_control))
 }
 
 /// The longest beginning of at most `bytes_max` bytes that ends with a whole character.
@@ -42,7 +52,7 @@ pub fn clip(text: &str, bytes_max: usize) -> &str {
 pub struct UniqueNames {
     hasher: RandomState,
     /// By hash: the number to try next for a name that comes again.
-    seen: HashMap<u64, u32>,
+    seen: HashMap<u64, u32, RandomState>,
 }
 
 /// Bytes that [`UniqueNames`] holds for a name, about.

@@ -27,7 +27,7 @@ const PAGES_MIN: u64 = 16;
 /// One page more changes what is known of a page by so much: one part in so many.
 const LEARN_ONE_IN: u64 = 8;
 /// Once the budget is used up, one miss in so many brings its page in; the others read the one entry they need.
-const ADMIT_ONE_IN: u64 = 16;
+const ADMIT_ONE_IN: u64 = 64;
 
 /// A page: one table, one range of keys.
 type PageKey = (TableId, u64);

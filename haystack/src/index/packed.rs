@@ -7,7 +7,7 @@ use crate::id::NeedleKey;
 use crate::needle::ALIGNMENT_BYTES;
 
 /// Bits of a key that tell it from the others of its page.
-pub const PAGE_KEY_BITS: u32 = 11;
+pub const PAGE_KEY_BITS: u32 = 13;
 /// Keys in the range of one page.
 pub const PAGE_KEYS: u64 = 1 << PAGE_KEY_BITS;
 
@@ -204,9 +204,6 @@ mod tests {
         }
         assert!(packed.bytes() <= PAGE_KEYS * 8, "{}", packed.bytes());
         packed.shrink();
-        assert_eq!(
-            packed.bytes(),
-            PAGE_KEYS * 6 + PAGE_KEYS / 8 + PAGE_KEYS / 32
-        );
+        assert_eq!(packed.bytes(), PAGE_KEYS * 6 + PAGE_KEYS.div_ceil(48) * 8);
     }
 }

@@ -82,7 +82,8 @@ impl Export {
 /// The name that an image was stored with. One that was sent to its id alone has that as its name, which says nothing.
 fn stored_name(needle: &Needle) -> Option<String> {
     let name = names::safe(&String::from_utf8_lossy(needle.name()));
-    (!name.is_empty() && name.parse::<FileId>().is_err()).then_some(name)
+    let is_fid = name.contains(',') && name.parse::<FileId>().is_ok();
+    (!name.is_empty() && !is_fid).then_some(name)
 }
 
 /// What an archive says of an image.
