@@ -1,8 +1,8 @@
 //! Makes Rust of `proto/hadoop/*.proto`, without `protoc`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
+const ROOT: &str = "../proto";
 const FILES: [&str; 5] = [
     "hadoop/common.proto",
     "hadoop/hdfs.proto",
@@ -22,9 +22,10 @@ fn main() -> ExitCode {
 }
 
 fn compile() -> Result<(), Box<dyn std::error::Error>> {
-    let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../proto");
-    println!("cargo::rerun-if-changed=../proto/hadoop");
-    let files = protox::compile(FILES, [root])?;
+    for file in FILES {
+        println!("cargo::rerun-if-changed={ROOT}/{file}");
+    }
+    let files = protox::compile(FILES, [ROOT])?;
     prost_build::Config::new().bytes(["."]).compile_fds(files)?;
     Ok(())
 }
