@@ -1,9 +1,8 @@
-//! What a decision costs: that nothing is allocated, and (in an optimised build) how long it takes.
-#![allow(clippy::unwrap_used, unsafe_code, clippy::print_stdout)]
+//! That a decision allocates nothing, among however many policies. How long it takes is measured: `make bench ARGS="--only policy"`.
+#![allow(clippy::unwrap_used, unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::time::Instant;
 
 use moongate_auth::Groups;
 use moongate_auth::policy::{Access, FsAction, Material, Outcome, PluginConfig, Request, Snapshot};
@@ -51,8 +50,8 @@ fn snapshot(values: impl Iterator<Item = String>) -> Snapshot {
     Snapshot::compile(&material, &PluginConfig::default()).unwrap()
 }
 
-/// Allocations, and nanoseconds a decision.
-fn cost(snapshot: &Snapshot, paths: &[String], want: Option<Outcome>) -> (u64, f64) {
+/// Allocations of one decision on each path, none of them the first.
+fn allocations(snapshot: &Snapshot, paths: &[String], want: Option<Outcome>) -> u64 {
     let groups = Groups::known(["g1", "g2", "staff"]);
     let decide = |path: &str, user: &str| {
         let request = Request {
@@ -77,24 +76,15 @@ fn cost(snapshot: &Snapshot, paths: &[String], want: Option<Outcome>) -> (u64, f
         );
     }
     let before = ALLOCATED.with(Cell::get);
-    let begun = Instant::now();
-    let rounds = if cfg!(debug_assertions) { 2 } else { 400 };
-    for _ in 0..rounds {
-        for path in paths {
-            std::hint::black_box(decide(path, "user1"));
-        }
+    for path in paths {
+        std::hint::black_box(decide(path, "user1"));
     }
-    let took = begun.elapsed().as_nanos() as f64 / (rounds * paths.len()) as f64;
-    (ALLOCATED.with(Cell::get) - before, took)
+    ALLOCATED.with(Cell::get) - before
 }
 
-fn told(what: &str, snapshot: &Snapshot, paths: &[String], limit_ns: f64) {
-    let (allocated, took) = cost(snapshot, paths, None);
-    println!("{what}: {took:.0} ns a decision, {allocated} allocations");
-    assert_eq!(allocated, 0, "{what}");
-    if !cfg!(debug_assertions) {
-        assert!(took < limit_ns, "{what}: {took:.0} ns");
-    }
+#[track_caller]
+fn allocates_nothing(snapshot: &Snapshot, paths: &[String]) {
+    assert_eq!(allocations(snapshot, paths, None), 0);
 }
 
 #[test]
@@ -103,7 +93,7 @@ fn ten_thousand_literal_prefixes() {
     let paths: Vec<String> = (0..500)
         .map(|n| format!("/data/team{}/set{n}/year=2026/part-00001.parquet", n % 97))
         .collect();
-    told("10,000 policies, spread", &spread, &paths, 1000.0);
+    allocates_nothing(&spread, &paths);
     let nested = snapshot((0..10_000).map(|n| match n % 10 {
         0 => format!("/n{n}"),
         depth => format!("/n{}{}", n - depth, "/x".repeat(depth)),
@@ -111,12 +101,9 @@ fn ten_thousand_literal_prefixes() {
     let paths: Vec<String> = (0..500)
         .map(|n| format!("/n{}{}/f", n * 10, "/x".repeat(9)))
         .collect();
-    told("10,000 policies, nested", &nested, &paths, 2000.0);
-    let (_, _) = cost(
-        &spread,
-        &["/data/team1/set1/f".to_owned()],
-        Some(Outcome::Allow),
-    );
+    allocates_nothing(&nested, &paths);
+    let path = "/data/team1/set1/f".to_owned();
+    assert_eq!(allocations(&spread, &[path], Some(Outcome::Allow)), 0);
 }
 
 #[test]
@@ -125,13 +112,13 @@ fn a_thousand_leading_wildcards() {
     let paths: Vec<String> = (0..200)
         .map(|n| format!("/data/sales/year=2026/part-{n:05}.parquet"))
         .collect();
-    told("1,000 that begin with a wildcard", &ends, &paths, 50_000.0);
+    allocates_nothing(&ends, &paths);
     let inner = snapshot((0..1000).map(|n| format!("/*/team{n}/*")));
     let paths: Vec<String> = (0..200)
         .map(|n| format!("/data/team{n}/year=2026/part-00001.parquet"))
         .collect();
-    told("1,000 with one in the middle", &inner, &paths, 50_000.0);
+    allocates_nothing(&inner, &paths);
     // The worst: every value has the same text in it.
     let same = snapshot((0..1000).map(|n| format!("*/part-?{}*", "?".repeat(n % 9))));
-    told("1,000 that all look alike", &same, &paths, 200_000.0);
+    allocates_nothing(&same, &paths);
 }

@@ -267,7 +267,7 @@ fn b12_a_key_of_a_huge_assign_is_not_burnt_either() {
 #[test]
 fn b13_vacuum_answers_at_once_and_again_while_it_runs() {
     let gateway =
-        Gateway::fresh("[haystack]\nvacuum_bytes_per_sec = '4MiB'\nvolumes_per_growth = 1");
+        Gateway::fresh("[haystack]\nvacuum_bytes_per_sec = '1MiB'\nvolumes_per_growth = 1");
     let body = payload::bytes(1, 1 << 20);
     let fids: Vec<Fid> = (0..8).map(|_| gateway.store("image/jpeg", &body)).collect();
     for fid in &fids[..4] {
@@ -285,8 +285,8 @@ fn b13_vacuum_answers_at_once_and_again_while_it_runs() {
         );
     }
     assert!(
-        asked.elapsed() < Duration::from_millis(900),
-        "4 MiB at 4 MiB/s were waited for: {:?}",
+        asked.elapsed() < Duration::from_secs(3),
+        "4 MiB at 1 MiB/s were waited for: {:?}",
         asked.elapsed()
     );
     let served = gateway.store("image/jpeg", b"while it runs");
