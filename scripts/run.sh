@@ -5,7 +5,7 @@ cd "$repo"
 
 "$repo/scripts/install.sh"
 "$repo/scripts/sources.sh"
-cargo build --release "${locked[@]}" -p moongate
+cargo build --release "${locked[@]}" --workspace --bins
 
 data=(--data ./moongate-data)
 for argument in "$@"; do

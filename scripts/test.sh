@@ -37,7 +37,6 @@ stage "what is needed" needed
 scripts/sources.sh
 stage "format" cargo fmt --all --check
 stage "spelling, licenses, bans, sources" scripts/lint.sh
-# All of the workspace, so that features are those of the tests: of fewer packages they would be others, and most would be built twice.
 stage "build" cargo build --release "${locked[@]}" --workspace --bins
 stage "lints" cargo clippy --release "${locked[@]}" --workspace --all-targets -- -D warnings
 stage "examples of the README and of deploy/" examples
