@@ -33,7 +33,10 @@ impl World {
             19 => self.list(path).await,
             20 => self.write_and_read(path).await,
             21 => self.read_when_it_fails(path).await,
-            22 if self.rng.one_in(3) => self.crash().await.map_err(|e| e.to_string()),
+            22 if self.rng.one_in(3) => {
+                self.tell("it is killed".to_owned());
+                self.crash().await.map_err(|e| e.to_string())
+            }
             22 => {
                 let flips = self.rng.below(4);
                 self.restart(flips).await;
@@ -160,6 +163,7 @@ impl World {
         let Some(content) = self.history(path).now() else {
             return Ok(());
         };
+        self.tell(format!("to {}", PATHS[to]));
         let ann = caller();
         let renamed = self
             .mount

@@ -192,8 +192,12 @@ impl World {
             self.flip();
         }
         let (cache, mount, hand) = open(&self.dir, &self.store);
+        let off = cache.stats().disks_off;
         (self.cache, self.mount, self.hand) = (Some(cache), mount, hand);
         self.hand.advance(self.now);
+        if off > 0 {
+            self.tell("the disk cannot be opened".to_owned());
+        }
     }
 
     fn flip(&mut self) {
