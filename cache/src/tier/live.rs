@@ -192,8 +192,12 @@ impl Live {
             match *freed {
                 Freed::Stretch(id, place) | Freed::SmallFile(id, place) => {
                     let key = PageKey { file: id, page: 0 };
-                    let handle = self.handle(holder(key, place))?;
-                    handle.punch(place.offset, place.room())?;
+                    match self.handle(holder(key, place)) {
+                        Ok(handle) => handle.punch(place.offset, place.room())?,
+                        // A row without its bytes, as a loss of power leaves them: they take no room.
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                        Err(error) => return Err(error),
+                    }
                 }
                 Freed::File(id) => self.remove(Holder::File(id))?,
                 Freed::Extent(_, extent) => self.remove(Holder::Extent(extent))?,
