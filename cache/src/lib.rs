@@ -42,8 +42,8 @@ pub mod under;
 
 pub use backend::{
     AclEntry, AclStatus, Backend, BackendError, BackendFile, BackendWriter, ByteStream, Caller,
-    Change, Checksum, CreateOptions, ErrorKind, FileKind, Freshness, Listing, Location, RenameMode,
-    Status, Summary, Version, Who,
+    Change, Checksum, CreateOptions, ErrorKind, FileKind, Freshness, Listing, Location, Pieces,
+    RenameMode, Status, Summary, Version, Who,
 };
 pub use cache::Cache;
 pub use cached::{CachedBackend, LoadOptions, LoadProgress, Residency};

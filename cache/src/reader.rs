@@ -344,7 +344,7 @@ impl Reader {
     }
 
     fn counters_looked(&self, found: Found) {
-        self.open.mount.cache.counters.looked(found);
+        self.open.looked(found);
     }
 
     fn page_bytes(&self) -> u64 {

@@ -39,11 +39,16 @@ fn cluster() -> &'static Hdfs {
 }
 
 fn desk_as(who: &str) -> Desk<'static> {
+    desk_with(who, "")
+}
+
+/// With more of the mount.
+fn desk_with(who: &str, more: &str) -> Desk<'static> {
     let (kdc, hdfs) = (realm(), cluster());
     let keytab = kdc.keytab(&format!("mount-{who}"), &[&format!("{who}/localhost")]);
     Desk::with(&format!(
         "[[mount]]\npath = '/h'\nstore = '{}'\nttl = '0s'\ntimeout = '10s'\nprincipal = '{who}/localhost@MOON.TEST'\nkeytab = '{}'\n\
-         hadoop_conf = '{}'\n",
+         hadoop_conf = '{}'\n{more}",
         hdfs.url(),
         keytab.display(),
         hdfs.config_dir().display()
@@ -91,6 +96,35 @@ fn a_gateway_that_may_not_act_for_others_says_so_at_once() {
 }
 
 #[test]
+fn what_only_the_namenode_has_is_asked_there_with_a_ticket() {
+    let webhdfs = format!("http://{}", cluster().http(0));
+    let bare = std::process::Command::new("curl")
+        .args(["-sS", "-o", "/dev/null", "-w", "%{http_code}"])
+        .arg(format!("{webhdfs}/webhdfs/v1/?op=GETFILESTATUS"))
+        .output();
+    assert_eq!(bare.unwrap().stdout, b"401", "the NameNode wants tickets");
+    let desk = desk_with("moongate", &format!("webhdfs = '{webhdfs}'\n"));
+    assert_eq!(create(&desk, "alice", "/h/with-attributes", "mine"), 201);
+    let chmod = desk.url("/h/with-attributes?op=SETPERMISSION&permission=600");
+    assert_eq!(desk.negotiate("alice", &["-X", "PUT", &chmod]).status, 200);
+    let set = desk.url(
+        "/h/with-attributes?op=SETXATTR&xattr.name=user.label&xattr.value=%22cat%22&flag=CREATE",
+    );
+    let said = desk.negotiate("alice", &["-X", "PUT", &set]);
+    assert_eq!(said.status, 200, "{said:?}");
+    let get = desk.url("/h/with-attributes?op=GETXATTRS&encoding=text");
+    let said = desk.negotiate("alice", &[&get]);
+    assert!(said.body.contains("user.label"), "{said:?}");
+    assert!(said.body.contains("cat"), "{said:?}");
+    // It is asked in the caller's name.
+    let said = desk.negotiate("bob", &[&get]);
+    assert!(
+        said.status == 403 && said.body.contains("AccessControlException"),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn tickets_end_and_are_renewed_under_load() {
     let desk = desk_as("hasty");
     assert_eq!(create(&desk, "alice", "/h/hasty", "bytes"), 201);
@@ -106,4 +140,11 @@ fn tickets_end_and_are_renewed_under_load() {
         reads += 1;
     }
     assert!(reads > 20, "{reads}");
+    let url = format!("http://localhost:{}/metrics", desk.gateway.admin().port());
+    let said = desk.curl(&none, &["-H", &header, &url]).body;
+    let mut lines = said.lines();
+    let start = "moongate_kerberos_ticket_seconds{principal=\"hasty/localhost@MOON.TEST\"} ";
+    let left = lines.find_map(|line| line.strip_prefix(start));
+    let left: u32 = left.unwrap_or_else(|| panic!("{said}")).parse().unwrap();
+    assert!((1..=TICKET_SECS).contains(&left), "{left} s");
 }

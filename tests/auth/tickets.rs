@@ -251,39 +251,3 @@ fn clocks_that_are_too_far_apart_are_told_by_how_much() {
         .unwrap_or_else(|| panic!("{text}"));
     assert!((1190..1260).contains(&seconds), "{seconds}");
 }
-
-/// CPU of the gateway so far, in microseconds.
-fn cpu_us(desk: &Desk<'_>) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", desk.gateway.pid())).unwrap();
-    let after_name = stat.rsplit_once(") ").unwrap().1;
-    let ticks: Vec<u64> = after_name
-        .split(' ')
-        .skip(11)
-        .take(2)
-        .map(|ticks| ticks.parse().unwrap())
-        .collect();
-    const US_PER_TICK: u64 = 10_000;
-    (ticks[0] + ticks[1]) * US_PER_TICK
-}
-
-#[test]
-#[ignore = "a measurement: cargo test --release -p moongate-tests --test auth login_costs -- --ignored --nocapture"]
-fn what_a_login_costs() {
-    const LOGINS: u64 = 300;
-    let desk = Desk::open();
-    let tickets = desk.kdc.tickets("alice");
-    let url = desk.url("/?op=GETHOMEDIRECTORY");
-    let cookie = format!("Cookie: {}", desk.cookie("alice"));
-    let per_request = |arguments: &[&str]| {
-        let before = cpu_us(&desk);
-        for _ in 0..LOGINS {
-            assert_eq!(desk.curl(&tickets, arguments).status, 200);
-        }
-        (cpu_us(&desk) - before) / LOGINS
-    };
-    let by_ticket = per_request(&["--negotiate", "-u", ":", &url]);
-    let by_cookie = per_request(&["-H", &cookie, &url]);
-    eprintln!(
-        "CPU of a connection and a request: {by_ticket} us with a ticket, {by_cookie} us with a cookie"
-    );
-}

@@ -8,5 +8,6 @@ mod cluster;
 mod commands;
 mod namenode;
 mod permissions;
+mod repeated;
 mod state;
 mod table;

@@ -53,9 +53,6 @@ pub struct Record<'a> {
     pub event_count: u64,
     /// Milliseconds that it took.
     pub event_dur_ms: u64,
-    /// What of ours has no other place: a JSON object as text.
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub additional_info: Cow<'a, str>,
     /// The cluster's name.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub cluster_name: Cow<'a, str>,
@@ -101,8 +98,19 @@ impl Info<'_> {
 }
 
 impl Record<'_> {
-    /// Appends the line but for its end, which [`Ids::push`] appends.
-    pub fn push_open(&self, line: &mut Vec<u8>) {
+    /// Appends the line but for its end, which [`Ids::push`] appends. The info is its last field, and open too.
+    pub fn push_open(&self, info: &Info<'_>, line: &mut Vec<u8>) {
+        self.push_fields(line);
+        line.extend_from_slice(b",\"additional_info\":");
+        if serde_json::to_writer(&mut *line, &info.text()).is_err() {
+            line.extend_from_slice(b"\"{}\"");
+        }
+        // Brace and quote.
+        line.truncate(line.len() - INFO_END.len());
+    }
+
+    /// Appends the line but for its brace.
+    pub(super) fn push_fields(&self, line: &mut Vec<u8>) {
         let begun = line.len();
         if serde_json::to_writer(&mut *line, self).is_err() {
             line.truncate(begun);
@@ -132,6 +140,9 @@ impl Record<'_> {
     }
 }
 
+/// How an info ends.
+const INFO_END: &[u8] = b"}\"";
+
 /// What makes each line the only one of its kind: its time, id and number.
 #[derive(Debug)]
 pub struct Ids {
@@ -151,8 +162,15 @@ impl Ids {
         }
     }
 
-    /// Ends a line that [`Record::push_open`] began, at a time in milliseconds since 1970.
-    pub fn push(&self, time_ms: i64, line: &mut Vec<u8>) {
+    /// Ends a line that [`Record::push_open`] began, at a time in milliseconds since 1970. Of what was read through the cache it is told
+    /// whether the first bytes came from it, as far as any were read.
+    pub fn push(&self, time_ms: i64, hit: Option<bool>, line: &mut Vec<u8>) {
+        line.extend_from_slice(match hit {
+            Some(true) => br#",\"hit\":\"true\""#,
+            Some(false) => br#",\"hit\":\"false\""#,
+            None => b"",
+        });
+        line.extend_from_slice(INFO_END);
         let taken = self.taken.fetch_add(1, Ordering::Relaxed);
         let mut digits = itoa::Buffer::new();
         push_time(time_ms, line);
@@ -227,8 +245,8 @@ mod tests {
             (-1, "1969-12-31 23:59:59.999"),
         ] {
             let mut line = Vec::new();
-            Record::default().push_open(&mut line);
-            ids.push(ms, &mut line);
+            Record::default().push_open(&Info::default(), &mut line);
+            ids.push(ms, None, &mut line);
             let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
             assert_eq!(
                 (line["evtTime"].as_str(), &*time_text(ms)),
@@ -236,6 +254,28 @@ mod tests {
             );
             let number = line["seq_num"].as_u64().unwrap();
             assert_eq!(line["id"], format!("a\"b-ff-{}", number - 1));
+        }
+    }
+
+    #[test]
+    fn the_end_tells_of_a_hit() {
+        let (ids, info) = (
+            Ids::new("h", 1),
+            Info {
+                access_types: "[read]",
+                ..Info::default()
+            },
+        );
+        for (hit, want) in [
+            (None, r#"{"accessTypes":"[read]"}"#),
+            (Some(true), r#"{"accessTypes":"[read]","hit":"true"}"#),
+            (Some(false), r#"{"accessTypes":"[read]","hit":"false"}"#),
+        ] {
+            let mut line = Vec::new();
+            Record::default().push_open(&info, &mut line);
+            ids.push(0, hit, &mut line);
+            let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
+            assert_eq!(line["additional_info"], want);
         }
     }
 
@@ -277,7 +317,6 @@ mod tests {
             agent_host: "gw1".into(),
             log_type: "RangerAudit",
             event_count: 1,
-            additional_info: info("[read]").into(),
             cluster_name: "cl1".into(),
             ..Record::default()
         };
@@ -286,8 +325,12 @@ mod tests {
             taken: AtomicU64::new(0),
         };
         let mut line = Vec::new();
-        record.push_open(&mut line);
-        ids.push(1_795_357_503_991, &mut line);
+        let info = Info {
+            access_types: "[read]",
+            ..Info::default()
+        };
+        record.push_open(&info, &mut line);
+        ids.push(1_795_357_503_991, None, &mut line);
         assert!(line.ends_with(b"}\n"));
         let ours: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&line).unwrap();
         for (name, value) in &ours {

@@ -237,7 +237,7 @@ impl Writer {
                 lost,
                 "audit records were lost: raise audit.queue_len_max, or set audit.strict"
             );
-            Record::lost(lost).push_open(batch);
+            Record::lost(lost).push_fields(batch);
             push_time(i64::try_from(now_ms()).unwrap_or(0), batch);
             batch.extend_from_slice(b"}\n");
             self.told = dropped;
@@ -362,7 +362,7 @@ mod tests {
 
     fn line() -> Vec<u8> {
         let mut line = Vec::new();
-        Record::default().push_open(&mut line);
+        Record::default().push_fields(&mut line);
         line.extend_from_slice(b"}\n");
         line
     }

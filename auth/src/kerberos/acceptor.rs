@@ -37,6 +37,9 @@ pub struct Accepted {
 pub struct Acceptor {
     keytab: PathBuf,
     credential: Mutex<Option<(Stamp, Cred)>>,
+    /// The context of the last login, of no more use but that it holds what the library has read of `krb5.conf`: while nobody
+    /// does, every login reads that file twice.
+    last: Mutex<Option<ServerCtx>>,
 }
 
 /// What changes when a file is replaced: inode, time and length.
@@ -51,6 +54,7 @@ impl Acceptor {
         let acceptor = Self {
             keytab: keytab.to_owned(),
             credential: Mutex::new(None),
+            last: Mutex::new(None),
         };
         let ours = acceptor.keys()?;
         if ours.is_empty() {
@@ -114,6 +118,9 @@ impl Acceptor {
         }
         let mut context = self.context()?;
         let (principal, reply) = self.proved(&mut context, token, SERVICE)?;
+        let before = self.last.lock().replace(context);
+        // Outside the lock.
+        drop(before);
         Ok(Accepted { principal, reply })
     }
 
@@ -138,13 +145,16 @@ impl Acceptor {
         if !context.is_complete() {
             return Err(malformed("more than one round is asked for"));
         }
-        let named = |error| malformed(&format!("{error}"));
-        let target = text(context.target_name().map_err(named)?)?;
+        // All at once: each question of its own copies what the ticket says of the client.
+        let info = context
+            .info()
+            .map_err(|error| malformed(&error.to_string()))?;
+        let target = text(&info.target_name)?;
         if !target.starts_with(service) {
             let text = format!("the ticket is for {target}, and not for {service}<host>");
             return Err(LoginError::new(Failure::NotForUs, text));
         }
-        let principal = text(context.source_name().map_err(named)?)?;
+        let principal = text(&info.source_name)?;
         Ok((
             principal,
             reply.map(|reply| reply.to_vec()).unwrap_or_default(),
@@ -257,7 +267,7 @@ fn malformed(why: &str) -> LoginError {
     LoginError::new(Failure::Malformed, text)
 }
 
-fn text(name: libgssapi::name::Name) -> Result<String, LoginError> {
+fn text(name: &libgssapi::name::Name) -> Result<String, LoginError> {
     let shown = name
         .display_name()
         .map_err(|error| malformed(&error.to_string()))?;
@@ -340,7 +350,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let acceptor = Acceptor { keytab: "/nowhere".into(), credential: Mutex::new(None) };
+            let acceptor = Acceptor { keytab: "/nowhere".into(), credential: Mutex::new(None), last: Mutex::new(None) };
             prop_assert!(acceptor.accept(&bytes).is_err());
             let mut context = ServerCtx::new(None);
             prop_assert!(context.step(&[&[0x60], &bytes[..]].concat(), None).is_err());

@@ -4,11 +4,13 @@
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use libgssapi::context::{ClientCtx, CtxFlags};
 use libgssapi::credential::Cred;
+use libgssapi::error::{Error, MajorFlags};
 use libgssapi::name::Name;
 use libgssapi::oid::{GSS_MECH_SPNEGO, GSS_NT_HOSTBASED_SERVICE};
 
@@ -31,14 +33,35 @@ impl Initiator {
         }
     }
 
+    /// Whose tickets they are, and for how long they are good: zero if they are over, nothing if there are none. Those of a keytab are told
+    /// once something was asked with them; asking for more is left to who needs them.
+    pub fn tickets(&self) -> Option<(String, Duration)> {
+        let principal = self
+            .keytab
+            .as_ref()
+            .map(|(_, principal)| principal.as_str());
+        let over = || Some((principal.unwrap_or("unknown").to_owned(), Duration::ZERO));
+        let info = match of_kept(principal)? {
+            Ok(credential) => credential.info(),
+            Err(error) => Err(error),
+        };
+        match info {
+            Ok(info) => {
+                let name = info.name.display_name().ok()?;
+                Some((String::from_utf8_lossy(&name).into_owned(), info.lifetime))
+            }
+            Err(error) if error.major.contains(MajorFlags::GSS_S_CREDENTIALS_EXPIRED) => over(),
+            Err(_) => None,
+        }
+    }
+
     /// The value of `Authorization` for `HTTP/host`.
     ///
     /// # Errors
     /// Why there is no ticket, in words.
     pub fn authorization(&self, host: &str) -> Result<String, String> {
         let service = format!("HTTP@{}", host.trim_matches(['[', ']']));
-        let told =
-            |error: libgssapi::error::Error| format!("no Kerberos ticket for {service}: {error}");
+        let told = |error: Error| format!("no Kerberos ticket for {service}: {error}");
         let name = Name::new(service.as_bytes(), Some(GSS_NT_HOSTBASED_SERVICE)).map_err(told)?;
         let credential = match &self.keytab {
             Some((keytab, principal)) => Some(from_keytab(keytab, principal)?),
@@ -56,21 +79,31 @@ impl Initiator {
     }
 }
 
-/// A credential of a keytab, with a ticket cache of its own.
+/// Where the tickets of a principal are kept that were got by its keytab: in memory, for all that asks in its name.
+pub fn cache_of(principal: &str) -> String {
+    format!("MEMORY:moongate {principal}")
+}
+
+/// A credential of a keytab, with the tickets that are kept.
 fn from_keytab(keytab: &Path, principal: &str) -> Result<Cred, String> {
     let shown = keytab.display();
     std::fs::File::open(keytab).map_err(|error| format!("{shown}: {error}"))?;
     let text = |bytes: &[u8]| CString::new(bytes).map_err(|_| format!("{shown}: holds a NUL"));
     let path = text(keytab.as_os_str().as_bytes())?;
     let name = text(principal.as_bytes())?;
-    let cache = text(format!("MEMORY:moongate {principal}").as_bytes())?;
-    native::acquire(&path, &name, &cache).map_err(|(major, minor)| {
-        let error = libgssapi::error::Error {
-            major: libgssapi::error::MajorFlags::from_bits_retain(major),
-            minor,
-        };
-        format!("{principal} cannot log in with {shown}: {error}")
-    })
+    let cache = text(cache_of(principal).as_bytes())?;
+    native::acquire(&path, Some(&name), Some(&cache))
+        .map_err(|error| format!("{principal} cannot log in with {shown}: {error}"))
+}
+
+/// The credential of the tickets that are there. None are got.
+fn of_kept(principal: Option<&str>) -> Option<Result<Cred, Error>> {
+    // By default the library looks for a keytab to get tickets with.
+    let none = c"MEMORY:moongate has none";
+    let name = principal.map(CString::new).transpose().ok()?;
+    let cache = principal.map(|name| CString::new(cache_of(name)));
+    let cache = cache.transpose().ok()?;
+    Some(native::acquire(none, name.as_deref(), cache.as_deref()))
 }
 
 /// `gssapi/gssapi_ext.h` as of MIT krb5 1.11, of which libgssapi has no binding; the library is linked by libgssapi-sys.
@@ -80,6 +113,7 @@ mod native {
     use std::ptr::{null, null_mut};
 
     use libgssapi::credential::Cred;
+    use libgssapi::error::{Error, MajorFlags};
 
     #[repr(C)]
     struct Buffer {
@@ -123,19 +157,29 @@ mod native {
 
     const INITIATE: c_int = 1;
 
-    /// To ask services with, from a keytab and into a cache in memory; else the library's two numbers.
-    pub fn acquire(keytab: &CStr, principal: &CStr, cache: &CStr) -> Result<Cred, (u32, u32)> {
+    /// To ask services with, from a keytab and into a cache. The library's defaults stand for a principal and a cache that are not given.
+    pub fn acquire(
+        keytab: &CStr,
+        principal: Option<&CStr>,
+        cache: Option<&CStr>,
+    ) -> Result<Cred, Error> {
+        let failed = |major, minor| Error {
+            major: MajorFlags::from_bits_retain(major),
+            minor,
+        };
         let mut minor = 0;
         let mut name = null_mut();
-        let text = Buffer {
-            length: principal.count_bytes(),
-            value: principal.as_ptr().cast_mut().cast(),
-        };
-        // SAFETY: `text` and the string behind it live through the call, which copies them; no kind means a principal in Kerberos's own form.
-        let major =
-            unsafe { gss_import_name(&raw mut minor, &raw const text, null(), &raw mut name) };
-        if major != 0 {
-            return Err((major, minor));
+        if let Some(principal) = principal {
+            let text = Buffer {
+                length: principal.count_bytes(),
+                value: principal.as_ptr().cast_mut().cast(),
+            };
+            // SAFETY: `text` and the string behind it live through the call, which copies them; no kind means a principal in Kerberos's own form.
+            let major =
+                unsafe { gss_import_name(&raw mut minor, &raw const text, null(), &raw mut name) };
+            if major != 0 {
+                return Err(failed(major, minor));
+            }
         }
         let elements = [
             Element {
@@ -144,11 +188,11 @@ mod native {
             },
             Element {
                 key: c"ccache".as_ptr(),
-                value: cache.as_ptr(),
+                value: cache.map_or(null(), CStr::as_ptr),
             },
         ];
         let store = Set {
-            count: 2,
+            count: if cache.is_some() { 2 } else { 1 },
             elements: elements.as_ptr(),
         };
         let mut credential = null_mut();
@@ -167,10 +211,10 @@ mod native {
             )
         };
         let mut unused = 0;
-        // SAFETY: the name was made above and is used nowhere else.
+        // SAFETY: the name was made above and is used nowhere else; no name is let pass.
         unsafe { gss_release_name(&raw mut unused, &raw mut name) };
         if major != 0 {
-            return Err((major, minor));
+            return Err(failed(major, minor));
         }
         // SAFETY: the credential is ours, whole, and wrapped once.
         Ok(unsafe { Cred::from_c(credential.cast()) })
@@ -180,6 +224,14 @@ mod native {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tickets_that_nobody_has_are_none() {
+        let asks = Initiator::of_keytab(Path::new("/nowhere"), "nobody@NOWHERE");
+        assert_eq!(asks.tickets(), None);
+        let odd = Initiator::of_keytab(Path::new("/nowhere"), "no\0body@NOWHERE");
+        assert_eq!(odd.tickets(), None);
+    }
 
     #[test]
     fn a_keytab_that_is_not_there_is_told() {

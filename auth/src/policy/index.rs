@@ -17,6 +17,8 @@ pub(super) struct Index {
     by_fragment: Vec<Vec<u32>>,
     /// Entries that could match any path.
     always: Vec<u32>,
+    /// Whether the owner of a path says what an entry means.
+    pub(super) names_owner: bool,
 }
 
 #[derive(Debug)]
@@ -50,6 +52,7 @@ impl Index {
             } else {
                 index.always.push(entry);
             }
+            index.names_owner |= pattern.names_owner();
             index.entries.push(Entry { owner, pattern });
         }
         index.look_for(&fragments);

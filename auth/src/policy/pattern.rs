@@ -119,6 +119,20 @@ impl Pattern {
         }
     }
 
+    /// Whether the owner of a path says which it means.
+    pub(super) fn names_owner(&self) -> bool {
+        match self {
+            Self::Exact(text)
+            | Self::Starts(text)
+            | Self::Ends(text)
+            | Self::Glob(text)
+            | Self::Under(text)
+            | Self::Tree(text) => text.names_owner(),
+            Self::Excludes(patterns) => patterns.iter().any(Self::names_owner),
+            Self::All | Self::Nothing => false,
+        }
+    }
+
     /// The text that each path of these begins with: what is indexed.
     pub(super) fn start(&self) -> &str {
         match self {

@@ -23,6 +23,8 @@ pub(super) struct Principals {
     roles_of_all: Box<[u32]>,
     /// Roles that a group gives.
     by_group: BTreeSet<u32>,
+    /// Whether something is about the owner of a path.
+    pub(super) names_owner: bool,
 }
 
 /// A kind of name.
@@ -150,7 +152,10 @@ impl Principals {
         for user in users {
             match user.as_str() {
                 "{USER}" => who.user = true,
-                "{OWNER}" => who.owner = true,
+                "{OWNER}" => {
+                    who.owner = true;
+                    self.names_owner = true;
+                }
                 name => drop(ids.insert(self.intern(Kind::User, name))),
             }
         }

@@ -106,6 +106,14 @@ impl Snapshot {
         self.version
     }
 
+    /// Whether a decision may depend on the owner of the path (`{OWNER}`).
+    pub fn names_owner(&self) -> bool {
+        let mut indexes = [&self.unzoned, &self.zone_index, &self.tagged_index]
+            .into_iter()
+            .chain(self.zones.iter().map(|zone| &zone.policies));
+        self.principals.names_owner || indexes.any(|index| index.names_owner)
+    }
+
     /// What was odd about the policies, in words.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
@@ -119,5 +127,38 @@ impl Snapshot {
             tagged_resources: self.tagged.len(),
             unsupported_conditions: self.policies.iter().map(Policy::unsupported).sum(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::{Material, PluginConfig};
+    use super::*;
+
+    #[test]
+    fn what_depends_on_owners_is_known() {
+        let is_named = |policies: Value, zones: Value| {
+            let body = json!({"serviceName": "s", "policies": policies, "securityZones": zones});
+            let material = Material {
+                policies: serde_json::from_value(body).unwrap(),
+                ..Material::default()
+            };
+            let snapshot = Snapshot::compile(&material, &PluginConfig::default());
+            snapshot.unwrap().names_owner()
+        };
+        let policy = |path: &str, user: &str| {
+            json!([{"id": 1, "resources": {"path": {"values": [path], "isRecursive": true}},
+                "policyItems": [{"users": [user], "accesses": [{"type": "read"}]}]}])
+        };
+        let zone = |path: &str, policies: Value| json!({"z": {"resources": [{"path": [path]}], "policies": policies}});
+        let none = || json!([]);
+        assert!(!is_named(policy("/a/{USER}/*", "{USER}"), json!({})));
+        assert!(is_named(policy("/a", "{OWNER}"), json!({})));
+        assert!(is_named(policy("/a/{OWNER}", "ann"), json!({})));
+        assert!(is_named(none(), zone("/a/{OWNER}", none())));
+        assert!(is_named(none(), zone("/a", policy("/a/{OWNER}/b", "ann"))));
+        assert!(!is_named(none(), zone("/a", policy("/a/b", "ann"))));
     }
 }

@@ -70,6 +70,14 @@ impl Text {
         }
     }
 
+    /// Whether it has the owner of a path in it.
+    pub(super) fn names_owner(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Template(pieces) => pieces.iter().any(|piece| matches!(piece, Piece::Owner)),
+        }
+    }
+
     /// Calls with the value as this request has it.
     pub(super) fn with<R>(&self, context: &Context<'_>, call: impl FnOnce(&str) -> R) -> R {
         match self {

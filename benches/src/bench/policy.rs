@@ -55,7 +55,7 @@ pub fn run(bench: &Bench) -> Result<Section> {
         title: "Policies",
         about: "Ranger policies, each with a user and a group; one user with three groups reads 500 paths in turn, on one thread. What it takes to \
                 read each question (its time, its groups) is included. Then reads at random over 32 connections, in turn from a gateway that asks \
-                nobody and from one with an access key, 10,000 policies and an audit record of each read; and logins, each by a curl of its own."
+                nobody and from one with an access key, 10,000 policies and an audit record of each read; and logins one after the other, each on a connection of its own."
             .to_owned(),
         table: Table::new(&["what", "CPU"]),
         verdicts: Vec::new(),

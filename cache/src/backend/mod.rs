@@ -221,6 +221,11 @@ pub trait BackendFile: fmt::Debug + Send + Sync + 'static {
         self.read(0..1).await.map(drop)
     }
 
+    /// Whether its reads so far had to ask the store behind a cache; `None` where there is no cache.
+    fn asked_store(&self) -> Option<bool> {
+        None
+    }
+
     /// The whole range if it can be had without waiting, in pieces.
     fn read_now(&self, _range: Range<u64>) -> Option<Vec<Bytes>> {
         None

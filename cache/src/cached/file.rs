@@ -101,6 +101,10 @@ impl BackendFile for CachedFile {
         self.open.prove().await
     }
 
+    fn asked_store(&self) -> Option<bool> {
+        Some(self.open.has_missed())
+    }
+
     fn read_now(&self, range: Range<u64>) -> Option<Vec<Bytes>> {
         let range = self.cut(&range);
         if range.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -10,6 +11,7 @@ use crate::files::FileVersion;
 use crate::mount::Mount;
 use crate::mutant::{self, Mutant};
 use crate::ram::RamTier;
+use crate::stats::Found;
 
 /// An open file.
 pub struct OpenFile {
@@ -18,6 +20,8 @@ pub struct OpenFile {
     pub(crate) caller: Caller,
     pub(crate) status: Arc<Status>,
     under: Mutex<Option<Arc<dyn BackendFile>>>,
+    /// Whether a read found pages neither in memory nor on disk.
+    missed: AtomicBool,
 }
 
 impl fmt::Debug for OpenFile {
@@ -43,7 +47,21 @@ impl OpenFile {
             caller,
             status,
             under: Mutex::new(under),
+            missed: AtomicBool::new(false),
         }
+    }
+
+    /// A read has looked for a page.
+    pub(crate) fn looked(&self, found: Found) {
+        self.mount.cache.counters.looked(found);
+        if found == Found::Under {
+            self.missed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a read has found a page nowhere.
+    pub(crate) fn has_missed(&self) -> bool {
+        self.missed.load(Ordering::Relaxed)
     }
 
     /// The memory that holds its pages.

@@ -4,6 +4,7 @@ mod cache;
 mod login;
 mod policy;
 mod tenants;
+pub mod tickets;
 
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
@@ -21,6 +22,7 @@ use self::cache::CacheFigures;
 use self::login::LoginFigures;
 use self::policy::PolicyFigures;
 use self::tenants::TenantFigures;
+use self::tickets::{TicketFigures, Tickets};
 use crate::login::{Known, Refusal};
 use crate::state::Gateway;
 
@@ -127,6 +129,7 @@ pub struct Metrics {
     policy: PolicyFigures,
     logins: LoginFigures,
     tenants: TenantFigures,
+    tickets: TicketFigures,
 }
 
 type DiskFigure = fn(&moongate_haystack::store::DataDir) -> u64;
@@ -326,6 +329,7 @@ impl Default for Metrics {
             policy: PolicyFigures::register(&mut registry),
             logins: LoginFigures::register(&mut registry),
             tenants: TenantFigures::register(&mut registry),
+            tickets: TicketFigures::register(&mut registry),
             registry,
             operations,
             disks: disks.into(),
@@ -370,7 +374,7 @@ impl Metrics {
     }
 
     /// All metrics in the text format of OpenMetrics, which Prometheus reads.
-    pub fn render(&self, gateway: &Gateway) -> String {
+    pub fn render(&self, gateway: &Gateway, tickets: &Tickets) -> String {
         for (family, figure) in &self.disks {
             for dir in gateway.store.dirs() {
                 let label = DiskLabel {
@@ -385,6 +389,7 @@ impl Metrics {
         self.cache.set(&gateway.namespace.cache().stats());
         let shares = gateway.namespace.cache().share_stats();
         self.tenants.set(&gateway.tenants, &shares);
+        self.tickets.set(tickets);
         self.policy.set(gateway.namespace.gatekeeper());
         let mut text = String::new();
         if let Err(error) = encode(&mut text, &self.registry) {

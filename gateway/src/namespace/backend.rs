@@ -13,8 +13,9 @@ use super::governed::deed_of;
 use super::guard::{self, Deed, Guard};
 use super::table::{Mount, Table};
 use super::told::told;
-use super::{Namespace, listing, path};
-use crate::policy::gatekeeper::Deed as Wanted;
+use super::{Namespace, listing, path, readers};
+use crate::login::remembered::second;
+use crate::policy::gatekeeper::{Deed as Wanted, Note};
 
 /// How long a listing waits to be told of a mount that stands in it: one that hangs must not hold up its parent's.
 const MOUNT_STATUS_WAIT: Duration = Duration::from_millis(300);
@@ -55,6 +56,20 @@ impl Place {
             Some(guard) => guard.check(caller, &self.inner, deed).await,
             None => guard::ask(&*self.backend, caller, &self.inner, deed).await,
         }
+    }
+
+    /// Opens a file for a caller who may read it, as far as it is not the store that decides.
+    async fn open(
+        &self,
+        caller: &Caller,
+        freshness: Freshness,
+    ) -> Result<Arc<dyn BackendFile>, BackendError> {
+        let asked = self.backend.open(caller, &self.inner, freshness);
+        let opened = match self.guard() {
+            Some(guard) => guard.open(caller, &self.inner, asked).await,
+            None => asked.await,
+        };
+        opened.map_err(|error| self.told(error))
     }
 
     /// Runs a call that the cache may answer beside the question whether this caller may have the answer.
@@ -160,6 +175,14 @@ pub(super) fn folder_at(table: &Table, at: &str) -> Status {
     listing::folder("", since_ms.unwrap_or(0))
 }
 
+/// A file whose first read is written down, if it is to be.
+fn noted(note: Option<Note>, file: Arc<dyn BackendFile>) -> Arc<dyn BackendFile> {
+    match note {
+        Some(note) => note.on(file),
+        None => file,
+    }
+}
+
 fn leads_to_mounts(table: &Table, at: &str) -> bool {
     table.below(at).next().is_some()
 }
@@ -243,15 +266,22 @@ impl Backend for Namespace {
         path: &str,
         freshness: Freshness,
     ) -> Result<Arc<dyn BackendFile>, BackendError> {
+        let table = self.table();
+        let place = self.place(&table, path);
+        let known = readers::leave(&table, caller, path);
+        if let Some(leave) = known.filter(|leave| self.gatekeeper.holds(leave)) {
+            let note = self.gatekeeper.used_to_read(&leave);
+            let opened = place.open(caller, freshness).await?;
+            return Ok(noted(note, opened));
+        }
+        let second = second();
         let pass = self.may(caller, Wanted::Read, path).await?;
-        let place = self.place(&self.table(), path);
-        let asked = place.backend.open(caller, &place.inner, freshness);
-        let opened = match place.guard() {
-            Some(guard) => guard.open(caller, &place.inner, asked).await,
-            None => asked.await,
-        };
-        pass.used(&opened);
-        opened.map_err(|error| place.told(error))
+        let opened = place.open(caller, freshness).await;
+        let (note, leave) = pass.opened(&self.gatekeeper, &opened);
+        if let Some(leave) = leave {
+            readers::remember(&table, caller, path, second, leave);
+        }
+        Ok(noted(note, opened?))
     }
 
     async fn create(

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use moongate_auth::kerberos::initiator;
 use moongate_cache::under::{
     HdfsOptions, HdfsStore, LocalStore, S3Credentials, S3Options, S3Store,
 };
@@ -149,6 +150,7 @@ fn hdfs(config: &MountConfig, authority: &str) -> HdfsOptions {
         config: config.hadoop.clone(),
         principal: Some(config.principal.clone()).filter(|principal| !principal.is_empty()),
         keytab: given(&config.keytab),
+        tickets: given(&config.keytab).map(|_| initiator::cache_of(&config.principal)),
         impersonate: config.impersonate,
         request_timeout: config.timeout.duration(),
         truncates: config.truncates,

@@ -15,6 +15,7 @@ pub mod images;
 mod kept;
 mod listing;
 pub mod path;
+mod readers;
 mod refusing;
 pub mod sharers;
 mod subtree;

@@ -1,6 +1,7 @@
 //! What is written down of an operation.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use moongate_auth::audit::{Ids, Info, Record, Spool, SpoolConfig};
 use moongate_auth::policy::{FsAction, PolicyRef};
@@ -86,32 +87,34 @@ impl Audit {
 
     /// Writes one down.
     pub fn take(&self, event: &Event<'_>) {
+        self.end(self.begun(event), None);
+    }
+
+    /// The line of what is written down later, or again and again, by [`Self::take_line`].
+    pub fn line_of(&self, event: &Event<'_>) -> Arc<[u8]> {
+        self.begun(event).into()
+    }
+
+    /// Writes down that it has happened; of a read, whether its first bytes came from the cache.
+    pub fn take_line(&self, line: &[u8], hit: Option<bool>) {
+        let mut whole = Vec::with_capacity(LINE_BYTES.max(line.len() + END_BYTES));
+        whole.extend_from_slice(line);
+        self.end(whole, hit);
+    }
+
+    fn begun(&self, event: &Event<'_>) -> Vec<u8> {
         let mut line = Vec::with_capacity(LINE_BYTES);
-        self.record(event).push_open(&mut line);
-        self.end(line);
-    }
-
-    /// The line of what happens again and again in the same way, for [`Self::take_again`].
-    pub fn line_of(&self, event: &Event<'_>) -> Box<[u8]> {
-        let mut line = Vec::new();
-        self.record(event).push_open(&mut line);
-        line.into()
-    }
-
-    /// Writes down that it has happened again.
-    pub fn take_again(&self, line: &[u8]) {
-        let mut again = Vec::with_capacity(LINE_BYTES.max(line.len() + END_BYTES));
-        again.extend_from_slice(line);
-        self.end(again);
+        self.record(event).push_open(&info(event), &mut line);
+        line
     }
 
     /// Gives a line its end, and writes it.
-    fn end(&self, mut line: Vec<u8>) {
+    fn end(&self, mut line: Vec<u8>, hit: Option<bool>) {
         let Some(spool) = &self.spool else {
             return;
         };
         self.ids
-            .push(i64::try_from(now_ms()).unwrap_or(0), &mut line);
+            .push(i64::try_from(now_ms()).unwrap_or(0), hit, &mut line);
         if self.strict && spool.is_full() {
             // It waits for the disk.
             tokio::task::block_in_place(|| spool.take(&line));
@@ -146,14 +149,13 @@ impl Audit {
             log_type: "RangerAudit",
             event_count: 1,
             event_dur_ms: event.took_ms,
-            additional_info: info(event).into(),
             cluster_name: (&*self.cluster).into(),
             zone_name: event.zone.map(Into::into),
         }
     }
 }
 
-fn info(event: &Event<'_>) -> String {
+fn info<'a>(event: &'a Event<'_>) -> Info<'a> {
     let caller = event.caller;
     Info {
         access_types: event.action.types_text(),
@@ -161,5 +163,4 @@ fn info(event: &Event<'_>) -> String {
         real_user: caller.real_user.as_deref(),
         tenant: caller.tenant.as_deref(),
     }
-    .text()
 }

@@ -7,6 +7,7 @@ mod checking;
 mod leave;
 mod names;
 mod native;
+mod note;
 mod operations;
 mod pass;
 
@@ -23,6 +24,7 @@ use moongate_cache::{AclStatus, BackendError, Caller, Listing, RenameMode, Statu
 
 use self::checking::Checking;
 pub use self::leave::Leave;
+pub use self::note::Note;
 pub use self::pass::Pass;
 use super::audit::Audit;
 use super::source::Policies;

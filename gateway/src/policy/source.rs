@@ -1,7 +1,7 @@
 //! The policies in force: read from files or polled from Ranger Admin, kept on disk, compiled, and swapped in whole.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -100,10 +100,12 @@ impl Policies {
     }
 
     /// Whether these are they.
-    pub fn is_current(&self, policies: Option<&Arc<Snapshot>>) -> bool {
+    pub fn is_current(&self, policies: Option<&Weak<Snapshot>>) -> bool {
         let current = self.current.load();
         match (current.as_ref(), policies) {
-            (Some(current), Some(policies)) => Arc::ptr_eq(current, policies),
+            (Some(current), Some(policies)) => {
+                std::ptr::eq(Arc::as_ptr(current), policies.as_ptr())
+            }
             (None, None) => true,
             _ => false,
         }

@@ -134,6 +134,9 @@ impl Clients {
         if let Some(keytab) = &options.keytab {
             builder = builder.with_kerberos_keytab(keytab.to_string_lossy());
         }
+        if let Some(tickets) = &options.tickets {
+            builder = builder.with_kerberos_cache(tickets);
+        }
         builder
             .build()
             .map_err(|error| of_hdfs(error, &options.url))

@@ -55,6 +55,8 @@ pub struct HdfsOptions {
     pub principal: Option<String>,
     /// Its keytab.
     pub keytab: Option<PathBuf>,
+    /// Where the tickets are kept that the keytab gets (`MEMORY:name`), for all that asks in the principal's name.
+    pub tickets: Option<String>,
     /// Asks in each caller's own name. The NameNode must let the gateway: `hadoop.proxyuser.<gateway>.hosts` and `.groups`.
     pub impersonate: bool,
     /// The longest that a call of the NameNode may take, and the longest silence within a read.
@@ -80,6 +82,7 @@ impl HdfsOptions {
             user: None,
             principal: None,
             keytab: None,
+            tickets: None,
             impersonate: true,
             request_timeout: Duration::from_secs(30),
             datanode_timeout: Duration::from_secs(5),

@@ -93,7 +93,7 @@ impl<'a> Checking<'a> {
         };
         let reads = matches!(deed, Deed::Read);
         match done {
-            Ok(()) if self.by_store => Ok(Pass::of(self, reads)),
+            Ok(()) if self.by_store || reads => Ok(Pass::of(self, reads)),
             Ok(()) => {
                 self.write_down(true, reads);
                 Ok(Pass::free())
@@ -288,6 +288,15 @@ impl<'a> Checking<'a> {
         let user = &self.caller.user;
         let text = format!("Permission denied: user={user}, access={action}, inode=\"{path}\"");
         BackendError::of_class(ErrorKind::PermissionDenied, CLASS, text)
+    }
+
+    /// Whether a file may be read because policies say so, whatever becomes of its status: until other policies or another second come.
+    pub(super) fn was_policies_alone(&self) -> bool {
+        let is_file = matches!(&self.found, Some(Some(status)) if !status.is_dir());
+        let decision = self.last.as_ref().and_then(|last| last.decision.as_ref());
+        let allowed = decision.is_some_and(|decision| decision.outcome == Outcome::Allow);
+        let by_owner = self.snapshot.as_ref().is_none_or(|of| of.names_owner());
+        is_file && allowed && !by_owner && !self.by_store
     }
 
     pub(super) fn write_down(&self, allowed: bool, reads: bool) {

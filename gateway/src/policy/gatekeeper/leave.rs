@@ -1,6 +1,6 @@
 //! Leave to do the same thing with the same name again and again, without asking each time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use moongate_auth::policy::{FsAction, Snapshot};
 use moongate_cache::Caller;
@@ -11,11 +11,12 @@ use super::names::Nothing;
 
 /// That a caller may do something to a name. It was decided by the policies of one version; policies go by the time of day too, so whoever
 /// keeps it asks anew when the second is over.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Leave {
-    snapshot: Option<Arc<Snapshot>>,
+    /// Weak: policies that are in force no more are not to stay because somebody remembers what they said.
+    pub(super) snapshot: Option<Weak<Snapshot>>,
     /// What is written down each time.
-    line: Option<Box<[u8]>>,
+    pub(super) line: Option<Arc<[u8]>>,
 }
 
 impl Gatekeeper {
@@ -28,7 +29,7 @@ impl Gatekeeper {
         let event = checking.event(true, false);
         allowed.then(|| Leave {
             line: event.map(|event| self.audit.line_of(&event)),
-            snapshot: checking.snapshot.clone(),
+            snapshot: checking.snapshot.as_ref().map(Arc::downgrade),
         })
     }
 
@@ -41,7 +42,14 @@ impl Gatekeeper {
     pub fn used(&self, leave: &Leave) {
         Self::count(&self.counts.policy_allowed);
         if let Some(line) = &leave.line {
-            self.audit.take_again(line);
+            self.audit.take_line(line, None);
         }
+    }
+
+    /// It is used to read: that is counted, and written down by the note.
+    pub fn used_to_read(self: &Arc<Self>, leave: &Leave) -> Option<super::Note> {
+        Self::count(&self.counts.policy_allowed);
+        let line = leave.line.as_ref()?;
+        Some(super::Note::new(self, Arc::clone(line)))
     }
 }

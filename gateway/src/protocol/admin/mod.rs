@@ -18,6 +18,7 @@ use crate::http::query::Query;
 use crate::http::server::PeerInfo;
 use crate::http::{Body, Response};
 use crate::login::{self, whoami};
+use crate::metrics::tickets;
 use crate::state::Gateway;
 use crate::tenancy::Fenced;
 
@@ -28,7 +29,7 @@ const OPENMETRICS: HeaderValue =
 pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, peer: PeerInfo) -> Response {
     let path = request.uri().path();
     if matches!(path, "/healthz" | "/readyz") {
-        return read(&gateway, request.method(), request.uri());
+        return read(&gateway, request.method(), request.uri()).await;
     }
     let (parts, body) = request.into_parts();
     match login::identify(&gateway, &parts, peer).await {
@@ -67,11 +68,11 @@ async fn route(gateway: &Arc<Gateway>, request: Request<Incoming>, caller: Calle
     if request.uri().path().starts_with("/cache/") {
         return cache::serve(gateway, request, caller).await;
     }
-    read(gateway, request.method(), request.uri())
+    read(gateway, request.method(), request.uri()).await
 }
 
 /// What is only read.
-fn read(gateway: &Gateway, method: &Method, uri: &Uri) -> Response {
+async fn read(gateway: &Gateway, method: &Method, uri: &Uri) -> Response {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return error_json(StatusCode::METHOD_NOT_ALLOWED, "this is read with GET");
     }
@@ -80,7 +81,7 @@ fn read(gateway: &Gateway, method: &Method, uri: &Uri) -> Response {
     match uri.path() {
         "/healthz" => Response::new(Body::full("ok\n")),
         "/readyz" => ready(gateway),
-        "/metrics" => metrics(gateway),
+        "/metrics" => metrics(gateway).await,
         "/status" => answer(StatusCode::OK, &status(gateway), pretty),
         _ => error_json(
             StatusCode::NOT_FOUND,
@@ -114,8 +115,10 @@ fn ready(gateway: &Gateway) -> Response {
     )
 }
 
-fn metrics(gateway: &Gateway) -> Response {
-    let mut response = Response::new(Body::full(gateway.metrics.render(gateway)));
+async fn metrics(gateway: &Gateway) -> Response {
+    let tickets = tickets::tickets(gateway).await;
+    let text = gateway.metrics.render(gateway, &tickets);
+    let mut response = Response::new(Body::full(text));
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, OPENMETRICS);

@@ -27,6 +27,11 @@ pub fn settings(kdc: &Kdc, folder: &Path) -> Vec<(String, String)> {
         ("dfs.namenode.kerberos.internal.spnego.principal", &web),
         ("dfs.web.authentication.kerberos.principal", &web),
         ("dfs.web.authentication.kerberos.keytab", &keytab),
+        // Without this the web server asks nobody for a ticket.
+        (
+            "hadoop.http.filter.initializers",
+            "org.apache.hadoop.hdfs.web.AuthFilterInitializer",
+        ),
         ("dfs.namenode.delegation.token.always-use", "true"),
         ("dfs.http.policy", "HTTP_ONLY"),
         ("dfs.data.transfer.protection", "authentication"),

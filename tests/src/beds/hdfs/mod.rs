@@ -24,7 +24,7 @@ mod java;
 mod kerberos;
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
@@ -56,6 +56,8 @@ pub struct Hdfs {
     namenodes: Vec<Mutex<Option<Daemon>>>,
     datanodes: Vec<Mutex<Option<Daemon>>>,
     folder: Folder,
+    /// With which its web servers are asked, where they want tickets.
+    web_tickets: Option<Vec<(String, String)>>,
 }
 
 impl Hdfs {
@@ -99,7 +101,8 @@ impl Hdfs {
             .iter()
             .map(|(key, value)| (key.to_string(), value.to_string()));
         settings.extend(more);
-        let hdfs = Hdfs::prepare_in(folder, Nodes::new(LOCALHOST, 1, 1), &settings);
+        let mut hdfs = Hdfs::prepare_in(folder, Nodes::new(LOCALHOST, 1, 1), &settings);
+        hdfs.web_tickets = Some(kdc.envs(&kdc.tickets("hdfs")));
         hdfs.start_all();
         hdfs.wait_until_ready(0);
         hdfs
@@ -137,6 +140,7 @@ impl Hdfs {
             datanodes: none(nodes.datanodes.len()),
             nodes,
             folder,
+            web_tickets: None,
         }
     }
 
@@ -379,6 +383,13 @@ impl Hdfs {
 
     /// What a NameNode answers, if it is JSON.
     fn get(&self, namenode: usize, target: &str) -> Option<Value> {
+        if let Some(envs) = &self.web_tickets {
+            let url = format!("{}{target}", self.http(namenode));
+            let mut curl = Command::new("curl");
+            curl.args(["-sS", "-f", "-g", "--negotiate", "-u", ":", &url]);
+            let said = curl.envs(envs.iter().cloned()).output().ok()?;
+            return serde_json::from_slice(&said.stdout).ok();
+        }
         let host = self.nodes.host.replace(LOCALHOST, "127.0.0.1");
         let address = format!("{host}:{}", self.nodes.namenodes[namenode].http);
         let answer = send(address.parse().ok()?, &Request::get(target)).ok()?;
