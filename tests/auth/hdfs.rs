@@ -140,6 +140,8 @@ fn tickets_end_and_are_renewed_under_load() {
         reads += 1;
     }
     assert!(reads > 20, "{reads}");
+    // Somebody new is a new connection, and that a new ticket.
+    assert_eq!(create(&desk, "bob", "/h/hasty-bob", "bytes"), 201);
     let url = format!("http://localhost:{}/metrics", desk.gateway.admin().port());
     let said = desk.curl(&none, &["-H", &header, &url]).body;
     let mut lines = said.lines();

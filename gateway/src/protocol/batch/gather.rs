@@ -28,6 +28,8 @@ const WINDOWS_AHEAD: usize = 2;
 const SORTED_BYTES_EACH: u64 = 512;
 /// Items that are sorted by place at once; more are sorted in parts of so many.
 const SORTED_LEN_MAX: usize = 1 << 20;
+/// Of these, so many are sorted, and sent, before the others.
+const SORTED_FIRST_LEN: usize = 8 * WINDOW_LEN;
 
 /// In which order items are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,12 +194,30 @@ impl Gathering {
     }
 
     fn flush(&mut self) -> bool {
-        if self.order == Order::Stored {
-            let store = Arc::clone(&self.store);
-            self.items.sort_by_cached_key(|item| place(&store, item));
-        }
         let items = std::mem::take(&mut self.items);
-        let mut items = items.into_iter();
+        match self.order {
+            Order::Asked => self.send(items.into_iter()),
+            Order::Stored => self.send_sorted(items),
+        }
+    }
+
+    /// Those that come first are on their way while the others are sorted.
+    fn send_sorted(&self, items: Vec<Item>) -> bool {
+        let place = |(n, item): (usize, &Item)| (place(&self.store, item), n);
+        let mut places: Vec<_> = items.iter().enumerate().map(place).collect();
+        let mut items: Vec<Option<Item>> = items.into_iter().map(Some).collect();
+        let first_len = places.len().min(SORTED_FIRST_LEN);
+        if first_len < places.len() {
+            places.select_nth_unstable(first_len);
+        }
+        let (first, rest) = places.split_at_mut(first_len);
+        [first, rest].into_iter().all(|part| {
+            part.sort_unstable();
+            self.send(part.iter().filter_map(|(_, n)| items.get_mut(*n)?.take()))
+        })
+    }
+
+    fn send(&self, mut items: impl Iterator<Item = Item>) -> bool {
         loop {
             let window: Vec<Item> = items.by_ref().take(WINDOW_LEN).collect();
             if window.is_empty() {

@@ -27,7 +27,10 @@ pub fn settings(kdc: &Kdc, folder: &Path) -> Vec<(String, String)> {
         ("dfs.namenode.kerberos.internal.spnego.principal", &web),
         ("dfs.web.authentication.kerberos.principal", &web),
         ("dfs.web.authentication.kerberos.keytab", &keytab),
-        // Without this the web server asks nobody for a ticket.
+        // Without these the web server asks nobody for a ticket.
+        ("hadoop.http.authentication.type", "kerberos"),
+        ("hadoop.http.authentication.kerberos.principal", &web),
+        ("hadoop.http.authentication.kerberos.keytab", &keytab),
         (
             "hadoop.http.filter.initializers",
             "org.apache.hadoop.hdfs.web.AuthFilterInitializer",
