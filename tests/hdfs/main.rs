@@ -7,6 +7,7 @@ mod damage;
 mod hostile;
 mod login;
 mod readers;
+mod several;
 mod shell;
 mod shell_writes;
 mod spark;

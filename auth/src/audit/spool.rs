@@ -120,9 +120,9 @@ impl Spool {
         })
     }
 
-    /// Takes a line, its end included; `false` if it had to be dropped. Waits only where the spool is strict and full: then call it where
-    /// waiting is allowed.
-    pub fn take(&self, line: &[u8]) -> bool {
+    /// Takes a line, which is written behind the others, its end included; `false` if it had to be dropped. Waits only where the spool is
+    /// strict and full: then call it where waiting is allowed.
+    pub fn take(&self, line: impl FnOnce(&mut Vec<u8>)) -> bool {
         let shared = &*self.shared;
         let mut waiting = shared.waiting.lock();
         while waiting.count >= shared.len_max && shared.strict && !waiting.ended {
@@ -133,7 +133,7 @@ impl Spool {
             return false;
         }
         let was_due = shared.is_due(&waiting);
-        waiting.lines.extend_from_slice(line);
+        line(&mut waiting.lines);
         waiting.count += 1;
         shared.counts.queued.fetch_add(1, Ordering::Relaxed);
         if !was_due && shared.is_due(&waiting) {
@@ -360,11 +360,9 @@ mod tests {
         }
     }
 
-    fn line() -> Vec<u8> {
-        let mut line = Vec::new();
-        Record::default().push_fields(&mut line);
-        line.extend_from_slice(b"}\n");
-        line
+    fn line(lines: &mut Vec<u8>) {
+        Record::default().push_fields(lines);
+        lines.extend_from_slice(b"}\n");
     }
 
     fn lines(dir: &Path) -> Vec<String> {
@@ -386,7 +384,7 @@ mod tests {
         })
         .unwrap();
         for _ in 0..100 {
-            assert!(spool.take(&line()));
+            assert!(spool.take(line));
         }
         drop(spool);
         assert_eq!(lines(dir.path()).len(), 100);
@@ -404,7 +402,7 @@ mod tests {
         .unwrap();
         let mut taken = 0;
         while spool.counts().dropped.load(Ordering::Relaxed) == 0 {
-            taken += u64::from(spool.take(&line()));
+            taken += u64::from(spool.take(line));
         }
         let dropped = spool.counts().dropped.load(Ordering::Relaxed);
         drop(spool);
@@ -430,7 +428,7 @@ mod tests {
         })
         .unwrap();
         for _ in 0..2000 {
-            spool.take(&line());
+            spool.take(line);
         }
         drop(spool);
         let bytes: u64 = std::fs::read_dir(dir.path())

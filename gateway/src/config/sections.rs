@@ -179,6 +179,14 @@ pub struct HdfsConfig {
     /// `"integrity"`, `"privacy"`. Clients choose of what is named. Empty: authentication only.
     #[cfg_attr(test, schemars(schema_with = "super::mount::names"))]
     pub rpc_protection: Vec<Protection>,
+    /// `HOST:PORT` of the data ports of all gateways that clients have under one logical name, this one among them, the same list at each. Blocks are told at
+    /// several of them, first at the one that is to keep the block's pages, so that a reader goes on where one dies. Empty: it is alone, and is told by the
+    /// address by which the client came.
+    #[cfg_attr(test, schemars(schema_with = "super::mount::names"))]
+    pub gateways: Vec<String>,
+    /// File with the secret that seals what clients are told of blocks, at least 32 characters, the same at all of `gateways`: whoever knows it reads all
+    /// files. Empty: a secret of this process.
+    pub secret_file: PathBuf,
 }
 
 /// How a connection is protected once it is known who is at its end.
@@ -204,6 +212,8 @@ impl Default for HdfsConfig {
             lease_hard_limit: Span::from_secs(20 * 60),
             principal: String::new(),
             rpc_protection: Vec::new(),
+            gateways: Vec::new(),
+            secret_file: PathBuf::new(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Checks that no type can make: ranges, and values that must agree with each other. All that is wrong is told at
 //! once, each with its place.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -334,6 +335,7 @@ impl Checks<'_> {
             cache.in_flight_bytes_max,
             ByteSize::mib(8)..=ByteSize::gib(1024),
         );
+        self.gateways();
         let host = self.config.webhdfs.public_host.as_str();
         self.check(
             host.is_empty() || is_host_and_port(host),
@@ -346,6 +348,33 @@ impl Checks<'_> {
                 )
             },
         );
+    }
+
+    fn gateways(&mut self) {
+        let hdfs = &self.config.hdfs;
+        let mut seen = HashSet::new();
+        for name in &hdfs.gateways {
+            let has_port = name
+                .rsplit_once(':')
+                .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+            let good = is_host_and_port(name) && has_port && seen.insert(name);
+            self.check(good, "hdfs.gateways", || {
+                let help =
+                    "write HOST:PORT of each gateway's data port (hdfs.data_listen), each once";
+                let message = format!(
+                    "hdfs.gateways: {name:?} is not a host with a port, or stands there twice"
+                );
+                (message, help.to_owned())
+            });
+        }
+        let shared = hdfs.gateways.is_empty() || !hdfs.secret_file.as_os_str().is_empty();
+        self.check(shared, "hdfs.secret_file", || {
+            let help = "write the same file at each, such as of: head -c 32 /dev/urandom | base64 > block-key";
+            (
+                "hdfs.gateways take each other's blocks only by a secret that they share".to_owned(),
+                help.to_owned(),
+            )
+        });
     }
 
     fn within<T: PartialOrd + Display>(&mut self, key: &str, value: T, range: RangeInclusive<T>) {

@@ -5,9 +5,11 @@
 //! by whoever comes last.
 
 use std::cell::RefCell;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use foldhash::quality::RandomState;
 
 use super::Known;
 use super::shown::Shown;

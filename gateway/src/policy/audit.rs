@@ -12,8 +12,6 @@ use crate::namespace::now_ms;
 
 /// Most lines are shorter.
 const LINE_BYTES: usize = 768;
-/// The end of a line is shorter.
-const END_BYTES: usize = 256;
 
 /// Writes records, where the configuration wants them.
 #[derive(Debug)]
@@ -87,7 +85,7 @@ impl Audit {
 
     /// Writes one down.
     pub fn take(&self, event: &Event<'_>) {
-        self.end(self.begun(event), None);
+        self.take_line(&self.begun(event), None);
     }
 
     /// The line of what is written down later, or again and again, by [`Self::take_line`].
@@ -97,30 +95,26 @@ impl Audit {
 
     /// Writes down that it has happened; of a read, whether its first bytes came from the cache.
     pub fn take_line(&self, line: &[u8], hit: Option<bool>) {
-        let mut whole = Vec::with_capacity(LINE_BYTES.max(line.len() + END_BYTES));
-        whole.extend_from_slice(line);
-        self.end(whole, hit);
+        let Some(spool) = &self.spool else {
+            return;
+        };
+        let now_ms = i64::try_from(now_ms()).unwrap_or(0);
+        let put = |lines: &mut Vec<u8>| {
+            lines.extend_from_slice(line);
+            self.ids.push(now_ms, hit, lines);
+        };
+        if self.strict && spool.is_full() {
+            // It waits for the disk.
+            tokio::task::block_in_place(|| spool.take(put));
+        } else {
+            spool.take(put);
+        }
     }
 
     fn begun(&self, event: &Event<'_>) -> Vec<u8> {
         let mut line = Vec::with_capacity(LINE_BYTES);
         self.record(event).push_open(&info(event), &mut line);
         line
-    }
-
-    /// Gives a line its end, and writes it.
-    fn end(&self, mut line: Vec<u8>, hit: Option<bool>) {
-        let Some(spool) = &self.spool else {
-            return;
-        };
-        self.ids
-            .push(i64::try_from(now_ms()).unwrap_or(0), hit, &mut line);
-        if self.strict && spool.is_full() {
-            // It waits for the disk.
-            tokio::task::block_in_place(|| spool.take(&line));
-        } else {
-            spool.take(&line);
-        }
     }
 
     fn record<'a>(&'a self, event: &Event<'a>) -> Record<'a> {

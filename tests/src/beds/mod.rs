@@ -17,7 +17,7 @@ pub mod gluster;
 pub mod hdfs;
 pub mod kdc;
 pub mod ldap;
-mod ports;
+pub mod ports;
 pub mod ranger;
 pub mod s3;
 

@@ -109,7 +109,7 @@ impl Caller {
         let took: Duration = procfs::cpu_time(pid)?.saturating_sub(before);
         let count = |what: &str| said.matches(what).count();
         ensure!(
-            (count("HTTP/1.1 200"), count("hadoop.auth=u=alice"))
+            (count("HTTP/1.1 200"), count("hadoop.auth=\"u=alice"))
                 == (self.logins as usize, cookies as usize),
             "not what was asked for: {said:.1000}"
         );

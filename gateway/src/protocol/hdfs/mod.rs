@@ -14,6 +14,7 @@ pub mod connection;
 pub mod data;
 pub mod lease;
 pub mod opened;
+mod owners;
 pub mod refused;
 mod sasl;
 pub mod security;
@@ -30,6 +31,7 @@ use tokio::task::JoinHandle;
 
 use self::lease::Leases;
 use self::opened::Opened;
+use self::owners::Owners;
 use self::security::Security;
 use self::token::Tokens;
 use crate::state::Gateway;
@@ -39,6 +41,7 @@ use crate::state::Gateway;
 pub struct Hdfs {
     gateway: Arc<Gateway>,
     tokens: Tokens,
+    owners: Owners,
     opened: Opened,
     leases: Leases,
     security: Security,
@@ -55,7 +58,7 @@ impl std::fmt::Debug for Gateway {
 /// Serves both ports until the gateway stops.
 ///
 /// # Errors
-/// The data port has no address, or the keytab lacks the key that is configured.
+/// The data port has no address, the keytab lacks the key that is configured, or the shared secret cannot be used.
 pub fn spawn(
     gateway: &Arc<Gateway>,
     calls: TcpListener,
@@ -64,7 +67,8 @@ pub fn spawn(
 ) -> std::io::Result<[JoinHandle<()>; 2]> {
     let hdfs = Arc::new(Hdfs {
         gateway: Arc::clone(gateway),
-        tokens: Tokens::new(),
+        tokens: Tokens::of_file(&gateway.config.hdfs.secret_file)?,
+        owners: Owners::new(&gateway.config.hdfs.gateways),
         opened: Opened::default(),
         leases: Leases::new(
             gateway.config.hdfs.lease_soft_limit.duration(),

@@ -1,7 +1,11 @@
-//! Block tokens: who may read which block of which version of which file until when, sealed with a key of this process.
+//! Block tokens: who may read which block of which version of which file until when, sealed with a key of this process, or one that several
+//! gateways share.
 //!
 //! A client returns to the data port what it was told with a block's location; it cannot make one. The file is opened again in the name that
 //! the token holds, so rights that were taken away are gone there too (after [`OPENED_FOR`](super::opened::OPENED_FOR)).
+
+use std::io;
+use std::path::Path;
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -16,6 +20,10 @@ use crate::protocol::webhdfs::locations::Block;
 /// How long a token is good: as HDFS's own (`dfs.block.access.token.lifetime`).
 const LIFETIME_MS: u64 = 10 * 60 * 60 * 1000;
 const KIND: &str = "HDFS_BLOCK_TOKEN";
+/// Shortest secret of a file, in bytes.
+const SECRET_BYTES_MIN: usize = 32;
+/// What a file's secret is for here, in case that somebody uses it for something else as well.
+const PURPOSE: &[u8] = b"moongate block tokens 1\0";
 
 /// What a token says.
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -113,6 +121,34 @@ impl Tokens {
         }
     }
 
+    /// With the key of a file, or that of nobody where none is named.
+    ///
+    /// # Errors
+    /// The file cannot be read, or its secret is too short.
+    pub fn of_file(file: &Path) -> io::Result<Self> {
+        if file.as_os_str().is_empty() {
+            return Ok(Self::new());
+        }
+        let failed = |kind, why: String| {
+            let text = format!("hdfs.secret_file = {}: {why}", file.display());
+            io::Error::new(kind, text)
+        };
+        let secret =
+            std::fs::read(file).map_err(|error| failed(error.kind(), error.to_string()))?;
+        let secret = secret.trim_ascii();
+        if secret.len() < SECRET_BYTES_MIN {
+            let why = format!(
+                "a secret of {} characters can be guessed: write at least {SECRET_BYTES_MIN}",
+                secret.len()
+            );
+            return Err(failed(io::ErrorKind::InvalidData, why));
+        }
+        let key = Sha256::new().chain_update(PURPOSE).chain_update(secret);
+        Ok(Self {
+            key: key.finalize().into(),
+        })
+    }
+
     fn mac(&self, identifier: &[u8]) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
         mac.update(identifier);
@@ -177,6 +213,22 @@ mod tests {
             ..token
         };
         assert_eq!(ours.open(&ours.seal(&late)), None);
+    }
+
+    #[test]
+    fn gateways_with_the_same_secret_take_each_others() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "x".repeat(SECRET_BYTES_MIN) + "\n").unwrap();
+        let of = |path: &Path| Tokens::of_file(path);
+        let (ours, theirs) = (of(file.path()).unwrap(), of(file.path()).unwrap());
+        let (token, alone) = (token(), of(Path::new("")).unwrap());
+        assert_eq!(theirs.open(&ours.seal(&token)), Some(token.clone()));
+        assert_eq!(alone.open(&ours.seal(&token)), None);
+        std::fs::write(file.path(), "too short").unwrap();
+        for path in [file.path(), Path::new("/nowhere")] {
+            let error = of(path).unwrap_err().to_string();
+            assert!(error.contains("hdfs.secret_file"), "{error}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use moongate_cache::{Backend as _, BackendError, ErrorKind, Freshness, Status};
 
 use super::{Answer, Call, Reach, decode, encode, status};
 use crate::protocol::hdfs::opened::Key;
+use crate::protocol::hdfs::owners::Peer;
 use crate::protocol::hdfs::proto::hdfs::{
     DatanodeIdProto, DatanodeInfoProto, ExtendedBlockProto, GetBlockLocationsRequestProto,
     GetBlockLocationsResponseProto, HdfsFileStatusProto, LocatedBlockProto, LocatedBlocksProto,
@@ -82,11 +83,21 @@ impl Call<'_> {
     fn block(&self, found: &Status, path: &str, block: Block) -> LocatedBlockProto {
         let real_user = self.caller.real_user.as_deref();
         let token = BlockToken::new(path, found, block, &self.caller.user, real_user);
-        self.told_block(&token, block)
+        let mut told = self.told_block(&token, block);
+        let owners = self.ask.hdfs.owners.of(token.block_id());
+        if !owners.is_empty() {
+            let node = |peer: &Peer| node(&peer.host, peer.port);
+            told.locs = owners.into_iter().map(node).collect();
+            told.is_cached = vec![false; told.locs.len()];
+            told.storage_types = vec![StorageTypeProto::Disk.into(); told.locs.len()];
+            told.storage_i_ds = vec![STORAGE.to_owned(); told.locs.len()];
+        }
+        told
     }
 
     /// A block, here, with the token that opens it.
     pub(super) fn told_block(&self, token: &BlockToken, block: Block) -> LocatedBlockProto {
+        let here = node(&self.ask.host.to_string(), self.ask.hdfs.data_port);
         LocatedBlockProto {
             b: ExtendedBlockProto {
                 pool_id: POOL.to_owned(),
@@ -95,7 +106,7 @@ impl Call<'_> {
                 num_bytes: Some(block.len),
             },
             offset: block.start,
-            locs: vec![self.node()],
+            locs: vec![here],
             corrupt: false,
             block_token: self.ask.hdfs.tokens.seal(token),
             is_cached: vec![false],
@@ -104,26 +115,23 @@ impl Call<'_> {
             ..LocatedBlockProto::default()
         }
     }
+}
 
-    /// This gateway as a DataNode, by the address that the client has for it.
-    fn node(&self) -> DatanodeInfoProto {
-        let (host, port) = (
-            self.ask.host.to_string(),
-            u32::from(self.ask.hdfs.data_port),
-        );
-        DatanodeInfoProto {
-            id: DatanodeIdProto {
-                ip_addr: host.clone(),
-                host_name: host.clone(),
-                datanode_uuid: format!("moongate-{host}-{port}"),
-                xfer_port: port,
-                info_port: port,
-                ipc_port: port,
-                ..DatanodeIdProto::default()
-            },
-            location: Some(RACK.to_owned()),
-            ..DatanodeInfoProto::default()
-        }
+/// A gateway as a DataNode: this one by the address that the client has for it, others as they are configured.
+fn node(host: &str, port: u16) -> DatanodeInfoProto {
+    let port = u32::from(port);
+    DatanodeInfoProto {
+        id: DatanodeIdProto {
+            ip_addr: host.to_owned(),
+            host_name: host.to_owned(),
+            datanode_uuid: format!("moongate-{host}-{port}"),
+            xfer_port: port,
+            info_port: port,
+            ipc_port: port,
+            ..DatanodeIdProto::default()
+        },
+        location: Some(RACK.to_owned()),
+        ..DatanodeInfoProto::default()
     }
 }
 

@@ -21,11 +21,9 @@ pub struct Packet {
 
 impl Packet {
     /// All of it, in order.
-    pub fn slices(&self) -> Vec<IoSlice<'_>> {
+    pub fn slices(&self) -> impl Iterator<Item = IoSlice<'_>> {
         let parts = self.parts.iter().map(|part| IoSlice::new(part));
-        std::iter::once(IoSlice::new(&self.head))
-            .chain(parts)
-            .collect()
+        std::iter::once(IoSlice::new(&self.head)).chain(parts)
     }
 }
 
@@ -146,8 +144,7 @@ mod tests {
         let mut write = |packet: &Packet| {
             packet
                 .slices()
-                .iter()
-                .for_each(|slice| out.extend_from_slice(slice))
+                .for_each(|slice| out.extend_from_slice(&slice));
         };
         for piece in pieces {
             packets.push(Bytes::from(piece.clone()));

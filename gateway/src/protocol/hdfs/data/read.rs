@@ -1,6 +1,6 @@
 //! OP_READ_BLOCK and OP_BLOCK_CHECKSUM.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::time::Instant;
 
@@ -95,7 +95,8 @@ impl Talk {
             Ok(pieces) => pieces,
             Err(error) => return Ok(Some(self.lost(block, error))),
         };
-        self.answer(&begins(stretch.start, has_checksums)).await?;
+        // The answer goes out with the first packets, and the last ones together: a short read is one write.
+        let mut answer = begins(stretch.start, has_checksums).encode_length_delimited_to_vec();
         let mut packets = Packets::new(stretch.start, has_checksums);
         loop {
             let next = tokio::select! {
@@ -105,23 +106,30 @@ impl Talk {
             match next {
                 Some(Ok(piece)) => packets.push(piece),
                 Some(Err(error)) => {
-                    let (_, text) = self.lost(block, error);
-                    return Err(io::Error::other(text));
+                    let (outcome, text) = self.lost(block, error);
+                    if answer.is_empty() {
+                        return Err(io::Error::other(text));
+                    }
+                    return Ok(Some((outcome, text)));
                 }
                 None => break,
             }
-            while let Some(packet) = packets.full() {
-                self.write(&packet).await?;
+            let full: Vec<Packet> = std::iter::from_fn(|| packets.full()).collect();
+            if !full.is_empty() {
+                self.write(&answer, &full).await?;
+                answer.clear();
             }
         }
-        for packet in packets.last() {
-            self.write(&packet).await?;
-        }
+        self.write(&answer, &packets.last()).await?;
         Ok(None)
     }
 
-    async fn write(&mut self, packet: &Packet) -> io::Result<()> {
-        write_all(&mut self.writer, &mut packet.slices(), self.stall).await
+    async fn write(&mut self, answer: &[u8], packets: &[Packet]) -> io::Result<()> {
+        let packets = packets.iter().flat_map(Packet::slices);
+        let mut slices: Vec<IoSlice<'_>> = std::iter::once(IoSlice::new(answer))
+            .chain(packets)
+            .collect();
+        write_all(&mut self.writer, &mut slices, self.stall).await
     }
 
     /// Nothing more can be read of this content.
