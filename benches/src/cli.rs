@@ -69,6 +69,8 @@ pub enum Name {
     CacheDisk,
     /// Memory of the read cache under many readers for ten minutes.
     CacheSoak,
+    /// `hdfs://` itself, by the clients of a real HDFS beside it.
+    Hdfs,
     /// Memory and speed with ten million needles.
     Index,
     /// What a decision of policies costs.

@@ -30,6 +30,7 @@ pub struct Server {
     target: Target,
     file_addr: Option<SocketAddr>,
     admin_addr: Option<SocketAddr>,
+    hdfs_addr: Option<SocketAddr>,
     started_in: Duration,
     log: PathBuf,
 }
@@ -119,6 +120,7 @@ impl Server {
                     target,
                     file_addr: ready.file,
                     admin_addr: ready.admin,
+                    hdfs_addr: ready.hdfs,
                     started_in,
                     log: log.to_owned(),
                 })
@@ -158,6 +160,15 @@ impl Server {
     /// When it has none.
     pub fn admin_addr(&self) -> Result<SocketAddr> {
         self.admin_addr.context("the server has no admin port")
+    }
+
+    /// `hdfs://` of the same process.
+    ///
+    /// # Errors
+    /// When it is off.
+    pub fn hdfs_url(&self) -> Result<String> {
+        let addr = self.hdfs_addr.context("the server has no port of calls")?;
+        Ok(format!("hdfs://{addr}"))
     }
 
     /// From the start of the process to its ready line.
@@ -230,6 +241,8 @@ struct Ready {
     /// The floors have none.
     file: Option<SocketAddr>,
     admin: Option<SocketAddr>,
+    /// Of calls, where it is on.
+    hdfs: Option<SocketAddr>,
 }
 
 /// `{"ready":true,"image":"127.0.0.1:9333","file":"127.0.0.1:8888",...}` gives the ports' addresses.
@@ -250,6 +263,7 @@ fn parse_ready(line: &str) -> Result<Ready> {
         image,
         file: other("file"),
         admin: other("admin"),
+        hdfs: other("hdfs"),
     })
 }
 

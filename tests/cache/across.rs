@@ -80,11 +80,11 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-/// Every file is whole in one of the two at least.
+/// Every file is whole in one of the two at least. Where they come from is looked at first: what a killed client has asked for goes on.
 #[track_caller]
 fn assert_none_lost(two: &Two, all: &[(PathBuf, Vec<u8>)]) {
-    let there = files(&two.b.path().join("tree"));
     let here = files(&two.a.path().join("tree"));
+    let there = files(&two.b.path().join("tree"));
     for (name, bytes) in all {
         let held = |(at, has): &(PathBuf, Vec<u8>)| at == name && has == bytes;
         let is_held = there.iter().any(held) || here.iter().any(held);

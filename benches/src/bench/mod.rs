@@ -4,6 +4,7 @@ mod batch;
 mod cache;
 mod files;
 mod get;
+mod hdfs;
 mod index;
 mod policy;
 mod put;
@@ -94,7 +95,7 @@ impl Bench {
 
     fn run_wanted(&self, options: &Options) -> Vec<Outcome> {
         type Run = fn(&Bench) -> Result<Section>;
-        let all: [(Name, &'static str, Run); 12] = [
+        let all: [(Name, &'static str, Run); 13] = [
             (Name::Get, "get", get::run),
             (Name::Put, "put", put::run),
             (Name::Batch, "batch", batch::run),
@@ -103,6 +104,7 @@ impl Bench {
             (Name::CacheLink, "cache-link", cache::link::run),
             (Name::CacheDisk, "cache-disk", cache::disk::run),
             (Name::CacheSoak, "cache-soak", cache::soak::run),
+            (Name::Hdfs, "hdfs", hdfs::run),
             (Name::Index, "index", index::run),
             (Name::Policy, "policy", policy::run),
             (Name::Start, "start", start::run),

@@ -41,11 +41,11 @@ const COLD_LIMIT: f64 = 1.0;
 const NAMES_LIMIT: f64 = 5.0;
 
 /// A cluster with the files that are read, and who reads them directly.
-struct Store {
-    hdfs: Hdfs,
+pub(super) struct Store {
+    pub(super) hdfs: Hdfs,
     direct: Client,
-    runtime: tokio::runtime::Runtime,
-    file_bytes: u64,
+    pub(super) runtime: tokio::runtime::Runtime,
+    pub(super) file_bytes: u64,
 }
 
 pub fn run(bench: &Bench) -> Result<Section> {
@@ -68,7 +68,7 @@ pub fn run(bench: &Bench) -> Result<Section> {
 }
 
 impl Store {
-    fn fill(bench: &Bench) -> Result<Self> {
+    pub(super) fn fill(bench: &Bench) -> Result<Self> {
         let file_bytes = if bench.quick {
             FILE_BYTES / 8
         } else {
@@ -149,7 +149,7 @@ impl Store {
     }
 }
 
-async fn read_one(client: &Client, path: &str) -> Result<u64> {
+pub(super) async fn read_one(client: &Client, path: &str) -> Result<u64> {
     let reader = client.read(path).await?;
     let mut stream = Box::pin(reader.read_range_stream(0, reader.file_length()));
     let mut bytes = 0;
@@ -392,7 +392,7 @@ fn names_of(bench: &Bench, store: &Store, server: &Server, section: &mut Section
     Ok(())
 }
 
-fn row(section: &mut Section, name: &str, medians: &Medians, bytes: u64) {
+pub(super) fn row(section: &mut Section, name: &str, medians: &Medians, bytes: u64) {
     let figure = |known: bool, text: String| if known { text } else { "-".to_owned() };
     section.table.row([
         name.to_owned(),
@@ -403,7 +403,7 @@ fn row(section: &mut Section, name: &str, medians: &Medians, bytes: u64) {
     ]);
 }
 
-fn mib(bytes: u64) -> f64 {
+pub(super) fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 

@@ -47,7 +47,7 @@ pub struct NearOptions {
 }
 
 /// A program that reads by Hadoop's clients.
-const READ_JAVA: &str = include_str!("../../../java/Read.java");
+pub const READ_JAVA: &str = include_str!("../../../java/Read.java");
 
 /// Bytes of a small file.
 pub const SMALL_BYTES: usize = 20 << 10;
