@@ -175,7 +175,7 @@ fn parse(text: &Bytes, lines: usize) -> Result<Vec<Wanted>, ListError> {
 fn of_line(line: &[u8]) -> Result<Wanted, String> {
     const SHAPES: &str = r#"write "3,01637037d6" or "/a/b.jpg", or {"fid":"3,01637037d6","name":"a.jpg"} or {"path":"/a/b.jpg","name":"b.jpg"}"#;
     let other = |_| SHAPES.to_owned();
-    // By its first byte: to let serde try one shape after the other takes three times as long.
+    // By its first byte: to try one shape after the other, serde would have to keep the value in between.
     let (what, name) = if line.first() == Some(&b'"') {
         let Bare(word) = serde_json::from_slice(line).map_err(other)?;
         match word.starts_with('/') {
